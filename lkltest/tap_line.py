@@ -1,0 +1,294 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The events of a TAP stream, and the grammar of one line: bytes ▶ events.
+
+Sources: the TAP 13 and TAP 14 specifications, the kernel's Documentation/dev-tools/ktap.rst, and
+LKL's tests/test.c for what it adds: `* N name` announces a test point, and the comment of a plan is
+the name of the suite that the plan belongs to.
+
+Nothing here raises, whatever the bytes are: what is no TAP gives no event.
+"""
+
+import re
+from typing import NamedTuple, TypeAlias
+
+NUMBER_DIGITS = 9
+"""Numbers of more digits are no numbers (a Damage says so): a program that prints garbage must not
+make anyone count to it. 999,999,999 points are more than any suite has."""
+
+_DETAIL_LIMIT = 200  # characters of a damaged line that a Damage quotes
+
+
+def decode(data: bytes) -> str:
+    """Text of console bytes: UTF-8, and every byte that is not as `\\xNN`."""
+    return str(data, "utf-8", "backslashreplace")
+
+
+class Version(NamedTuple):
+    """`TAP version 13`, or `KTAP version 1` (ktap)."""
+
+    number: int
+    ktap: bool
+    depth: int
+
+
+class Plan(NamedTuple):
+    """`1..N`. LKL's comment is the suite's name.
+
+    skip is None unless the count is 0; then it is the reason given on the line, "" without one
+    (LKL's reason is plain text on the next line: an Output).
+    """
+
+    count: int  # type: ignore[assignment]  # hides tuple.count, which no one needs of a plan
+    name: str
+    skip: str | None
+    depth: int
+
+
+class Started(NamedTuple):
+    """`* 6 readdir`: LKL announces that a test point has begun."""
+
+    number: int
+    name: str
+    depth: int
+
+
+class Point(NamedTuple):
+    """A test point: `ok 6 readdir # SKIP why` and the YAML block that follows it.
+
+    number is None where the line has none (or one too large to be one). directive is "", "SKIP" or
+    "TODO" (KTAP's XFAIL is a TODO); reason is the text after it, or KTAP's `TIMEOUT ...`,
+    `ERROR ...` and kselftest's `exit=N`, which say why without being a directive.
+    block is the body of the YAML block as it came, indented, without its `---` and `...` lines.
+    """
+
+    ok: bool
+    number: int | None
+    name: str
+    directive: str
+    reason: str
+    block: bytes
+    depth: int
+
+    @property
+    def log(self) -> str:
+        """The text under `log: |`, dedented; of a block without it, the block except its times.
+
+        Taken by hand, not by a YAML loader: loaders raise on control characters and on a first
+        line that is indented deeper than the next, and a console log holds both.
+        """
+        key = _LOG_KEY.search(self.block)
+        if key is None:
+            return decode(_dedent(_TIME_KEY.sub(b"", self.block)))
+        body = self.block[key.end() :]
+        indent = key[1]
+        # Another key at the indentation of `log` ends the text.
+        after = re.search(rb"^(?!" + indent + rb"[ \t])[^\n]*\S", body, re.MULTILINE)
+        if after is not None:
+            body = body[: after.start()]
+        if len(indent) == 1:  # LKL puts exactly two spaces before each line of its log
+            lines = b"\n" + body
+            return decode(lines.replace(b"\n  ", b"\n")[1:].rstrip(b"\n"))
+        return decode(_dedent(body))
+
+    @property
+    def seconds(self) -> float | None:
+        """LKL's `time_us` (CPU time, from clock()) or node's `duration_ms`, in seconds."""
+        log = _LOG_KEY.search(self.block)
+        time = _TIME_KEY.search(self.block, 0, log.start() if log else len(self.block))
+        if time is None:
+            return None
+        return float(time[2]) / (1e6 if time[1] == b"time_us" else 1e3)
+
+
+class BailOut(NamedTuple):
+    """`Bail out! reason`: the program gave up."""
+
+    reason: str
+
+
+class Pragma(NamedTuple):
+    """`pragma +strict`: text is what follows the word."""
+
+    text: str
+
+
+class Comment(NamedTuple):
+    """`# text`."""
+
+    text: str
+    depth: int
+
+
+class Output(NamedTuple):
+    """One line that is no TAP, outside of a YAML block, with its newline.
+
+    A last line that never got its newline has none here either. Terminal escapes and the carriage
+    returns before the newline are gone, and in a kernel log the time stamp.
+    """
+
+    data: bytes
+
+
+class Damage(NamedTuple):
+    """Something the stream should not hold; a stream with damage is not a passed one.
+
+    what: "yaml-open" (a block that was not closed), "line-cut" and "log-cut" (longer than the
+    limits of tap13), "line-incomplete" (the last line has no newline), "number" and "version" (more
+    digits than NUMBER_DIGITS). detail is for people. Damage comes before the event it is about.
+    """
+
+    what: str
+    detail: str
+
+
+Event: TypeAlias = Version | Plan | Started | Point | BailOut | Pragma | Comment | Output | Damage
+
+_LOG_KEY = re.compile(rb"^([ \t]+)log:[ \t]*[|>][-+0-9]*[ \t]*(?:\n|\Z)", re.MULTILINE)
+_TIME_KEY = re.compile(
+    rb"^[ \t]+(time_us|duration_ms):[ \t]*([0-9]{1,18}(?:\.[0-9]{1,18})?)[ \t]*(?:\n|\Z)",
+    re.MULTILINE,
+)
+
+
+def _dedent(text: bytes) -> bytes:
+    """Without the indentation that all lines share, and without the last newline."""
+    lines = text.rstrip(b"\n").split(b"\n")
+    margin = min((len(line) - len(line.lstrip(b" ")) for line in lines if line.strip()), default=0)
+    return b"\n".join(line[margin:] for line in lines)
+
+
+# `ok` must stand alone: "okay" and "ok, next" are no results. The same goes for the number.
+_RESULT = re.compile(
+    rb"(not )?ok(?=[\s#]|\Z)\s*(?:([0-9]+)(?=[\s#]|\Z))?\s*(?:-(?=\s|\Z)\s*)?(.*)", re.DOTALL
+)
+_KEYWORD = rb"[ \t]*(?:(?i:skip(?:ped|ping)?|todo)(?!\w)|(?:XFAIL|TIMEOUT|ERROR)(?!\w)|exit=[0-9])"
+# Possessive throughout: a line of 64 KiB of backslashes must cost what any other line costs.
+_DESCRIPTION = re.compile(
+    rb"((?:[^\\#]++|\\.?|#(?!" + _KEYWORD + rb"))*+)(?:#[ \t]*([A-Za-z]*)(.*))?", re.DOTALL
+)
+_ESCAPED = re.compile(rb"\\([\\#])")
+_PLAN = re.compile(rb"1\.\.([0-9]+)(?=[\s#]|\Z)\s*(.*)", re.DOTALL)
+_PLAN_TODO = re.compile(rb"todo(?:\s+[0-9]+)+\s*;?\Z")  # Test.pm's, before TAP had a number
+_PLAN_SKIP = re.compile(r"(?i:skip(?:ped|ping)?)(?:[:\s]+(.*)|\Z)", re.DOTALL)
+_STARTED = re.compile(rb"\* ([0-9]+)(?:\s+(.*)|\Z)", re.DOTALL)
+_VERSION = re.compile(rb"(K?)TAP [Vv]ersion ([0-9]+)\Z")
+_PRAGMA = re.compile(rb"pragma\s+([+-]\w.*)", re.DOTALL)
+
+
+def _number(digits: bytes) -> int | None:
+    digits = digits.lstrip(b"0") or b"0"
+    return int(digits) if len(digits) <= NUMBER_DIGITS else None
+
+
+def quote(line: bytes) -> str:
+    """The beginning of a line, for a Damage."""
+    text = decode(line[:_DETAIL_LIMIT])
+    return text + "..." if len(line) > _DETAIL_LIMIT else text
+
+
+def _result(line: bytes, depth: int) -> tuple[Event, ...]:
+    result = _RESULT.match(line)
+    if result is None:
+        return ()
+    negative, digits, description = result.groups()
+    directive, reason = "", b""
+    if b"#" in description or b"\\" in description:
+        name, keyword, reason = _description(description)
+        directive = {b"SKIP": "SKIP", b"TODO": "TODO", b"XFAI": "TODO"}.get(keyword[:4], "")
+    else:
+        name = description
+    number = None if digits is None else _number(digits)
+    point = Point(negative is None, number, decode(name), directive, decode(reason), b"", depth)
+    if digits is not None and number is None:
+        return (Damage("number", f"the number is too large: {quote(line)}"), point)
+    return (point,)
+
+
+def _description(text: bytes) -> tuple[bytes, bytes, bytes]:
+    """Name, keyword in capitals, reason. The first `#` before a keyword counts, unless escaped."""
+    split = _DESCRIPTION.match(text)
+    assert split is not None  # noqa: S101 - the pattern matches the empty string
+    name, keyword, reason = split[1], (split[2] or b"").upper(), split[3] or b""
+    name = _ESCAPED.sub(rb"\1", name.strip())
+    if keyword in (b"TIMEOUT", b"ERROR", b"EXIT"):
+        return name, keyword, text[split.start(2) :].strip()
+    return name, keyword, reason.lstrip(b": \t").rstrip()
+
+
+def _plan(line: bytes, depth: int) -> tuple[Event, ...]:
+    plan = _PLAN.match(line)
+    if plan is None:
+        return ()
+    count, tail = _number(plan[1]), plan[2]
+    if count is None:
+        return (Damage("number", f"the plan is too large: {quote(line)}"),)
+    text = decode(tail.lstrip(b"#").strip())
+    if count == 0:
+        return (_plan_of_none(tail, text, depth),)
+    if tail.startswith(b"#"):
+        return (Plan(count, text, None, depth),)
+    if not tail or _PLAN_TODO.match(tail):
+        return (Plan(count, "", None, depth),)
+    return ()  # "1..5 is a range" is somebody's prose
+
+
+def _plan_of_none(tail: bytes, text: str, depth: int) -> Plan:
+    skip = _PLAN_SKIP.match(text)
+    if skip is not None:
+        return Plan(0, "", skip[1] or "", depth)
+    if tail.startswith(b"#"):
+        return Plan(0, text, "", depth)
+    return Plan(0, "", text, depth)
+
+
+def _started(line: bytes, depth: int) -> tuple[Event, ...]:
+    started = _STARTED.match(line)
+    number = None if started is None else _number(started[1])
+    if started is None or number is None:
+        return ()
+    return (Started(number, decode((started[2] or b"").strip()), depth),)
+
+
+def _version(line: bytes, depth: int) -> tuple[Event, ...]:
+    version = _VERSION.match(line)
+    if version is None:
+        return ()
+    number = _number(version[2])
+    if number is None:
+        return (Damage("version", f"the version is too large: {quote(line)}"),)
+    return (Version(number, bool(version[1]), depth),)
+
+
+def _comment(line: bytes, depth: int) -> tuple[Event, ...]:
+    return (Comment(decode(line[1:].strip()), depth),)
+
+
+def _bail_out(line: bytes, _depth: int) -> tuple[Event, ...]:
+    return (BailOut(decode(line[9:].strip())),) if line.startswith(b"Bail out!") else ()
+
+
+def _pragma(line: bytes, _depth: int) -> tuple[Event, ...]:
+    pragma = _PRAGMA.match(line)
+    return () if pragma is None else (Pragma(decode(pragma[1])),)
+
+
+_BY_FIRST_BYTE = {
+    ord("o"): _result,
+    ord("n"): _result,
+    ord("1"): _plan,
+    ord("*"): _started,
+    ord("#"): _comment,
+    ord("T"): _version,
+    ord("K"): _version,
+    ord("B"): _bail_out,
+    ord("p"): _pragma,
+}
+
+
+def recognise(line: bytes, depth: int) -> tuple[Event, ...]:
+    """The events of one line without its white space at either end; () for no TAP.
+
+    Only the last is about the line itself; a Damage may come before it, or be all there is.
+    """
+    read = _BY_FIRST_BYTE.get(line[0]) if line else None
+    return () if read is None else read(line, depth)
