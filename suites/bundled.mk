@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# The bundled kernel: LKL on Linux 4.9 out of the npm package lkl, built as a
+# static library, and the suite programs linked with it. Works on its own,
+#     make -f suites/bundled.mk [BUILD=dir] [bundled | guest | bundled-clean]
+# and included by the top-level Makefile. Run from the top of the checkout.
+
+BUILD ?= build
+GUEST_CC ?= gcc
+
+LKL_PACKAGE := lkl
+LKL_VERSION := 1.0.3
+LKL_INTEGRITY := sha512-x9RxwXaQbeEsKs0Qd0tZWZiJrxnkUxueGY56ZrHisLmzugtFgcVKqhB5k5H2I9C6aQIBa2UUEyy/9zWcAjAaqQ==
+
+BUNDLED_PROGRAMS := $(addprefix $(BUILD)/tests/,boot disk net-test)
+GUEST_PROGRAMS := $(addprefix $(BUILD)/guest/,boot disk net-test)
+BUNDLED_ARCHIVE := $(BUILD)/$(LKL_PACKAGE)-$(LKL_VERSION).tgz
+BUNDLED_KERNEL := $(BUILD)/.kernel-$(LKL_VERSION)
+BUNDLED_LKL := $(BUILD)/src/src/linux/tools/lkl
+BUNDLED_STEP := suites/step.sh
+
+SUITE_HEADERS := $(wildcard suites/*.h)
+SUITE_CFLAGS := -std=gnu11 -D_GNU_SOURCE -O2 -g -Wall -Wextra -Wno-unused-parameter -pthread -Isuites
+
+.PHONY: bundled guest bundled-clean
+bundled: $(BUNDLED_PROGRAMS) $(BUILD)/tests/autoconf.sh
+guest: $(GUEST_PROGRAMS)
+
+# Everything below takes its final name only when it is complete, so that what
+# an interrupt leaves behind is never taken for done.
+
+$(BUNDLED_ARCHIVE):
+	@mkdir -p $(BUILD)/log
+	@command -v npm >/dev/null || { echo 'npm is missing: apt-get install npm' >&2; exit 1; }
+	@rm -rf $@.part && mkdir $@.part
+	@$(BUNDLED_STEP) 'fetching $(LKL_PACKAGE) $(LKL_VERSION) with npm' $(BUILD)/log/fetch.log \
+		env npm_config_update_notifier=false \
+		npm pack $(LKL_PACKAGE)@$(LKL_VERSION) --pack-destination $@.part
+	@python3 -c 'import base64, hashlib, sys; \
+		found = "sha512-" + base64.b64encode(hashlib.sha512(open(sys.argv[1], "rb").read()).digest()).decode(); \
+		sys.exit(found != sys.argv[2] and f"{sys.argv[1]}: integrity is {found}, must be {sys.argv[2]}")' \
+		$@.part/$(notdir $@) '$(LKL_INTEGRITY)'
+	@mv $@.part/$(notdir $@) $@ && rmdir $@.part
+
+# Unpacked anew for each try: the .*.cmd files of a make that failed or was
+# interrupted stop every later one ("missing separator"). git is there to apply the patch, where patch need not be;
+# it must not take the checkout around it for the repository it works in.
+#
+# MAKEFLAGS must not be handed down: it names this file's variables and targets.
+$(BUNDLED_KERNEL): $(BUNDLED_ARCHIVE) suites/bundled.patch
+	@for tool in gcc bc; do command -v $$tool >/dev/null || \
+		{ echo "$$tool is missing: apt-get install $$tool" >&2; exit 1; }; done
+	@rm -rf $(BUILD)/src && mkdir -p $(BUILD)/src
+	@tar -xzf $< -C $(BUILD)/src --strip-components=1
+	@cd $(BUILD)/src/src/linux && GIT_DIR=/dev/null git apply -p1 $(abspath suites/bundled.patch)
+	@$(BUNDLED_STEP) 'building the bundled kernel (Linux 4.9 as a library)' $(BUILD)/log/kernel.log \
+		env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS -u MAKEOVERRIDES -u BUILD \
+		$(MAKE) --no-print-directory -j$$(nproc) -C $(BUNDLED_LKL) KALLSYMS_EXTRA_PASS=1 static
+	@touch $@
+
+$(BUILD)/tests/boot $(BUILD)/guest/boot: suites/boot/boot.c
+$(BUILD)/tests/disk $(BUILD)/guest/disk: suites/disk/disk.c
+$(BUILD)/tests/net-test $(BUILD)/guest/net-test: suites/net/net-test.c
+
+$(BUNDLED_PROGRAMS): $(SUITE_HEADERS) suites/bundled.mk $(BUNDLED_KERNEL)
+	@mkdir -p $(@D)
+	@$(BUNDLED_STEP) 'compiling $(@F)' $(BUILD)/log/$(@F).log \
+		gcc $(SUITE_CFLAGS) -DCONFIG_AUTO_LKL_POSIX_HOST -isystem $(BUNDLED_LKL)/include \
+		-o $@.part $(filter %.c,$^) $(BUNDLED_LKL)/liblkl.a -lrt -Wl,-z,noexecstack
+	@mv $@.part $@
+
+$(GUEST_PROGRAMS): $(SUITE_HEADERS) suites/bundled.mk
+	@mkdir -p $(@D)
+	@$(BUNDLED_STEP) 'compiling $(@F) for guests' $(BUILD)/log/guest-$(@F).log \
+		$(GUEST_CC) $(SUITE_CFLAGS) -DLKLTEST_GUEST -static -o $@.part $(filter %.c,$^)
+	@mv $@.part $@
+
+# The first half says what a build can do in the words of LKL's own autoconf.sh;
+# the second what only the bundled programs can do, which take it from their
+# environment.
+$(BUILD)/tests/autoconf.sh: suites/bundled.mk
+	@mkdir -p $(@D)
+	@printf '%s\n' \
+		LKL_HOST_CONFIG_POSIX=y \
+		LKL_HOST_CONFIG_VIRTIO_NET=y \
+		LKL_HOST_CONFIG_VIRTIO_NET_FD=y \
+		LKL_HOST_CONFIG_VIRTIO_NET_MACVTAP=y \
+		LKLTEST_BUNDLED=y \
+		LKLTEST_KERNEL=4.9 \
+		LKLTEST_DISK_REMOUNT=y \
+		LKLTEST_NET_TCP=y \
+		LKLTEST_NET_IPV6=y \
+		LKLTEST_NET_PIPE=y >$@.part
+	@mv $@.part $@
+
+bundled-clean:
+	rm -rf $(BUILD)
