@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Network devices of a run: TAP, veth and macvtap in the network namespace of its scope.
+
+Nothing is ever cleaned up: the devices die with the namespace, and that with the scope. A device or
+a socket keeps no namespace alive beyond the runner. As root it takes a thread and milliseconds, as
+a user a helper process and 0.2 s. See network_namespaces(7).
+"""
+
+import errno
+import functools
+import os
+import socket
+import stat
+import subprocess
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from lkltest.scope import NAMESPACE, Scope, probe
+
+if TYPE_CHECKING:
+    from lkltest.inside import Inside
+
+TUN = Path("/dev/net/tun")
+
+
+class MissingNetwork(Exception):  # not an error: a suite is skipped with it
+    """This machine or this user cannot have a device; the text says what is missing."""
+
+    @property
+    def reason(self) -> str:
+        """One line: what is missing and what to do."""
+        return str(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Tap:
+    """A TAP device: its name, and the addresses of the host's side of it."""
+
+    name: str
+    addresses: tuple[str, ...]
+
+
+class Network:
+    """Context manager: devices and sockets in the network namespace of an open scope.
+
+    Enter it after the scope, leave it before; loopback is up. Not for several threads. What cannot
+    be had here raises MissingNetwork, anything else OSError that names the device.
+    """
+
+    def __init__(self, scope: Scope) -> None:
+        """`scope`: made with `network=True`, and `mounts=True` for macvtap."""
+        self._scope = scope
+        self._inside: Inside | None = None
+        self._sockets: list[socket.socket] = []
+
+    def __enter__(self) -> Self:
+        """Raises MissingNetwork."""
+        from lkltest.inside import InsideHelper, InsideThread  # ctypes, futures
+
+        if self._scope.contained != NAMESPACE:
+            raise MissingNetwork(lacking() or "the scope has no namespaces")
+        enter = InsideHelper if self._scope.user else InsideThread
+        with ExitStack() as undo:
+            try:
+                self._inside = enter(self._scope.pid)
+                undo.callback(self._inside.close)
+                self._inside.call("up", "lo")
+            except FileNotFoundError as error:
+                raise MissingNetwork(f"{error.filename} is missing (package util-linux)") from error
+            except OSError as error:
+                raise MissingNetwork(f"cannot enter a network namespace: {error}") from error
+            undo.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close the sockets that were handed out: each of them would keep the namespace alive."""
+        for opened in self._sockets:
+            opened.close()
+        self._sockets.clear()
+        if self._inside is not None:
+            self._inside.close()
+            self._inside = None
+
+    def tap(self, name: str, addresses: Sequence[str] = ()) -> Tap:
+        """Make a persistent TAP device, up, to which a program of the scope can attach.
+
+        addresses: of the host's side, "192.0.2.1/24" or "fc03::1/64", usable at once.
+        """
+        reason = lacking(tap=True)
+        if reason:
+            raise MissingNetwork(reason)
+        self._call("tap", name, tuple(addresses))
+        return Tap(name, tuple(addresses))
+
+    def veth(self, left: str, right: str, right_addresses: Sequence[str] = ()) -> None:
+        """Make two connected Ethernet devices, up, without offloads; `left` is the program's."""
+        self._call("veth", left, right, tuple(right_addresses))
+
+    def macvtap(self, name: str, parent: str) -> Path:
+        """Make a macvtap device on `parent` (mode passthru) and a device node for it.
+
+        Returns the node's path as the programs of the scope see it. Only root can make nodes.
+        The number comes from the scope's own sysfs and the node goes to the scope's own tmpfs,
+        because in /dev all namespaces fight for one tapN.
+        """
+        reason = lacking(macvtap=True) or self._scope.unmounted.get("sysfs")
+        if reason:
+            raise MissingNetwork(reason)
+        self._call("macvtap", name, parent)
+        # A process's root leads into its mount namespace, proc(5).
+        seen = Path(f"/proc/{self._scope.pid}/root{self._scope.folder}/sys/class/net/{name}")
+        device = next(seen.glob("macvtap/tap*/dev"), None) or next(seen.glob("tap*/dev"), None)
+        if device is None:
+            raise OSError(
+                errno.ENODEV, "sysfs shows no number; was the scope made with mounts?", name
+            )
+        major, minor = map(int, device.read_text(encoding="ascii").split(":"))
+        node = self._scope.folder / "dev" / device.parent.name
+        self._scope.make_node(node, stat.S_IFCHR | 0o600, major, minor)
+        return node
+
+    def offload_off(self, name: str) -> None:
+        """Switch off what leaves checksums and segmentation to a device."""
+        self._call("offload_off", name)
+
+    def open_socket(self, family: int, kind: int = socket.SOCK_STREAM) -> socket.socket:
+        """A socket that belongs to the namespace; close it, or the end of this network does."""
+        opened = socket.socket(fileno=self._call("open_socket", int(family), int(kind)))
+        self._sockets.append(opened)
+        return opened
+
+    def listen(self, address: str, port: int = 0) -> socket.socket:
+        """A TCP socket that listens on an address of the namespace, IPv4 or IPv6.
+
+        port 0: any free one, see `getsockname()[1]`. Accepted connections are the caller's to
+        close.
+        """
+        opened = self.open_socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            opened.bind((address, port))
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, f"{address} port {port}") from error
+        opened.listen()
+        return opened
+
+    def _call(self, name: str, *arguments: object) -> int:
+        if self._inside is None:
+            raise MissingNetwork("the network is not open")
+        try:
+            result: int = self._inside.call(name, *arguments)
+        except OSError as error:
+            if error.errno in {errno.EOPNOTSUPP, errno.EAFNOSUPPORT}:
+                raise MissingNetwork(f"this kernel cannot do it: {name}: {error}") from error
+            raise
+        return result
+
+
+def lacking(*, tap: bool = False, macvtap: bool = False) -> str | None:
+    """Why this user on this machine cannot have a network of its own, None when it can.
+
+    tap, macvtap: and such a device in it. Makes no device, costs a few ms the first time.
+    """
+    reason = _no_namespace()
+    if reason is None and tap:
+        reason = _no_tun()
+    if reason is None and macvtap and (os.geteuid() != 0 or probe().user):
+        reason = "only root can make the device node of a macvtap: run as root"
+    return reason
+
+
+@functools.cache
+def _no_namespace() -> str | None:
+    found = probe()
+    if found.kind != NAMESPACE:
+        return f"no network namespaces here: {found.reason}"
+    command = [*found.command(network=True, mounts=False), "true"]
+    done = subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, check=False)
+    said = done.stderr.decode(errors="backslashreplace").strip()
+    return f"no network namespaces here: {said}" if done.returncode else None
+
+
+def _no_tun() -> str | None:
+    try:
+        os.close(os.open(TUN, os.O_RDWR | os.O_CLOEXEC))
+    except FileNotFoundError:
+        return f"{TUN} is missing: modprobe tun"
+    except OSError as error:
+        return f"cannot open {TUN} ({error.strerror}): run as root, or chmod 0666 {TUN}"
+    return None
