@@ -62,7 +62,7 @@ class ProblemKind(StrEnum):
     HELPER = "helper"
     CLEANUP = "cleanup"
     INTERRUPTED = "interrupted"
-    SUITE = "suite"  # the suite's own code failed
+    SUITE_ERROR = "suite error"  # the suite's own code raised
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +222,7 @@ class SuiteResult:
     host: str
     points: tuple[PointResult, ...] = ()
     problems: tuple[Problem, ...] = ()
-    properties: Mapping[str, str] = field(default=NO_PROPERTIES)
+    properties: Mapping[str, str] = field(default_factory=lambda: NO_PROPERTIES)
     seconds: float = 0.0
     skip: str | None = None
     output: str = ""

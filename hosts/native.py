@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The native host: ELF programs run right here, on a pseudo-terminal."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from lkltest.build import Build
+from lkltest.console import Console, open_terminal
+from lkltest.disk import CHILD_DESCRIPTOR, Disk
+from lkltest.executable import ExecutableError, identify, machine_is_native
+from lkltest.host import Host, Interface, Launch, LaunchError, Missing
+from lkltest.scope import Child, Scope
+
+_GDB_SECONDS = 20.0
+
+
+class NativeHost(Host):
+    """Runs a build's programs on this machine."""
+
+    name = "native"
+
+    def missing(self) -> Missing | None:
+        return None
+
+    def suits(self, build: Build) -> bool:
+        try:
+            return any(identify(path).format == "ELF" for path in build.programs.values())
+        except ExecutableError:
+            return False
+
+    def lacks(self, feature: str, build: Build) -> str | None:
+        if feature.startswith("net") and "net-test" not in build.programs:
+            return f"build {build.directory.name} ({build.kind}) has no tests/net-test"
+        if feature == "net:pipe" and build.kind == "bundled" and not build.has("LKLTEST_NET_PIPE"):
+            return "the build has no pipe back end"
+        return None
+
+    def launch(self, launch: Launch, scope: Scope) -> Console:
+        check_runnable(launch.program)
+        pass_fds: dict[int, int] = {}
+        words = [str(launch.program)]
+        words += [_word(argument, pass_fds) for argument in launch.arguments]
+        ours, theirs = open_terminal()
+        try:
+            child = scope.spawn(
+                words,
+                env={**os.environ, **launch.environment},
+                stdin=theirs,
+                stdout=theirs,
+                stderr=theirs,
+                pass_fds=pass_fds,
+                terminal=True,
+            )
+        except OSError as error:
+            os.close(ours)
+            raise LaunchError(f"{launch.program}: {error.strerror}") from None
+        finally:
+            os.close(theirs)
+        return Console(
+            child,
+            ours,
+            tuple(words),
+            launch.deadlines,
+            diagnose=lambda: backtrace(child, launch.program, scope),
+        )
+
+
+def check_runnable(program: Path) -> None:
+    """Raise LaunchError, one line, when `program` is nothing that this machine can execute."""
+    try:
+        executable = identify(program)
+    except ExecutableError as error:
+        raise LaunchError(str(error)) from None
+    if executable.format != "ELF":
+        raise LaunchError(f"{program}: is {executable}; the native host runs ELF programs")
+    if not machine_is_native(executable.machine):
+        raise LaunchError(f"{program}: is {executable}; this machine is {os.uname().machine}")
+    if not os.access(program, os.X_OK):
+        raise LaunchError(f"{program}: is not executable: chmod +x it")
+
+
+def backtrace(child: Child, program: Path, scope: Scope) -> str:
+    """Take a backtrace of every thread with gdb; says why when it cannot.
+
+    gdb runs inside the scope, so that it dies with the runner; it needs a /proc that shows the
+    scope's own process numbers.
+    """
+    gdb = shutil.which("gdb")
+    if gdb is None:
+        return "no backtrace: gdb is missing: apt-get install gdb"
+    command = ["unshare", "--mount", "--mount-proc", gdb, "--batch", "-nx"]
+    command += ["-ex", "set pagination off", "-ex", "set debuginfod enabled off"]
+    command += ["-ex", "thread apply all backtrace 30"]
+    command += ["-p", str(child.inner_pid), str(program)]
+    read_end, write_end = os.pipe()
+    with open(read_end, "rb") as output, Path(os.devnull).open("rb") as nothing:
+        try:
+            debugger = scope.spawn(
+                command, stdin=nothing.fileno(), stdout=write_end, stderr=write_end
+            )
+        except OSError as error:
+            return f"no backtrace: {command[0]}: {error.strerror}"
+        finally:
+            os.close(write_end)
+        if debugger.wait(_GDB_SECONDS) is None:
+            debugger.kill()
+            return f"no backtrace: gdb did not end within {_GDB_SECONDS:g} s"
+        return output.read().decode("utf-8", "backslashreplace")
+
+
+def _word(argument: str | Disk | Interface, pass_fds: dict[int, int]) -> str:
+    if isinstance(argument, Disk):
+        number = CHILD_DESCRIPTOR + len(pass_fds)
+        pass_fds[number] = argument.descriptor
+        return f"/proc/self/fd/{number}"
+    if isinstance(argument, Interface):
+        return str(argument.node or argument.name)
+    return argument

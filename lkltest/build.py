@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A build: the directory (or kernel) that the programs under test come from.
+
+A `tools/lkl` or `tools/um` build directory of the kernel holds its programs in `tests/`, beside
+`autoconf.sh`, which lists what the build can do (`LKL_HOST_CONFIG_POSIX=y`). The bundled build has
+the same layout and adds keys of its own (`LKLTEST_NET_TCP=y`).
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from lkltest.executable import Executable, identify
+
+PROGRAMS = ("boot", "disk", "net-test")
+"""The programs that a build is looked through for, with or without `.exe`."""
+
+_SETTING = re.compile(r"^\s*(?:export\s+)?(\w+)=(.*?)\s*$")
+_BANNER = re.compile(rb"Linux version (\d+)\.(\d+)[\w.+-]* \(")
+
+
+class BuildError(Exception):
+    """A build that cannot be used; the message is one line: what was looked for and where."""
+
+
+@dataclass(frozen=True)
+class Build:
+    """Programs that belong together: `directory`, `programs` (name to file), `features`, `kind`.
+
+    `kind` is "bundled", "tools/lkl", "tools/um" or what a host calls builds of its own; `kernel` is
+    the kernel's own file where it is not linked into the programs (UML, QEMU).
+    """
+
+    directory: Path
+    kind: str
+    programs: Mapping[str, Path]
+    features: Mapping[str, str] = field(default_factory=dict)
+    kernel: Path | None = None
+
+    def has(self, feature: str) -> bool:
+        """Whether `autoconf.sh` says `feature=y` (or 1, or yes)."""
+        return self.features.get(feature, "").strip("\"'") in ("y", "1", "yes")
+
+    def executable(self, program: str) -> Executable:
+        """Identify `program`; raises KeyError when the build lacks it, ExecutableError when bad."""
+        return identify(self.programs[program])
+
+    @cached_property
+    def kernel_version(self) -> tuple[int, int] | None:
+        """Major and minor version from the banner inside the kernel or the first program."""
+        file = self.kernel or next(iter(self.programs.values()), None)
+        return _banner_version(file) if file else None
+
+
+def default_directory() -> Path | None:
+    """Where the bundled build is looked for: beside the package in a checkout, else `./build`."""
+    checkout = Path(__file__).resolve().parent.parent
+    candidates = [Path.cwd() / "build"]
+    if (checkout / "pyproject.toml").exists():
+        candidates.insert(0, checkout / "build")
+    return next((path for path in candidates if (path / "tests").is_dir()), None)
+
+
+def named_build(option: str | None) -> str | None:
+    """The build that was asked for: the option, else LKL_BUILD, else None."""
+    return option or os.environ.get("LKL_BUILD") or None
+
+
+def open_build(name: str | None) -> Build:
+    """Open the build directory `name`, or the bundled build when None.
+
+    Raises BuildError when there is none or when it holds none of PROGRAMS.
+    """
+    directory = Path(name).expanduser() if name else default_directory()
+    if directory is None:
+        raise BuildError(
+            "no build: make the bundled one with `make build` in a checkout of lkltest, "
+            "or name one with --lkl-build=DIR or LKL_BUILD"
+        )
+    if not directory.is_dir():
+        what = "is not a directory" if directory.exists() else "no such directory"
+        raise BuildError(f"build {directory}: {what}")
+    directory = directory.resolve()
+    programs = find_programs(directory)
+    if not programs:
+        wanted = ", ".join(f"tests/{name}" for name in PROGRAMS)
+        raise BuildError(f"build {directory}: found none of {wanted} (with or without .exe)")
+    features = read_autoconf(directory / "tests" / "autoconf.sh")
+    return Build(directory, _kind(directory, features), programs, features)
+
+
+def find_programs(directory: Path) -> dict[str, Path]:
+    """Find PROGRAMS in `directory/tests`; a name without `.exe` is taken first."""
+    found = {}
+    for name in PROGRAMS:
+        for file_name in (name, f"{name}.exe"):
+            path = directory / "tests" / file_name
+            if path.is_file():
+                found[name] = path
+                break
+    return found
+
+
+def read_autoconf(path: Path) -> dict[str, str]:
+    """Read `KEY=value` lines of a build's autoconf.sh; a missing file is an empty mapping."""
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return {}
+    return {match[1]: match[2] for line in text.splitlines() if (match := _SETTING.match(line))}
+
+
+def _kind(directory: Path, features: Mapping[str, str]) -> str:
+    if "LKLTEST_BUNDLED" in features:
+        return "bundled"
+    # UML's library mode puts the kernel and its objects under tools/um; its tests take ubd images.
+    if directory.name == "um" or any(key.startswith("UML_") for key in features):
+        return "tools/um"
+    return "tools/lkl"
+
+
+def _banner_version(file: Path) -> tuple[int, int] | None:
+    try:
+        with file.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as m:
+            match = _BANNER.search(m)
+            return (int(match[1]), int(match[2])) if match else None
+    except (OSError, ValueError):
+        return None

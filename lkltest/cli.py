@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The `lkltest` command."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import sys
+from collections.abc import Sequence
+
+PASSED, FAILED, USED_WRONGLY, INTERRUPTED = 0, 1, 2, 130
+
+# pytest.ExitCode: 0 ok, 1 failed, 2 interrupted (or used wrongly, by our own pytest.exit),
+# 3 internal error, 4 usage, 5 nothing collected.
+_EXIT_STATUS = {0: PASSED, 1: FAILED, 2: USED_WRONGLY, 3: FAILED, 4: USED_WRONGLY, 5: USED_WRONGLY}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit status: 0 passed, 1 failed, 2 used wrongly."""
+    options = _parser().parse_args(arguments)
+    try:
+        status: int = options.function(options)
+    except KeyboardInterrupt:
+        print("lkltest: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader (head, a pager) has gone; there is nobody left to tell.
+        return FAILED
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="lkltest", description="Run the Linux Kernel Library's test suites."
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    run = commands.add_parser("run", help="run suites")
+    run.add_argument("suites", nargs="*", metavar="SUITE[VARIANT]")
+    run.add_argument("--host", action="append", help="host to run on; may be repeated")
+    run.add_argument("--build", metavar="DIR")
+    run.add_argument("--junit-dir", metavar="DIR")
+    run.add_argument("--timeout", type=float, metavar="SECONDS")
+    run.add_argument("-j", "--jobs", type=int, default=1, metavar="N", help="suites at once")
+    run.add_argument("-v", "--verbose", action="store_true", help="show every test point")
+    run.set_defaults(function=_run)
+
+    execute = commands.add_parser("exec", help="run one program on a host")
+    execute.add_argument("--host")
+    execute.add_argument("--timeout", type=float, metavar="SECONDS")
+    _add_host_options(execute)
+    execute.add_argument("program")
+    execute.add_argument("arguments", nargs=argparse.REMAINDER)
+    execute.set_defaults(function=_execute)
+
+    convert = commands.add_parser("tap2junit", help="turn a TAP stream into JUnit XML")
+    convert.add_argument("file", nargs="?", default="-")
+    convert.set_defaults(function=_tap2junit)
+
+    doctor = commands.add_parser("doctor", help="say what can run here and what is missing")
+    doctor.add_argument("--build", metavar="DIR")
+    doctor.set_defaults(function=_doctor)
+    return parser
+
+
+class _HostOptions:
+    """Lets hosts add their options to argparse in the words they use for pytest."""
+
+    def __init__(self, parser: argparse.ArgumentParser) -> None:
+        self.addoption = parser.add_argument
+
+
+def _add_host_options(parser: argparse.ArgumentParser) -> None:
+    from lkltest.host import BrokenHost, host_names, load_host_class
+
+    for name in host_names():
+        host_class = load_host_class(name)
+        if not isinstance(host_class, BrokenHost):
+            host_class.add_options(_HostOptions(parser))
+
+
+def _run(options: argparse.Namespace) -> int:
+    import pytest
+
+    arguments = ["--pyargs", "lkltest.suites", "-p", "no:cacheprovider", "--no-header"]
+    # The run must not depend on the ini file of whatever directory it is started in.
+    arguments += ["-c", "/dev/null", "--rootdir", "."]
+    arguments += ["--lkl-lines", *(["-v", "--tb=no"] if options.verbose else ["-qq", "--tb=no"])]
+    arguments += [f"--lkl-host={host}" for host in options.host or ()]
+    arguments += [f"--lkl-suite={suite}" for suite in options.suites]
+    for name in ("build", "junit_dir", "timeout"):
+        value = getattr(options, name)
+        if value is not None:
+            arguments.append(f"--lkl-{name.replace('_', '-')}={value}")
+    if options.jobs > 1:
+        if importlib.util.find_spec("xdist") is None:
+            print(
+                "lkltest: -j needs pytest-xdist: pip install 'lkltest[parallel]'", file=sys.stderr
+            )
+            return USED_WRONGLY
+        arguments += ["-n", str(options.jobs), "--dist=worksteal"]
+    return _EXIT_STATUS.get(int(pytest.main(arguments)), FAILED)
+
+
+def _execute(options: argparse.Namespace) -> int:
+    from lkltest.exec_command import execute
+
+    return execute(options.host, options.program, options.arguments, options.timeout, vars(options))
+
+
+def _tap2junit(options: argparse.Namespace) -> int:
+    from lkltest.tap2junit import main as convert
+
+    return convert(options.file)
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from lkltest.doctor import report
+
+    return report(options.build)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

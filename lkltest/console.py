@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A running program: its console's bytes, its deadlines, its end."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import tty
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from pexpect import EOF, TIMEOUT
+from pexpect.fdpexpect import fdspawn
+
+from lkltest.deadline import Deadline, Deadlines
+from lkltest.results import Exit, Problem
+
+if TYPE_CHECKING:
+    from lkltest.scope import Child
+
+_CHUNK = 65536
+_QUIET_AFTER_EXIT = 0.1
+"""Seconds without output after the exit before a console that something still holds is left."""
+_SIDE_LIMIT = 1 << 20
+
+
+def open_terminal() -> tuple[int, int]:
+    """Open a pseudo-terminal in raw mode: bytes pass unchanged. Returns (our end, program's end).
+
+    A terminal, not a pipe, because C programs buffer whole blocks on a pipe and a crash would lose
+    them.
+    """
+    ours, theirs = os.openpty()
+    tty.setraw(theirs)
+    return ours, theirs
+
+
+class Console:
+    """Reads a child's terminal until its end. A `Process` as hosts return it.
+
+    `side` is a second descriptor (a pipe with the program's stderr) whose bytes are kept apart.
+    `diagnose` is called once, while the program still lives, when a deadline has passed; what it
+    returns becomes the detail of the failure. `finish` may judge the end (see Wine).
+    """
+
+    def __init__(
+        self,
+        child: Child,
+        terminal: int,
+        command: tuple[str, ...],
+        deadlines: Deadlines,
+        *,
+        side: int | None = None,
+        diagnose: Callable[[], str] | None = None,
+    ) -> None:
+        self.child = child
+        self.command = command
+        self.exit = Exit(cause="ended")
+        self.side_output = bytearray()
+        self.hang_report = ""
+        self._terminal = fdspawn(terminal, use_poll=True)
+        self._side = side
+        self._diagnose = diagnose
+        self._total = Deadline(deadlines.total)
+        self._silence = Deadline(deadlines.silence)
+
+    def chunks(self) -> Iterator[bytes]:
+        """Yield bytes as they arrive; afterwards `exit` says how the program ended."""
+        while True:
+            ready = self._wait(self._wait_limit())
+            if not ready:
+                yield from self._give_up()
+                return
+            if self._descriptor in ready:
+                data = self._read()
+                if data:
+                    self._silence.restart()
+                    yield data
+                    continue
+            if self.child.fileno() in ready:
+                break
+        yield from self._drain(_QUIET_AFTER_EXIT)
+        self.exit = exit_from_status(self.child.wait(5.0))
+
+    def stream_done(self) -> None:
+        """A program ends by itself: nothing to do."""
+
+    def problems(self) -> list[Problem]:
+        """Nothing beside the stream and the exit."""
+        return []
+
+    def kill(self) -> None:
+        """End the program now."""
+        self.child.kill(signal.SIGKILL)
+
+    def close(self) -> None:
+        """Kill the program if it lives and close the terminal."""
+        if self.child.poll() is None:
+            self.child.kill(signal.SIGKILL)
+        self._terminal.close()
+        self._close_side()
+
+    @property
+    def _descriptor(self) -> int:
+        return int(self._terminal.child_fd)
+
+    def _wait_limit(self) -> float:
+        return min(self._total.remaining(), self._silence.remaining())
+
+    def _wait(self, seconds: float) -> set[int]:
+        """Wait for the terminal, the side channel or the child's end; an empty set is a time-out."""
+        poller = select.poll()
+        if not self._terminal.flag_eof:
+            poller.register(self._descriptor, select.POLLIN)
+        if self._side is not None:
+            poller.register(self._side, select.POLLIN)
+        poller.register(self.child.fileno(), select.POLLIN)
+        limit = Deadline(seconds)
+        while True:
+            ready = {descriptor for descriptor, _ in poller.poll(limit.remaining() * 1000)}
+            if self._side in ready and self._side is not None:
+                ready.discard(self._side)
+                if not self._read_side():
+                    poller.unregister(self._side)
+                    self._close_side()
+            if ready or limit.expired:
+                return ready
+
+    def _read(self) -> bytes:
+        """Read what is there; empty at the end, when nobody holds the terminal's other end."""
+        try:
+            return bytes(self._terminal.read_nonblocking(_CHUNK, timeout=0))
+        except (EOF, TIMEOUT):
+            return b""
+
+    def _drain(self, quiet: float) -> Iterator[bytes]:
+        while not self._terminal.flag_eof:
+            poller = select.poll()
+            poller.register(self._descriptor, select.POLLIN)
+            if not poller.poll(quiet * 1000):
+                return
+            data = self._read()
+            if data:
+                yield data
+            if self._total.expired:
+                return
+
+    def _give_up(self) -> Iterator[bytes]:
+        """A deadline has passed: find out what the program was doing, then kill it."""
+        cause, limit = (
+            ("deadline", self._total) if self._total.expired else ("stall", self._silence)
+        )
+        if self._diagnose is not None:
+            self.hang_report = self._diagnose()
+        self.child.kill(signal.SIGKILL)
+        self.child.wait(5.0)
+        for data in self._drain(_QUIET_AFTER_EXIT):
+            yield data
+            break  # a flood would go on for ever; the buffer's content is all that can be late
+        self.exit = Exit(cause=cause, note=f"{limit.seconds:g} s")
+
+    def _read_side(self) -> bool:
+        if self._side is None:
+            return False
+        data = os.read(self._side, _CHUNK)
+        self.side_output += data[: max(0, _SIDE_LIMIT - len(self.side_output))]
+        return bool(data)
+
+    def _close_side(self) -> None:
+        if self._side is not None:
+            os.close(self._side)
+            self._side = None
+
+
+def exit_from_status(status: int | None) -> Exit:
+    """Turn a raw wait status into an Exit; None means that the guard lost the child."""
+    if status is None:
+        return Exit(cause="ended", note="its end was not seen")
+    if os.WIFSIGNALED(status):
+        return Exit(signal=os.WTERMSIG(status), cause="signalled")
+    return Exit(status=os.WEXITSTATUS(status), cause="exited")

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""`lkltest doctor`: which hosts, suites and variants can run here, and what is missing.
+
+For suites it does what a run would do, images and devices included, short of launching a program,
+so that its answer is not a second opinion but the first half of the real thing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import platform
+import shutil
+import sys
+from collections.abc import Sequence
+
+import pytest
+
+from lkltest.build import Build, BuildError
+from lkltest.host import Host, host_names, make_host
+from lkltest.item import CAN_RUN
+from lkltest.progress import SuiteReporter
+from lkltest.report.terminal import printable, wants_colour
+from lkltest.results import SuiteResult
+from lkltest.scope import probe
+
+_TOOLS = {
+    "gdb": ("backtraces of programs that hang", "apt-get install gdb"),
+    "npm": ("fetching the bundled kernel", "apt-get install npm"),
+    "gcc": ("building the bundled kernel", "apt-get install gcc"),
+}
+
+
+def report(build_name: str | None) -> int:
+    """Print the report. Returns 0 when a host can run here, 1 when none can."""
+    print(f"{'machine':9} Linux {platform.release()}, Python {platform.python_version()}")
+    containment = probe()
+    print(f"{'runs in':9} {containment.kind}" + _because(containment.reason))
+    for tool, (purpose, install) in _TOOLS.items():
+        if shutil.which(tool) is None:
+            print(f"{tool:9} missing ({purpose}): {install}")
+    usable = [name for name in host_names() if _report_host(name, build_name)]
+    return 0 if usable else 1
+
+
+def _report_host(name: str, build_name: str | None) -> bool:
+    host = make_host(name)
+    missing = host.missing()
+    if missing is not None:
+        _line(f"host {name}", "no", str(missing))
+        return False
+    facts = ", ".join(f"{key} {value}" for key, value in host.properties().items())
+    try:
+        build = host.open_build(build_name)
+    except BuildError as error:
+        _line(f"host {name}", "no", str(error))
+        return False
+    if not host.suits(build):
+        _line(f"host {name}", "no", f"build {build.directory} is not for it")
+        return False
+    _line(f"host {name}", "yes", _build_text(build) + (f"; {facts}" if facts else ""))
+    for result in _dry_run(host, build_name):
+        can_run = result.skip == CAN_RUN
+        _line(f"  {result.title}", "yes" if can_run else "no", "" if can_run else _reason(result))
+    return True
+
+
+def _dry_run(host: Host, build_name: str | None) -> Sequence[SuiteResult]:
+    collector = _Collector()
+    arguments = ["--pyargs", "lkltest.suites", "-c", "/dev/null", "--rootdir", "."]
+    arguments += ["-p", "no:cacheprovider", "-p", "no:terminal", f"--lkl-host={host.name}"]
+    arguments += ["--lkl-dry-run"]
+    if build_name:
+        arguments.append(f"--lkl-build={build_name}")
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        pytest.main(arguments, plugins=[collector])
+    return collector.results
+
+
+class _Collector:
+    def __init__(self) -> None:
+        self.results: list[SuiteResult] = []
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        reporter = session.config.pluginmanager.getplugin("lkltest-reporter")
+        if isinstance(reporter, SuiteReporter):
+            self.results = reporter.results
+
+
+def _reason(result: SuiteResult) -> str:
+    return result.skip or "; ".join(str(problem) for problem in result.problems) or "unknown"
+
+
+def _build_text(build: Build) -> str:
+    version = build.kernel_version
+    kernel = f", Linux {version[0]}.{version[1]}" if version else ""
+    return f"build {build.directory} ({build.kind}{kernel}): {' '.join(build.programs)}"
+
+
+def _because(reason: str) -> str:
+    return f" ({reason})" if reason else ""
+
+
+def _line(what: str, word: str, detail: str) -> None:
+    shown = word
+    if wants_colour(sys.stdout):
+        shown = f"\x1b[{'32' if word == 'yes' else '33'}m{word:3}\x1b[0m"
+    print(f"{what:16} {shown:3} {printable(detail)}".rstrip())

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""`lkltest exec`: one program on a host, its console passed through, its verdict as exit status."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lkltest.build import Build
+from lkltest.deadline import DEFAULT_TIMEOUT, Deadlines
+from lkltest.executable import ExecutableError, identify
+from lkltest.execution import Execution
+from lkltest.host import Host, Launch, LaunchError, host_names, make_host
+from lkltest.report.terminal import printable, problem_lines
+from lkltest.results import Outcome, ProgramResult
+from lkltest.scope import Scope, ScopeError
+
+PASSED, FAILED, USED_WRONGLY = 0, 1, 2
+
+
+def execute(
+    host_name: str | None,
+    program: str,
+    arguments: Sequence[str],
+    timeout: float | None,
+    host_options: Mapping[str, Any],
+) -> int:
+    """Run `program` on the host (None: the one its format belongs to).
+
+    The console goes to standard output, the verdict's reasons to standard error. Returns 0 when it
+    passed, 1 when it failed, 2 when it could not be launched.
+    """
+    path = Path(program).absolute()
+    try:
+        host = _host(host_name, path, host_options)
+        missing = host.missing()
+        if missing is not None:
+            raise LaunchError(str(missing))
+        launch = Launch(
+            path, tuple(arguments), {}, Deadlines.from_timeout(timeout or DEFAULT_TIMEOUT)
+        )
+        with host.session(), Scope() as scope:
+            execution = Execution(host, host.launch(launch, scope), _Passthrough())
+            result = execution.run()
+    except (LaunchError, ExecutableError, ScopeError) as error:
+        print(f"lkltest: {error}", file=sys.stderr)
+        return USED_WRONGLY
+    _print_verdict(path.name, host, result)
+    return PASSED if result.passed else FAILED
+
+
+def _host(name: str | None, path: Path, options: Mapping[str, Any]) -> Host:
+    if name is not None:
+        try:
+            return make_host(name, options)
+        except KeyError:
+            known = ", ".join(host_names())
+            raise LaunchError(f"unknown host {name!r}; there are: {known}") from None
+    build = Build(path.parent, "program", {path.name: path})
+    for candidate in host_names():
+        host = make_host(candidate, options)
+        if host.suits(build):
+            return host
+    raise LaunchError(f"{path}: is {identify(path)}; no host runs that")
+
+
+class _Passthrough:
+    """Copies the console to standard output: raw into files and pipes, escaped on a terminal."""
+
+    def __init__(self) -> None:
+        self._escape = sys.stdout.isatty()
+
+    def __call__(self, data: bytes) -> None:
+        if self._escape:
+            data = printable(
+                data.decode("utf-8", "backslashreplace").replace("\r\n", "\n")
+            ).encode()
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+
+
+def _print_verdict(name: str, host: Host, result: ProgramResult) -> None:
+    failed = [point for point in result.points if point.outcome is Outcome.FAILED]
+    for point in failed:
+        print(printable(f"lkltest: not ok {point.name} {point.reason}".rstrip()), file=sys.stderr)
+    for line in problem_lines(result.problems):
+        print(f"lkltest: {line}", file=sys.stderr)
+    word = "ok" if result.passed else "FAILED"
+    count = len(result.points)
+    print(f"lkltest: {name}@{host.name}: {word}, {count} points", file=sys.stderr)

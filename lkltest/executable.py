@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What an executable file is: its format and machine, read from its first bytes.
+
+Sources: elf(5) for ELF, the Microsoft "PE Format" specification for PE.
+"""
+
+from __future__ import annotations
+
+import platform
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+ELF_MACHINES = {
+    3: "i386",
+    8: "mips",
+    20: "powerpc",
+    21: "powerpc64",
+    22: "s390x",
+    40: "arm",
+    62: "x86_64",
+    183: "aarch64",
+    243: "riscv",
+    258: "loongarch",
+}
+PE_MACHINES = {0x14C: "i386", 0x8664: "x86_64", 0x1C0: "arm", 0x1C4: "arm", 0xAA64: "aarch64"}
+PE_SUBSYSTEMS = {1: "native", 2: "windows", 3: "console", 10: "efi"}
+_PE_DLL = 0x2000
+_ELF_RELOCATABLE, _ELF_CORE = 1, 4
+_HEADER_BYTES = 4096
+
+
+class ExecutableError(Exception):
+    """A file that cannot be run; the message is one line that names the file and what it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Executable:
+    """A program file: `format` is "ELF" or "PE", `machine` the processor's name, `bits` 32 or 64."""
+
+    path: Path
+    format: str
+    machine: str
+    bits: int
+    subsystem: str = ""
+
+    def __str__(self) -> str:
+        kind = f"{self.format} {self.bits} bit for {self.machine}"
+        return f"{kind} ({self.subsystem})" if self.subsystem else kind
+
+
+def identify(path: Path) -> Executable:
+    """Read what kind of program `path` is.
+
+    Raises ExecutableError when it is missing, a directory, unreadable, truncated, a library or
+    anything else that is not a program.
+    """
+    if path.is_dir():
+        raise ExecutableError(f"{path}: is a directory, not a program")
+    try:
+        with path.open("rb") as file:
+            header = file.read(_HEADER_BYTES)
+    except FileNotFoundError:
+        raise ExecutableError(f"{path}: no such file") from None
+    except OSError as error:
+        raise ExecutableError(f"{path}: cannot be read: {error.strerror}") from None
+    if header.startswith(b"\x7fELF"):
+        return _identify_elf(path, header)
+    if header.startswith(b"MZ"):
+        return _identify_pe(path, header)
+    raise ExecutableError(f"{path}: is {_describe(header)}, not an ELF or PE program")
+
+
+def machine_is_native(machine: str) -> bool:
+    """Whether this machine's processor runs programs for `machine` (64 bit x86 runs 32 bit too)."""
+    here = platform.machine()
+    return machine == here or (here == "x86_64" and machine == "i386")
+
+
+def _identify_elf(path: Path, header: bytes) -> Executable:
+    if len(header) < 20:
+        raise ExecutableError(f"{path}: is a truncated ELF file ({len(header)} bytes)")
+    bits = 64 if header[4] == 2 else 32
+    order = ">" if header[5] == 2 else "<"
+    kind, machine = struct.unpack_from(f"{order}HH", header, 16)
+    if kind in (_ELF_RELOCATABLE, _ELF_CORE):
+        what = "an ELF object file" if kind == _ELF_RELOCATABLE else "a core dump"
+        raise ExecutableError(f"{path}: is {what}, not a program")
+    return Executable(path, "ELF", ELF_MACHINES.get(machine, f"machine {machine}"), bits)
+
+
+def _identify_pe(path: Path, header: bytes) -> Executable:
+    if len(header) < 64:
+        raise ExecutableError(f"{path}: is a truncated PE file ({len(header)} bytes)")
+    (start,) = struct.unpack_from("<I", header, 0x3C)
+    if start + 96 > len(header):
+        raise ExecutableError(f"{path}: is a DOS program or a truncated PE file")
+    if header[start : start + 4] != b"PE\0\0":
+        raise ExecutableError(f"{path}: is a DOS program, not PE")
+    (machine,) = struct.unpack_from("<H", header, start + 4)
+    (flags,) = struct.unpack_from("<H", header, start + 22)
+    (magic,) = struct.unpack_from("<H", header, start + 24)
+    (subsystem,) = struct.unpack_from("<H", header, start + 24 + 68)
+    if flags & _PE_DLL:
+        raise ExecutableError(f"{path}: is a DLL, not a program")
+    return Executable(
+        path,
+        "PE",
+        PE_MACHINES.get(machine, f"machine {machine:#x}"),
+        64 if magic == 0x20B else 32,
+        PE_SUBSYSTEMS.get(subsystem, f"subsystem {subsystem}"),
+    )
+
+
+def _describe(header: bytes) -> str:
+    if not header:
+        return "an empty file"
+    if header.startswith(b"#!"):
+        return "a script"
+    if b"\0" not in header:
+        return "a text file"
+    return "data of an unknown format"

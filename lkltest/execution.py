@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""One program from its first byte to its verdict: console ▶ parser ▶ recorder."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+from lkltest.host import Host, Process
+from lkltest.recorder import Recorder
+from lkltest.results import PointResult, ProblemKind, ProgramResult
+from lkltest.tap13 import Parser
+
+
+class Execution:
+    """Drives a launched program. Iterate `points` to run it; then `result` is its verdict.
+
+    `listen` is called with each chunk of the console as it arrives.
+    """
+
+    def __init__(
+        self, host: Host, process: Process, listen: Callable[[bytes], object] | None = None
+    ) -> None:
+        self.process = process
+        self.result: ProgramResult | None = None
+        self._recorder = Recorder(exit_status_matters=host.exit_status_matters)
+        self._listen = listen
+        self._started = time.monotonic()
+
+    def points(self) -> Iterator[PointResult]:
+        """Yield every test point as it is reported, at last those that never were.
+
+        The program is ended when the caller stops iterating, for whatever reason.
+        """
+        parser = Parser()
+        reported = 0
+        try:
+            for chunk in self.process.chunks():
+                if self._listen is not None:
+                    self._listen(chunk)
+                for event in parser.feed(chunk):
+                    for point in self._recorder.add(event, time.monotonic()):
+                        reported += 1
+                        yield point
+                if self._recorder.done:
+                    self.process.stream_done()
+            for event in parser.close():
+                for point in self._recorder.add(event, time.monotonic()):
+                    reported += 1
+                    yield point
+        finally:
+            self.process.close()
+        seconds = time.monotonic() - self._started
+        verdict = self._recorder.finish(self.process.exit, self.process.problems(), seconds)
+        self.result = _with_hang_report(verdict, self.process.hang_report)
+        yield from self.result.points[reported:]
+
+    def run(self) -> ProgramResult:
+        """Run to the end without looking at single points."""
+        for _ in self.points():
+            pass
+        if self.result is None:  # pragma: no cover - points() either raises or sets it
+            raise RuntimeError("the execution ended without a result")
+        return self.result
+
+
+def _with_hang_report(result: ProgramResult, report: str) -> ProgramResult:
+    """Attach what the program was doing to the failure that says it took too long."""
+    if not report:
+        return result
+    problems = tuple(
+        replace(problem, detail=f"{problem.detail}\n{report}".strip())
+        if problem.kind in (ProblemKind.DEADLINE, ProblemKind.STALL)
+        else problem
+        for problem in result.problems
+    )
+    return replace(result, problems=problems)
+
+
+class BackgroundExecution:
+    """A helper program whose console is read in a thread while the main program runs."""
+
+    def __init__(self, name: str, execution: Execution) -> None:
+        self.name = name
+        self._execution = execution
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name=f"lkltest {name}", daemon=True)
+        self._thread.start()
+
+    def join(self, seconds: float) -> ProgramResult:
+        """Wait for its end, kill it after `seconds`; returns its verdict. Re-raises its error."""
+        self._thread.join(seconds)
+        if self._thread.is_alive():
+            self._execution.process.kill()
+            self._thread.join(5.0)
+        if self._error is not None:
+            raise self._error
+        if self._execution.result is None:
+            raise TimeoutError(f"helper {self.name} could not be ended")
+        return self._execution.result
+
+    def _run(self) -> None:
+        try:
+            self._execution.run()
+        except BaseException as error:  # noqa: BLE001 - re-raised in join
+            self._error = error

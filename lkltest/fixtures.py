@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The fixtures that suites ask for. All clean up after themselves, also after a failed set-up."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lkltest.item import record_key
+from lkltest.session import session_of
+from lkltest.suite_run import SuiteRun
+
+if TYPE_CHECKING:
+    from lkltest.disk import Disk
+    from lkltest.netdev import Network
+
+
+@pytest.fixture
+def lkl(
+    request: pytest.FixtureRequest, lkl_host: str, subtests: pytest.Subtests
+) -> Iterator[SuiteRun]:
+    """The host under test, ready to run programs: `lkl.run("boot")`."""
+    session = session_of(request.config)
+    host = session.host(lkl_host)
+    missing = host.missing()
+    if missing is not None:
+        pytest.skip(str(missing))
+    session.enter(host)
+    build = session.build(lkl_host)
+    dry_run = request.config.option.lkl_dry_run
+    with SuiteRun(host, build, session.deadlines, subtests, dry_run=dry_run) as run:
+        request.node.stash[record_key].run = run
+        yield run
+
+
+@pytest.fixture
+def disk_image(lkl: SuiteRun) -> Iterator[Callable[[str], Disk]]:
+    """A function that makes a disk image of the named file system for the kernel under test."""
+    from lkltest import disk
+
+    with contextlib.ExitStack() as stack:
+
+        def make(filesystem: str) -> Disk:
+            lkl.require("disk", f"filesystem:{filesystem}")
+            version = lkl.build.kernel_version
+            try:
+                return stack.enter_context(disk.disk_image(filesystem, lkl.scope, version))
+            except disk.MissingTool as error:
+                pytest.skip(str(error))
+
+        yield make
+
+
+@pytest.fixture
+def network(lkl: SuiteRun) -> Network:
+    """A network namespace of the run's own; devices are made in it with pyroute2."""
+    return lkl.network()

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A pytest item as a suite variant: its name, what happened to it, and its tree of results."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import time
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, field
+
+import pytest
+
+from lkltest.results import Problem, ProblemKind, SuiteResult
+from lkltest.suite_run import CanRun, SuiteRun
+
+CAN_RUN = "can run"
+"""The reason of a dry run's skip when nothing was missing."""
+
+_HOST_PARAMETER = "lkl_host"
+_NAME = re.compile(r"^(?P<suite>[^\[\]]+)(\[(?P<variant>.+)\])?$")
+
+
+class SuiteFailed(pytest.fail.Exception):
+    """Fails a test for problems that its SuiteRun holds already."""
+
+
+@dataclass(slots=True)
+class ItemRecord:
+    """What happened to an item so far."""
+
+    started: float = field(default_factory=time.time)
+    run: SuiteRun | None = None
+    skip: str | None = None
+    problems: list[Problem] = field(default_factory=list)
+
+
+record_key: pytest.StashKey[ItemRecord] = pytest.StashKey()
+
+
+@dataclass(frozen=True, slots=True)
+class SuiteName:
+    """Suite, variant and host of an item; independent of pytest's node ids (see design words)."""
+
+    suite: str
+    variant: str
+    host: str
+
+    def __str__(self) -> str:
+        return f"{self.suite}[{self.variant}]" if self.variant else self.suite
+
+
+def suite_name(item: pytest.Item) -> SuiteName | None:
+    """The suite that `item` is a variant of; None for a test that is no suite."""
+    callspec = getattr(item, "callspec", None)
+    if callspec is None or _HOST_PARAMETER not in callspec.params:
+        return None
+    variant = "-".join(
+        str(value) for name, value in callspec.params.items() if name != _HOST_PARAMETER
+    )
+    function_name = getattr(item, "originalname", item.name)
+    return SuiteName(
+        function_name.removeprefix("test_"), variant, str(callspec.params[_HOST_PARAMETER])
+    )
+
+
+def select(
+    items: Sequence[pytest.Item], wanted: Sequence[str]
+) -> tuple[list[pytest.Item], list[pytest.Item]]:
+    """Split `items` into those that `wanted` (`disk`, `disk[ext4]`) names and the rest.
+
+    Raises KeyError, with a one-line message that lists what exists, for a name that fits nothing.
+    """
+    names = {id(item): suite_name(item) for item in items}
+    for text in wanted:
+        if not any(name is not None and _fits(name, text) for name in names.values()):
+            known = ", ".join(dict.fromkeys(str(name) for name in names.values() if name))
+            raise KeyError(f"unknown suite or variant {text!r}; there are: {known or 'none'}")
+    kept, dropped = [], []
+    for item in items:
+        name = names[id(item)]
+        fits = name is not None and any(_fits(name, text) for text in wanted)
+        (kept if fits else dropped).append(item)
+    return kept, dropped
+
+
+@contextlib.contextmanager
+def recorded(item: pytest.Item, phase: str) -> Generator[None]:
+    """Keep what `phase` (setup, call, teardown) of a suite's item raised, and let it pass on."""
+    if suite_name(item) is None:
+        yield
+        return
+    record = item.stash.setdefault(record_key, ItemRecord())
+    try:
+        yield
+    except CanRun:
+        record.skip = CAN_RUN
+        raise
+    except pytest.skip.Exception as skip:
+        record.skip = skip.msg or "no reason given"
+        raise
+    except SuiteFailed:
+        raise
+    except (KeyboardInterrupt, pytest.exit.Exception):
+        record.problems.append(Problem(ProblemKind.INTERRUPTED, f"interrupted in {phase}"))
+        raise
+    except BaseException as error:
+        kind = ProblemKind.CLEANUP if phase == "teardown" else ProblemKind.SUITE
+        text = str(error).splitlines() or [type(error).__name__]
+        record.problems.append(Problem(kind, f"{phase}: {text[0]}", detail="\n".join(text[1:])))
+        raise
+
+
+def result_of(item: pytest.Item) -> SuiteResult | None:
+    """The tree of a suite's item that has been torn down; None for a test that is no suite."""
+    name = suite_name(item)
+    record = item.stash.get(record_key, None)
+    if name is None or record is None:
+        return None
+    run = record.run
+    return SuiteResult(
+        suite=name.suite,
+        variant=name.variant,
+        host=name.host,
+        points=tuple(run.points) if run else (),
+        problems=(*(run.problems if run else ()), *record.problems),
+        properties={"host": name.host, **(run.properties if run else {})},
+        seconds=time.time() - record.started,
+        skip=record.skip,
+        output=run.output if run else "",
+        started=record.started,
+    )
+
+
+def _fits(name: SuiteName, text: str) -> bool:
+    match = _NAME.match(text)
+    if match is None or match["suite"] != name.suite:
+        return False
+    return match["variant"] is None or match["variant"] == name.variant

@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The pytest plugin: options and hooks. Without --lkl-host it changes nothing in a test run."""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import signal
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+
+from lkltest.build import BuildError
+from lkltest.deadline import DEFAULT_TIMEOUT
+from lkltest.fixtures import disk_image, lkl, network
+from lkltest.host import BrokenHost, host_names, load_host_class
+from lkltest.item import SuiteFailed, record_key, recorded, result_of, select
+from lkltest.progress import RESULT_PROPERTY, SuiteReporter
+from lkltest.report.terminal import problem_lines
+from lkltest.session import Session, UnknownHost, open_session, session_of
+
+__all__ = ["disk_image", "lkl", "network"]
+
+_WORKER_SHARED = "lkltest_shared"
+_USED_WRONGLY = 2
+_PR_SET_PDEATHSIG = 1
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("lkl", "Linux Kernel Library")
+    group.addoption(
+        "--lkl-host", action="append", metavar="NAME", help="host to run on; may be repeated"
+    )
+    group.addoption("--lkl-build", metavar="DIR", help="build whose programs are run")
+    group.addoption("--lkl-junit-dir", metavar="DIR", help="write a JUnit file a suite into DIR")
+    group.addoption(
+        "--lkl-timeout",
+        type=float,
+        default=DEFAULT_TIMEOUT,
+        metavar="SECONDS",
+        help=f"limit for one program (default {DEFAULT_TIMEOUT:g}); other limits follow from it",
+    )
+    group.addoption(
+        "--lkl-suite",
+        action="append",
+        metavar="SUITE[VARIANT]",
+        help="run only this suite or variant; may be repeated",
+    )
+    group.addoption("--lkl-dry-run", action="store_true", help=argparse.SUPPRESS)
+    group.addoption("--lkl-lines", action="store_true", help=argparse.SUPPRESS)
+    for name in host_names():
+        host_class = load_host_class(name)
+        if not isinstance(host_class, BrokenHost):
+            host_class.add_options(group)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    worker = getattr(config, "workerinput", {})
+    if worker:
+        _die_with_controller()
+    option = config.option
+    shared = Path(worker[_WORKER_SHARED]) if _WORKER_SHARED in worker else None
+    session = Session(vars(option), option.lkl_build, option.lkl_timeout, shared)
+    open_session(config, session)
+    config.pluginmanager.register(SuiteReporter(config), "lkltest-reporter")
+    if option.lkl_host:
+        if config.inipath is None and config.args_source is config.ArgsSource.INVOCATION_DIR:
+            # An empty directory has no suites of its own: run the installed ones.
+            option.pyargs = True
+            config.args = ["lkltest.suites"]
+        try:
+            for name in option.lkl_host:
+                if session.host(name).missing() is None:
+                    session.build(name)
+        except (BuildError, UnknownHost) as error:
+            _used_wrongly(str(error))
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    session_of(config).close()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell xdist's workers the directory that they share with the controller."""
+    node.workerinput[_WORKER_SHARED] = str(session_of(node.config).share())
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "lkl_host" not in metafunc.fixturenames:
+        return
+    names = metafunc.config.option.lkl_host
+    if not names:
+        try:
+            names = [session_of(metafunc.config).default_host()]
+        except (BuildError, UnknownHost) as error:
+            _used_wrongly(str(error))
+    metafunc.parametrize("lkl_host", list(dict.fromkeys(names)), scope="session")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.option.lkl_suite:
+        return
+    try:
+        kept, dropped = select(items, config.option.lkl_suite)
+    except KeyError as error:
+        _used_wrongly(str(error.args[0]))
+    items[:] = kept
+    config.hook.pytest_deselected(items=dropped)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None, object, object]:
+    with recorded(item, "setup"):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    with recorded(item, "call"):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object]:
+    with recorded(item, "teardown"):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
+    """Fail the test for what no test point said: its exit, its console, its helpers."""
+    result = yield
+    record = pyfuncitem.stash.get(record_key, None)
+    if record is not None and record.run is not None:
+        record.run.finish_helpers()
+        if record.run.problems:
+            raise SuiteFailed("\n".join(problem_lines(record.run.problems)), pytrace=False)
+    return result
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """After tear-down, hand the suite's tree on with the report and write its JUnit file."""
+    report = yield
+    result = result_of(item) if call.when == "teardown" else None
+    if result is None:
+        return report
+    report.user_properties.append((RESULT_PROPERTY, result.to_dict()))
+    directory = item.config.option.lkl_junit_dir
+    if directory:
+        from lkltest.report.junit import write
+
+        try:
+            write(result, Path(directory))
+        except OSError as error:
+            pytest.exit(f"JUnit directory {directory}: {error.strerror}", returncode=1)
+    return report
+
+
+def _used_wrongly(message: str) -> NoReturn:
+    pytest.exit(message, returncode=_USED_WRONGLY)
+
+
+def _die_with_controller() -> None:
+    """Have the kernel kill this xdist worker when its controller dies (prctl(2)).
+
+    By itself a worker notices only seconds later.
+    """
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

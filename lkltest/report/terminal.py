@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What a person sees: one line a suite, a summary, and the line that reproduces a failure."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import TextIO
+
+from lkltest.results import Outcome, Problem, SuiteResult
+
+_COLOURS = {Outcome.PASSED: "32", Outcome.FAILED: "31", Outcome.SKIPPED: "33", Outcome.TODO: "33"}
+_WORDS = {Outcome.PASSED: "ok", Outcome.FAILED: "FAILED", Outcome.SKIPPED: "skipped"}
+_DETAIL_LINES = 40
+_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+def printable(text: str) -> str:
+    """Show control characters and direction marks escaped: a console never drives a terminal."""
+    return _UNPRINTABLE.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
+
+
+def wants_colour(stream: TextIO) -> bool:
+    """Colours only on a terminal, and never with NO_COLOR (no-color.org)."""
+    return stream.isatty() and not os.environ.get("NO_COLOR")
+
+
+def suite_line(result: SuiteResult, colour: bool = False) -> str:
+    """One line: `disk[ext4]@native   ok   13 points, 12 ok, 1 skipped   0.4 s`."""
+    word = _WORDS.get(result.outcome, "ok")
+    shown = f"\x1b[{_COLOURS[result.outcome]}m{word:8}\x1b[0m" if colour else f"{word:8}"
+    if result.skip is not None and not result.points:
+        detail = printable(result.skip)
+    else:
+        detail = _count_text(Counter(point.outcome for point in result.points))
+    return f"{printable(result.id):24} {shown}{result.seconds:7.2f} s  {detail}".rstrip()
+
+
+def failure_lines(result: SuiteResult) -> list[str]:
+    """Why a suite failed, a line each: failed points first, then problems."""
+    lines = []
+    for point in result.points:
+        if point.outcome is Outcome.FAILED:
+            lines.append(f"not ok {point.name}" + (f": {point.reason}" if point.reason else ""))
+            last = [line for line in point.log.splitlines() if line.strip()][-3:]
+            lines.extend(f"    {line}" for line in last)
+    return [*(printable(line) for line in lines), *problem_lines(result.problems)]
+
+
+def problem_lines(problems: Iterable[Problem]) -> list[str]:
+    """Each problem in a line, followed by its detail, indented."""
+    lines = []
+    for problem in problems:
+        where = f" (at {problem.point})" if problem.point else ""
+        lines.append(f"{problem}{where}")
+        detail = problem.detail.splitlines()
+        lines.extend(f"    {line}" for line in detail[:_DETAIL_LINES])
+        if len(detail) > _DETAIL_LINES:
+            lines.append(f"    ... {len(detail) - _DETAIL_LINES} more lines in the JUnit file")
+    return [printable(line) for line in lines]
+
+
+def reproduce_line(result: SuiteResult, build: str | None = None) -> str:
+    """The command that runs just this suite again."""
+    name = f"{result.suite}[{result.variant}]" if result.variant else result.suite
+    words = ["lkltest", "run", name, "--host", result.host]
+    if build:
+        words += ["--build", build]
+    return shlex.join(words)
+
+
+def summary_line(results: Sequence[SuiteResult], seconds: float, junit: str | None) -> str:
+    """`9 suites: 9 ok; 150 points: 148 ok, 2 skipped; 6.1 s; JUnit in junit/`."""
+    suites = Counter(result.outcome for result in results)
+    points = Counter(point.outcome for result in results for point in result.points)
+    parts = [
+        f"{_plural(len(results), 'suite')}: {_outcomes(suites)}",
+        f"{_plural(sum(points.values()), 'point')}: {_outcomes(points)}",
+        f"{seconds:.1f} s",
+    ]
+    if junit:
+        parts.append(f"JUnit in {junit}")
+    return "; ".join(parts)
+
+
+def _count_text(counts: Counter[Outcome]) -> str:
+    return f"{_plural(sum(counts.values()), 'point')}: {_outcomes(counts)}"
+
+
+def _outcomes(counts: Counter[Outcome]) -> str:
+    words: Iterable[tuple[Outcome, str]] = (
+        (Outcome.PASSED, "ok"),
+        (Outcome.FAILED, "failed"),
+        (Outcome.SKIPPED, "skipped"),
+        (Outcome.TODO, "todo"),
+    )
+    return ", ".join(f"{counts[key]} {word}" for key, word in words if counts[key]) or "none"
+
+
+def _plural(count: int, word: str) -> str:
+    return f"{count} {word}" if count == 1 else f"{count} {word}s"

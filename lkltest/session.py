@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The session scope: the hosts and builds of one pytest process, made at first use."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lkltest.build import Build, named_build
+from lkltest.deadline import Deadlines
+from lkltest.host import Host, host_for_build, host_names, make_host
+from lkltest.results import SuiteResult
+
+_session_key: pytest.StashKey[Session] = pytest.StashKey()
+
+
+class UnknownHost(Exception):
+    """A host that does not exist was asked for; the message names those that do."""
+
+
+class Session:
+    """Hosts, builds and results of one pytest process.
+
+    `shared` is a directory that the xdist controller and its workers have in common, None without
+    xdist.
+    """
+
+    def __init__(
+        self,
+        host_options: Mapping[str, Any],
+        build_name: str | None,
+        timeout: float,
+        shared: Path | None = None,
+    ) -> None:
+        self.build_name = named_build(build_name)
+        self.deadlines = Deadlines.from_timeout(timeout)
+        self.results: list[SuiteResult] = []
+        self._host_options = host_options
+        self._shared = shared
+        self._hosts: dict[str, Host] = {}
+        self._builds: dict[str, Build] = {}
+        self._entered: set[str] = set()
+        self._stack = contextlib.ExitStack()
+
+    def host(self, name: str) -> Host:
+        """The host called `name`. Raises UnknownHost."""
+        if name not in self._hosts:
+            try:
+                self._hosts[name] = make_host(name, self._host_options)
+            except KeyError:
+                known = ", ".join(host_names()) or "none"
+                raise UnknownHost(f"unknown host {name!r}; there are: {known}") from None
+        return self._hosts[name]
+
+    def build(self, host_name: str) -> Build:
+        """The build that `host_name` runs. Raises BuildError."""
+        if host_name not in self._builds:
+            self._builds[host_name] = self.host(host_name).open_build(self.build_name)
+        return self._builds[host_name]
+
+    def default_host(self) -> str:
+        """The host that suits the build's programs. Raises BuildError or UnknownHost."""
+        host = host_for_build(self.build_name, self._host_options)
+        if host is None:
+            raise UnknownHost(
+                f"no host runs the programs of this build; name one with --lkl-host: "
+                f"{', '.join(host_names())}"
+            )
+        return host.name
+
+    def enter(self, host: Host) -> None:
+        """Start what `host` keeps for the whole session, once."""
+        if host.name not in self._entered:
+            self._entered.add(host.name)
+            self._stack.enter_context(host.session(self._shared))
+
+    def share(self) -> Path:
+        """The directory that xdist's controller and workers have in common, made at first use."""
+        if self._shared is None:
+            path = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="lkltest-"))
+            self._shared = Path(path)
+        return self._shared
+
+    def close(self) -> None:
+        """End the hosts' sessions, in reverse order."""
+        self._stack.close()
+
+
+def open_session(config: pytest.Config, session: Session) -> Session:
+    """Make `session` the one of this pytest process."""
+    config.stash[_session_key] = session
+    return session
+
+
+def session_of(config: pytest.Config) -> Session:
+    """The session of this pytest process; KeyError before `open_session`."""
+    return config.stash[_session_key]

@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""One suite variant on one host: what a suite's test function works with as `lkl`."""
+
+from __future__ import annotations
+
+import contextlib
+import platform
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from lkltest.build import Build
+from lkltest.deadline import Deadlines
+from lkltest.host import Host, Interface, Launch, LaunchError
+from lkltest.names import Names
+from lkltest.report.terminal import printable
+from lkltest.results import Outcome, PointResult, Problem, ProblemKind, ProgramResult
+
+if TYPE_CHECKING:
+    from lkltest.disk import Disk
+    from lkltest.execution import BackgroundExecution, Execution
+    from lkltest.netdev import Network
+    from lkltest.scope import Scope
+
+_HELPER_GRACE = 10.0
+"""Seconds a helper program may outlive the main one before it counts as hanging."""
+
+
+class CanRun(pytest.skip.Exception):
+    """Ends a dry run (`lkltest doctor`) where the first program would be launched."""
+
+
+class SuiteRun:
+    """Runs programs of `build` on `host` and gathers their results under one suite's name.
+
+    A context manager: on exit everything it started is ended and the run's scope is gone.
+    """
+
+    def __init__(
+        self,
+        host: Host,
+        build: Build,
+        deadlines: Deadlines,
+        subtests: Any,
+        *,
+        dry_run: bool = False,
+    ) -> None:
+        self.host = host
+        self.build = build
+        self.deadlines = deadlines
+        self.points: list[PointResult] = []
+        self.problems: list[Problem] = []
+        self.properties: dict[str, str] = {
+            "build": str(build.directory),
+            "machine": platform.machine(),
+            **host.properties(),
+        }
+        self.output = ""
+        self._subtests = subtests
+        self._dry_run = dry_run
+        self._names = Names()
+        self._helpers: list[BackgroundExecution] = []
+        self._network: Network | None = None
+        self._scope: Scope | None = None
+        self._stack = contextlib.ExitStack()
+
+    def __enter__(self) -> SuiteRun:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    @property
+    def scope(self) -> Scope:
+        """The run's scope; made at first use, without a network of its own."""
+        return self._scope or self._open_scope(network=False, mounts=False)
+
+    def network(self, *, mounts: bool = False) -> Network:
+        """A network namespace of this run's own, in which all its programs run.
+
+        Must be asked for before the first program or tool is run. `mounts` adds a private mount
+        namespace (macvtap needs it). Skips the test when this machine cannot have one.
+        """
+        from lkltest.netdev import MissingNetwork, Network
+
+        if self._network is None:
+            if self._scope is not None:
+                raise RuntimeError("ask for the network before anything is run")
+            try:
+                scope = self._open_scope(network=True, mounts=mounts)
+                self._network = self._stack.enter_context(Network(scope))
+            except MissingNetwork as error:
+                pytest.skip(str(error))
+        return self._network
+
+    def require(self, *features: str) -> None:
+        """Skip the test, with the reason, when host or build lack one of `features`."""
+        for feature in features:
+            reason = self.host.lacks(feature, self.build)
+            if reason is not None:
+                pytest.skip(reason)
+
+    def run(
+        self,
+        program: str,
+        *arguments: str | Disk | Interface,
+        environment: Mapping[str, str] | None = None,
+    ) -> ProgramResult:
+        """Run `program` to its end; every test point is reported as it arrives.
+
+        Failures do not raise: they are gathered, so that a suite may look further (fsck after a
+        failed disk run), and fail the test at its end.
+        """
+        execution = self._execution(program, arguments, environment)
+        points = execution.points()
+        with contextlib.closing(points):  # type: ignore[type-var]  # a generator, typed as Iterator
+            for point in points:
+                self._report(point)
+        result = execution.result
+        assert result is not None  # noqa: S101 - points() ran to its end
+        self._gather(result)
+        return result
+
+    def start(
+        self,
+        program: str,
+        *arguments: str | Disk | Interface,
+        environment: Mapping[str, str] | None = None,
+    ) -> BackgroundExecution:
+        """Start a helper (the second kernel of a pair) in the same scope.
+
+        Its own verdict counts: a helper that fails or does not end fails the suite.
+        """
+        from lkltest.execution import BackgroundExecution
+
+        execution = self._execution(program, arguments, environment)
+        helper = BackgroundExecution(program, execution)
+        self._helpers.append(helper)
+        return helper
+
+    def point(self, name: str, ok: bool, log: str = "", seconds: float | None = None) -> None:
+        """Add a test point of the suite's own."""
+        outcome = Outcome.PASSED if ok else Outcome.FAILED
+        self._report(PointResult(name, outcome, log=log, seconds=seconds))
+
+    def skip_point(self, name: str, reason: str) -> None:
+        """Add a skipped test point of the suite's own."""
+        self._report(PointResult(name, Outcome.SKIPPED, reason=reason))
+
+    def finish_helpers(self) -> None:
+        """Wait for the helpers and gather their failures. Called when the test function is done."""
+        for helper in self._helpers:
+            try:
+                result = helper.join(_HELPER_GRACE)
+            except Exception as error:  # noqa: BLE001 - whatever it was, it fails the suite
+                self.problems.append(Problem(ProblemKind.HELPER, f"helper {helper.name}: {error}"))
+                continue
+            for problem in result.problems:
+                reason = f"helper {helper.name}: {problem}"
+                self.problems.append(Problem(ProblemKind.HELPER, reason, detail=problem.detail))
+            for point in result.points:
+                if point.outcome is Outcome.FAILED:
+                    reason = f"helper {helper.name}: not ok {point.name} {point.reason}".rstrip()
+                    self.problems.append(Problem(ProblemKind.HELPER, reason, detail=point.log))
+        self._helpers.clear()
+
+    def _execution(
+        self,
+        program: str,
+        arguments: tuple[str | Disk | Interface, ...],
+        environment: Mapping[str, str] | None,
+    ) -> Execution:
+        from lkltest.execution import Execution
+
+        if self._dry_run:
+            raise CanRun
+        try:
+            launch = Launch(
+                self.host.program(self.build, program),
+                arguments,
+                dict(environment or {}),
+                self.deadlines,
+            )
+            process = self.host.launch(launch, self.scope)
+        except LaunchError as error:
+            self.problems.append(Problem(ProblemKind.LAUNCH, str(error)))
+            pytest.fail(str(error), pytrace=False)
+        self._stack.callback(process.close)
+        self.properties.setdefault("command", " ".join(process.command))
+        return Execution(self.host, process)
+
+    def _open_scope(self, *, network: bool, mounts: bool) -> Scope:
+        from lkltest.scope import Scope
+
+        self._scope = self._stack.enter_context(Scope(network=network, mounts=mounts))
+        return self._scope
+
+    def _gather(self, result: ProgramResult) -> None:
+        self.problems.extend(result.problems)
+        for name, value in result.properties.items():
+            self.properties.setdefault(name, value)
+        self.output += result.output_tail
+
+    def _report(self, point: PointResult) -> None:
+        """Make the point a subtest of pytest's: live in -v, counted in the summary."""
+        self.points.append(point)
+        with self._subtests.test(msg=point.name):
+            _raise_outcome(point)
+
+
+def _raise_outcome(point: PointResult) -> None:
+    if point.outcome is Outcome.FAILED:
+        text = f"not ok {point.name}" + (f": {point.reason}" if point.reason else "")
+        pytest.fail(printable(f"{text}\n{point.log}".rstrip()), pytrace=False)
+    if point.outcome is Outcome.SKIPPED:
+        pytest.skip(printable(point.reason or "no reason given"))
+    if point.outcome is Outcome.TODO:
+        pytest.xfail(printable(point.reason or "TODO"))
