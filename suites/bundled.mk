@@ -47,14 +47,16 @@ $(BUNDLED_ARCHIVE):
 # it must not take the checkout around it for the repository it works in.
 #
 # MAKEFLAGS must not be handed down: it names this file's variables and targets.
+# KBUILD_BUILD_*: who builds it where is nobody's business in a test's log.
 $(BUNDLED_KERNEL): $(BUNDLED_ARCHIVE) suites/bundled.patch
 	@for tool in gcc bc; do command -v $$tool >/dev/null || \
 		{ echo "$$tool is missing: apt-get install $$tool" >&2; exit 1; }; done
-	@rm -rf $(BUILD)/src && mkdir -p $(BUILD)/src
+	@rm -rf $@ $(BUILD)/src && mkdir -p $(BUILD)/src
 	@tar -xzf $< -C $(BUILD)/src --strip-components=1
 	@cd $(BUILD)/src/src/linux && GIT_DIR=/dev/null git apply -p1 $(abspath suites/bundled.patch)
 	@$(BUNDLED_STEP) 'building the bundled kernel (Linux 4.9 as a library)' $(BUILD)/log/kernel.log \
 		env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS -u MAKEOVERRIDES -u BUILD \
+		KBUILD_BUILD_USER=lkltest KBUILD_BUILD_HOST=lkltest \
 		$(MAKE) --no-print-directory -j$$(nproc) -C $(BUNDLED_LKL) KALLSYMS_EXTRA_PASS=1 static
 	@touch $@
 

@@ -14,7 +14,7 @@ shift 2
 mkdir -p "$(dirname "$log")" || exit 1
 
 start=$(date +%s)
-child=
+child= ticker=
 elapsed() { echo $(($(date +%s) - start)); }
 
 # The command leads a process group of its own, so that a signal to this
@@ -22,6 +22,7 @@ elapsed() { echo $(($(date +%s) - start)); }
 stop() {
 	trap - INT TERM HUP
 	[ -n "$child" ] && kill -TERM -- "-$child" 2>/dev/null
+	[ -n "$ticker" ] && kill "$ticker" 2>/dev/null
 	[ -t 1 ] && echo
 	echo "  $what: interrupted" >&2
 	exit 130
@@ -46,6 +47,7 @@ child=$!
 	while :; do
 		sleep $every &
 		wait $!
+		kill -0 $$ || exit
 		if [ -t 1 ]; then
 			printf '\r  %s ... %d s' "$what" "$(elapsed)"
 		else
