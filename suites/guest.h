@@ -83,16 +83,9 @@
 #define lkl_epoll_event epoll_event
 #define lkl_pollfd pollfd
 #define lkl_sockaddr sockaddr
+#define lkl_linux_dirent64 dirent64
 
 typedef struct timespec lkltest_timespec;
-
-struct lkl_linux_dirent64 {
-	uint64_t d_ino;
-	int64_t d_off;
-	unsigned short d_reclen;
-	unsigned char d_type;
-	char d_name[];
-};
 
 static inline long guest_return(long ret)
 {
@@ -311,6 +304,101 @@ static inline int lkl_if_set_ipv6(int ifindex, void *addr, unsigned int netprefi
 		err = -errno;
 	close(sock);
 	return err;
+}
+
+/* ---- disks: the block device is there already, only its name is needed ---- */
+
+struct lkl_disk {
+	int fd;
+};
+
+static char guest_disk[256];
+static char guest_mount[64];
+
+/*
+ * Takes the descriptor for the name behind it, and closes it: a kernel may
+ * refuse to mount what somebody has open for writing.
+ */
+static inline int lkl_disk_add(struct lkl_disk *disk)
+{
+	char link[64];
+	ssize_t len;
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", disk->fd);
+	len = readlink(link, guest_disk, sizeof(guest_disk) - 8);
+	if (len < 0)
+		return -errno;
+	guest_disk[len] = 0;
+	close(disk->fd);
+	disk->fd = -1;
+	return 0;
+}
+
+static inline int lkl_disk_remove(struct lkl_disk disk)
+{
+	return 0;
+}
+
+static inline long lkl_mount_dev(unsigned int disk_id, unsigned int part, const char *fs_type,
+				 int flags, const char *opts, char *mnt_str,
+				 unsigned int mnt_str_len)
+{
+	char device[sizeof(guest_disk) + 16];
+	size_t len = strlen(guest_disk);
+
+	if (!part)
+		snprintf(device, sizeof(device), "%s", guest_disk);
+	else if (len && guest_disk[len - 1] >= '0' && guest_disk[len - 1] <= '9')
+		snprintf(device, sizeof(device), "%sp%u", guest_disk, part);
+	else
+		snprintf(device, sizeof(device), "%s%u", guest_disk, part);
+
+	snprintf(guest_mount, sizeof(guest_mount), "/lkltest-disk-%d", (int)getpid());
+	if (mkdir(guest_mount, 0700) < 0 && errno != EEXIST)
+		return -errno;
+	if (mount(device, guest_mount, fs_type, flags, opts) < 0) {
+		int err = errno;
+
+		rmdir(guest_mount);
+		return -err;
+	}
+	snprintf(mnt_str, mnt_str_len, "%s", guest_mount);
+	return 0;
+}
+
+static inline long lkl_umount_dev(unsigned int disk_id, unsigned int part, int flags,
+				  long timeout_ms)
+{
+	long ret = lkl_umount_timeout(guest_mount, flags, timeout_ms);
+
+	return ret ? ret : guest_return(rmdir(guest_mount));
+}
+
+struct lkl_dir;
+
+static inline struct lkl_dir *lkl_opendir(const char *path, int *err)
+{
+	DIR *dir = opendir(path);
+
+	*err = dir ? 0 : -errno;
+	return (struct lkl_dir *)dir;
+}
+
+static inline struct lkl_linux_dirent64 *lkl_readdir(struct lkl_dir *dir)
+{
+	errno = 0;
+	return readdir64((DIR *)dir);
+}
+
+/* Right after lkl_readdir() gave NULL. */
+static inline int lkl_errdir(struct lkl_dir *dir)
+{
+	return -errno;
+}
+
+static inline int lkl_closedir(struct lkl_dir *dir)
+{
+	return guest_return(closedir((DIR *)dir));
 }
 
 #endif
