@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The native host passes the contract."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from lkltest.deadline import Deadlines
+from lkltest.execution import Execution
+from lkltest.host import Host, Launch, LaunchError
+from lkltest.hosts.native import NativeHost
+from lkltest.results import ProblemKind
+from lkltest.scope import Scope
+from tests.compiler import compile_program
+from tests.hosts.contract import PROGRAM_SOURCE, HostContract
+
+
+class TestNative(HostContract):
+    @pytest.fixture
+    def host(self) -> Host:
+        return NativeHost()
+
+    @pytest.fixture
+    def program(self) -> Path:
+        return compile_program(PROGRAM_SOURCE)
+
+    def test_a_stall_has_a_backtrace_of_every_thread(
+        self, host: Host, scope: Scope, program: Path
+    ) -> None:
+        if shutil.which("gdb") is None:
+            pytest.skip("gdb is missing")
+        result = self.run(host, scope, program, "hang", stall=1.0)
+        (stall,) = [problem for problem in result.problems if problem.kind is ProblemKind.STALL]
+        assert "in hang ()" in stall.detail
+        assert "main (argc=2" in stall.detail
+
+    def test_the_total_deadline_ends_a_flood(
+        self, host: Host, scope: Scope, program: Path
+    ) -> None:
+        launch = Launch(program, ("flood", "100000"), {}, Deadlines(1.0, 60, 60, 60))
+        result = Execution(host, host.launch(launch, scope)).run()
+        assert ProblemKind.DEADLINE in {problem.kind for problem in result.problems}
+
+    def test_100_mb_are_read_with_bounded_memory(
+        self, host: Host, scope: Scope, program: Path
+    ) -> None:
+        result = self.run(host, scope, program, "flood", "100")
+        assert result.passed
+        assert len(result.output_tail) < 1 << 20
+
+    def test_another_machine_is_named(self, host: Host, scope: Scope, tmp_path: Path) -> None:
+        foreign = tmp_path / "boot"
+        header = bytearray(Path("/bin/true").read_bytes()[:4096])
+        header[18:20] = (243).to_bytes(2, "little")
+        foreign.write_bytes(header)
+        foreign.chmod(0o755)
+        with pytest.raises(LaunchError, match="riscv"):
+            host.launch(Launch(foreign), scope)
+
+    def test_a_program_that_may_not_be_executed_is_named(
+        self, host: Host, scope: Scope, tmp_path: Path
+    ) -> None:
+        copy = tmp_path / "boot"
+        copy.write_bytes(Path("/bin/true").read_bytes())
+        copy.chmod(0o644)
+        with pytest.raises(LaunchError, match=r"not executable: chmod \+x"):
+            host.launch(Launch(copy), scope)
