@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -33,6 +34,7 @@ class GuardLink:
 
     def __init__(self, prefix: Sequence[str], settings: Mapping[str, Any]) -> None:
         """Start it behind the command `prefix` (unshare, nsenter). Raises ScopeError."""
+        self.lock = threading.RLock()  # one request and its answer at a time
         self._ended: dict[int, Callable[[int], None]] = {}
         self.pidfd = -1
         self._said = os.memfd_create("stderr", os.MFD_CLOEXEC)
@@ -69,7 +71,7 @@ class GuardLink:
 
     def send(self, message: dict[str, Any], descriptors: Sequence[int] = ()) -> None:
         """Raises ScopeError when the guard is gone, OSError for a bad descriptor."""
-        self._control.settimeout(ANSWER_SECONDS)
+        self._wait_at_most(ANSWER_SECONDS)
         try:
             socket.send_fds(self._control, [marshal.dumps(message)], descriptors)
         except (ConnectionError, TimeoutError) as error:
@@ -100,9 +102,7 @@ class GuardLink:
             self._receive(deadline)
 
     def _receive(self, deadline: float) -> Answer:
-        if self._control.fileno() < 0:
-            raise ScopeError("the scope has ended")
-        self._control.settimeout(max(deadline - time.monotonic(), 0.001))
+        self._wait_at_most(max(deadline - time.monotonic(), 0.001))
         try:
             data, descriptors, flags, _ = socket.recv_fds(
                 self._control, 65536, 4, socket.MSG_CMSG_CLOEXEC
@@ -117,8 +117,13 @@ class GuardLink:
             raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
         message: dict[str, Any] = marshal.loads(data)  # noqa: S302  # from our own guard
         if message["kind"] == "exited":
-            self._ended.pop(message["child"])(message["status"])
+            self._ended.pop(message["child"], lambda _: None)(message["status"])
         return message, descriptors
+
+    def _wait_at_most(self, seconds: float) -> None:
+        if self._control.fileno() < 0:
+            raise ScopeError("the scope has ended")
+        self._control.settimeout(seconds)
 
     def _gone(self) -> ScopeError:
         said = os.pread(self._said, 2000, 0).decode(errors="backslashreplace").strip()

@@ -27,8 +27,10 @@ __all__ = ["NAMESPACE", "SUBREAPER", "Child", "Containment", "Scope", "ScopeErro
 class Child:
     """A program in a scope. Made by `Scope.spawn`; ends with the scope at the latest."""
 
-    def __init__(self, link: GuardLink, pidfd: int) -> None:
+    def __init__(self, link: GuardLink, pidfd: int, inner_pid: int) -> None:
         self._link = link
+        self.inner_pid = inner_pid
+        """The pid as programs of the scope see it."""
         self._pidfd = pidfd
         self._status: int | None = None
         self.pid = _pid_of(pidfd)
@@ -53,7 +55,9 @@ class Child:
         if self._status is None and self._pidfd < 0:
             raise ScopeError("the program ended with its scope, its status is not known")
         if self._status is None and _readable(self._pidfd, seconds):
-            self._link.receive_until(lambda: self._status is not None)
+            # The lock lets helpers be waited for in threads of their own.
+            with self._link.lock:
+                self._link.receive_until(lambda: self._status is not None)
         return self._status
 
     def kill(self, number: int = signal.SIGKILL) -> None:
@@ -170,18 +174,19 @@ class Scope:
             }
             with open(request, "wb", closefd=False) as file:
                 marshal.dump(body, file)
-            link.send({"kind": "spawn"}, [request, *numbers.values()])
+            with link.lock:
+                link.send({"kind": "spawn"}, [request, *numbers.values()])
+                answer, descriptors = link.answer()
+                if answer["kind"] == "failed":
+                    raise _failure(answer, directory if answer["where"] == "directory" else argv[0])
+                child = Child(link, descriptors[0], answer["child"])
+                self._children.append(child)
+                link.watch(answer["child"], child._ended)
+                link.send({"kind": "seen"})
+                return child
         finally:
             os.close(request)
             os.close(devnull)
-        answer, descriptors = link.answer()
-        if answer["kind"] == "failed":
-            raise _failure(answer, directory if answer["where"] == "directory" else argv[0])
-        child = Child(link, descriptors[0])
-        self._children.append(child)
-        link.watch(answer["child"], child._ended)
-        link.send({"kind": "seen"})
-        return child
 
     def make_node(self, path: Path, mode: int, major: int, minor: int) -> None:
         """mknod(2) as the programs of the scope see it; `mode` holds the type (stat.S_IFCHR).
@@ -205,7 +210,10 @@ class Scope:
 
     def _prefix(self) -> list[str]:
         if self._join is not None:
-            return joined(self._join)
+            try:
+                return joined(self._join)
+            except OSError as error:
+                raise ScopeError(f"cannot join process {self._join}: {error.strerror}") from error
         return self._containment.command(network=self._network, mounts=self._mounts)
 
     def _open_link(self) -> GuardLink:
