@@ -19,7 +19,7 @@ BUNDLED_KERNEL := $(BUILD)/.kernel-$(LKL_VERSION)
 BUNDLED_LKL := $(BUILD)/src/src/linux/tools/lkl
 BUNDLED_STEP := suites/step.sh
 
-SUITE_HEADERS := $(wildcard suites/*.h)
+SUITE_HEADERS := $(wildcard suites/*.h suites/*/*.h)
 SUITE_CFLAGS := -std=gnu11 -D_GNU_SOURCE -O2 -g -Wall -Wextra -Wno-unused-parameter -pthread -Isuites
 
 .PHONY: bundled guest bundled-clean

@@ -1,0 +1,955 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * net-test: a network device of each back end, its addresses, ICMP echo and,
+ * when the environment asks for it, IPv6 and a TCP echo with a checksum.
+ *
+ *	LKLTEST_TCP=BYTES		send BYTES to --dst (and LKLTEST_DST6), which
+ *					echoes them
+ *	LKLTEST_TCP_PORT=PORT		there, or here; 7007 if not given
+ *	LKLTEST_TCP_LISTEN=COUNT	echo until COUNT connections are served
+ *	LKLTEST_IP6=ADDRESS		this side's, LKLTEST_NETMASK6_LEN=LEN (64)
+ *	LKLTEST_DST6=ADDRESS		whom to ping
+ *
+ * Without them the points and the command line are those of LKL's own program.
+ */
+#include <arpa/inet.h>
+#include <getopt.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tap.h"
+#include "lkl_compat.h"
+
+#if !defined(LKLTEST_GUEST) && !defined(LKLTEST_PIPE_UPSTREAM)
+#include "pipe_netdev.h"
+#define PIPE_OURS 1
+#endif
+
+enum backend {
+	LOOPBACK, TAP, MACVTAP, RAW, PIPE,
+};
+
+static const char * const backends[] = {
+	[LOOPBACK] = "loopback", [TAP] = "tap", [MACVTAP] = "macvtap", [RAW] = "raw",
+	[PIPE] = "pipe",
+};
+
+/* A host's address in the kernel's own layout, which no libc header can change. */
+struct address {
+	int family;
+	int len;
+	union {
+		struct {
+			uint16_t family, port;
+			uint8_t ip[4];
+			uint8_t zero[8];
+		} v4;
+		struct {
+			uint16_t family, port;
+			uint32_t flow;
+			uint8_t ip[16];
+			uint32_t scope;
+		} v6;
+		struct lkl_sockaddr any;
+	};
+};
+
+#define KERNEL_AF_INET 2
+#define KERNEL_AF_INET6 10
+#define KERNEL_IPPROTO_ICMP 1
+#define KERNEL_IPPROTO_ICMPV6 58
+#define KERNEL_SHUT_WR 1
+
+static struct {
+	enum backend backend;
+	const char *ifname;
+	const char *ip, *gateway, *dst, *ip6, *dst6;
+	unsigned long netmask_len, netmask6_len;
+	unsigned long sleep;
+	unsigned long tcp_bytes, tcp_port, tcp_listen;
+	int dhcp;
+} options = { .netmask_len = 24, .netmask6_len = 64, .tcp_port = 7007 };
+
+static int parse_address(const char *text, int family, unsigned int port, struct address *address)
+{
+	memset(address, 0, sizeof(*address));
+	address->family = family;
+	if (family == KERNEL_AF_INET) {
+		address->len = sizeof(address->v4);
+		address->v4.family = family;
+		address->v4.port = htons(port);
+		return inet_pton(AF_INET, text, address->v4.ip) == 1;
+	}
+	address->len = sizeof(address->v6);
+	address->v6.family = family;
+	address->v6.port = htons(port);
+	return inet_pton(AF_INET6, text, address->v6.ip) == 1;
+}
+
+static unsigned int ipv4_of(const char *text)
+{
+	struct address address;
+	unsigned int ip;
+
+	parse_address(text, KERNEL_AF_INET, 0, &address);
+	memcpy(&ip, address.v4.ip, sizeof(ip));
+	return ip;
+}
+
+/* ---- the device ---- */
+
+static int ifindex = -1;
+
+#define NEED_KERNEL() \
+	do { \
+		if (!lkl_is_running()) \
+			return tap_skip("the kernel is not running"); \
+	} while (0)
+
+#define NEED_INTERFACE() \
+	do { \
+		NEED_KERNEL(); \
+		if (ifindex < 0) \
+			return tap_skip("there is no interface"); \
+	} while (0)
+
+#ifdef LKLTEST_GUEST
+
+static enum tap_result test_nd_create(void)
+{
+	return tap_skip("a guest's devices are there when it starts");
+}
+
+static enum tap_result test_nd_add(void)
+{
+	return tap_skip("a guest's devices are there when it starts");
+}
+
+static enum tap_result test_nd_remove(void)
+{
+	return tap_skip("the guest keeps its devices");
+}
+
+static int find_interface(void)
+{
+	const char *name = options.backend == LOOPBACK ? "lo" : options.ifname;
+	int found = if_nametoindex(name);
+
+	tap_logf("interface %s has index %d\n", name, found);
+	return found ? found : -LKL_ENODEV;
+}
+
+#else
+
+static struct lkl_netdev *netdev;
+static int netdev_id = -1;
+
+static enum tap_result test_nd_create(void)
+{
+	switch (options.backend) {
+	case LOOPBACK:
+		return tap_skip("loopback needs no device");
+	case TAP:
+		netdev = lkl_netdev_tap_create(options.ifname, 0);
+		break;
+	case MACVTAP:
+		netdev = lkl_netdev_macvtap_create(options.ifname, 0);
+		break;
+	case RAW:
+		netdev = lkl_netdev_raw_create(options.ifname);
+		break;
+	case PIPE:
+#ifdef PIPE_OURS
+		netdev = pipe_netdev_create(options.ifname);
+#else
+		netdev = lkl_netdev_pipe_create(options.ifname, 0);
+#endif
+		break;
+	}
+	tap_logf("%s device on %s: %s\n", backends[options.backend], options.ifname,
+		 netdev ? "made" : "failed, stderr may say why");
+	return tap_check(netdev != NULL);
+}
+
+static enum tap_result test_nd_add(void)
+{
+	/*
+	 * Two kernels that start alike would roll the same random address, and
+	 * then not hear each other.
+	 */
+	uint64_t unique = (uint64_t)getpid() << 32 ^ tap_now_us();
+	uint8_t mac[6] = { 0x02 };
+	struct lkl_netdev_args args = { .mac = mac };
+
+	if (options.backend == LOOPBACK)
+		return tap_skip("loopback needs no device");
+	if (!netdev)
+		return tap_skip("there is no device");
+	unique *= 0x9e3779b97f4a7c15ULL;
+	memcpy(mac + 1, (char *)&unique + 3, 5);
+	netdev_id = CALL(lkl_netdev_add(netdev, &args));
+	return tap_check(netdev_id >= 0);
+}
+
+static enum tap_result test_nd_remove(void)
+{
+	if (netdev_id < 0)
+		return tap_skip("no device was added");
+	NEED_KERNEL();
+	lkl_netdev_remove(netdev_id);
+	lkl_netdev_free(netdev);
+	netdev_id = -1;
+	return TAP_OK;
+}
+
+static int find_interface(void)
+{
+	/* Loopback is the first that any kernel registers. */
+	if (options.backend == LOOPBACK)
+		return 1;
+	return CALL(lkl_netdev_get_ifindex(netdev_id));
+}
+
+#endif
+
+static enum tap_result test_start_kernel(void)
+{
+	return tap_check(CALL(lkltest_start_kernel(32, options.dhcp ? "ip=dhcp" : "")) == 0 &&
+			 lkl_is_running());
+}
+
+static enum tap_result test_nd_ifindex(void)
+{
+	NEED_KERNEL();
+#ifndef LKLTEST_GUEST
+	if (options.backend != LOOPBACK && netdev_id < 0)
+		return tap_skip("no device was added");
+#endif
+	ifindex = find_interface();
+	if (options.backend == LOOPBACK && ifindex > 0)
+		return tap_skip("loopback has index %d", ifindex);
+	return tap_check(ifindex > 0);
+}
+
+static long write_text(const char *path, const char *text)
+{
+	long fd = lkl_sys_open(path, LKL_O_WRONLY, 0), ret;
+
+	if (fd < 0)
+		return fd;
+	ret = lkl_sys_write(fd, text, strlen(text));
+	lkl_sys_close(fd);
+	return ret < 0 ? ret : 0;
+}
+
+/*
+ * Duplicate address detection holds a new IPv6 address back for a second. The
+ * network is this test's own: nobody else can have it.
+ */
+static void skip_address_detection(void)
+{
+	static const char * const files[] = { "accept_dad", "dad_transmits" };
+	char name[32] = "", path[128];
+	int i;
+
+#ifdef LKLTEST_GUEST
+	if_indextoname(ifindex, name);
+#else
+	snprintf(name, sizeof(name), options.backend == LOOPBACK ? "lo" : "eth%d",
+		 options.backend == LOOPBACK ? 0 : netdev_id);
+#endif
+	lkl_mount_fs("proc");
+	for (i = 0; i < TAP_COUNT(files); i++) {
+		long ret;
+
+		snprintf(path, sizeof(path), "/proc/sys/net/ipv6/conf/%s/%s", name, files[i]);
+		ret = write_text(path, "0");
+		tap_logf("0 to %s: %ld %s\n", path, ret, ret ? lkl_strerror(ret) : "");
+	}
+}
+
+static enum tap_result test_if_up(void)
+{
+	NEED_INTERFACE();
+	if (options.ip6)
+		skip_address_detection();
+	return tap_check(CALL(lkl_if_up(ifindex)) == 0);
+}
+
+static enum tap_result test_set_ipv4(void)
+{
+	long ret;
+
+	NEED_INTERFACE();
+	if (options.dhcp)
+		return tap_skip("DHCP sets it");
+	if (!options.ip)
+		return tap_skip("no --ip was given");
+	ret = lkl_if_set_ipv4(ifindex, ipv4_of(options.ip), options.netmask_len);
+	tap_logf("lkl_if_set_ipv4(%d, %s, %lu) = %ld %s\n", ifindex, options.ip,
+		 options.netmask_len, ret, ret ? lkl_strerror(ret) : "");
+	return tap_check(!ret);
+}
+
+static enum tap_result test_set_ipv6(void)
+{
+	struct address address;
+	long ret;
+
+	NEED_INTERFACE();
+	parse_address(options.ip6, KERNEL_AF_INET6, 0, &address);
+	ret = lkl_if_set_ipv6(ifindex, address.v6.ip, options.netmask6_len);
+	tap_logf("lkl_if_set_ipv6(%d, %s, %lu) = %ld %s\n", ifindex, options.ip6,
+		 options.netmask6_len, ret, ret ? lkl_strerror(ret) : "");
+	return tap_check(!ret);
+}
+
+static enum tap_result test_set_gateway(void)
+{
+	long ret;
+
+	NEED_INTERFACE();
+	if (!options.gateway)
+		return tap_skip("no --gateway was given");
+	ret = lkl_set_ipv4_gateway(ipv4_of(options.gateway));
+	tap_logf("lkl_set_ipv4_gateway(%s) = %ld %s\n", options.gateway, ret,
+		 ret ? lkl_strerror(ret) : "");
+	return tap_check(!ret);
+}
+
+static enum tap_result test_sleep(void)
+{
+	lkltest_timespec time = { .tv_sec = options.sleep };
+
+	NEED_KERNEL();
+	/* Even a sleep of no time takes a tick. */
+	return tap_check(!options.sleep || CALL(lkl_sys_nanosleep(&time, NULL)) == 0);
+}
+
+/* ---- waiting ---- */
+
+/* The kernel's poll, with a deadline for the peer that never answers. */
+static long wait_for(long fd, int events, int timeout_ms)
+{
+	struct lkl_pollfd poll = { .fd = fd, .events = events };
+	lkltest_timespec timeout = {
+		.tv_sec = timeout_ms / 1000,
+		.tv_nsec = timeout_ms % 1000 * 1000000,
+	};
+	long ret = lkl_sys_ppoll(&poll, 1, &timeout, NULL, 8);
+
+	if (ret < 0)
+		return ret;
+	return ret ? poll.revents : -LKL_ETIMEDOUT;
+}
+
+/* ---- ICMP echo ---- */
+
+#define PINGS 10
+#define PING_TIMEOUT_MS 5000
+
+struct echo {
+	uint8_t type, code;
+	uint16_t checksum;
+	uint16_t id, sequence;
+	uint8_t data[40];
+};
+
+static uint16_t internet_checksum(const void *data, size_t len)
+{
+	const uint8_t *bytes = data;
+	uint32_t sum = 0;
+	size_t i;
+
+	for (i = 0; i + 1 < len; i += 2)
+		sum += bytes[i] << 8 | bytes[i + 1];
+	while (sum >> 16)
+		sum = (sum & 0xffff) + (sum >> 16);
+	return htons(~sum);
+}
+
+/*
+ * A raw socket hears all that comes in, for IPv4 with the IP header: on
+ * loopback its own request before the answer.
+ */
+static int wait_for_reply(long sock, const struct echo *request, int v6, int reply_type)
+{
+	long long deadline = tap_now_us() + PING_TIMEOUT_MS * 1000LL;
+	uint8_t packet[1500];
+
+	for (;;) {
+		long left = (deadline - tap_now_us()) / 1000, ret;
+		struct echo *reply = (struct echo *)packet;
+
+		if (left <= 0) {
+			tap_logf("no reply within %d ms (seq=%d)\n", PING_TIMEOUT_MS,
+				 ntohs(request->sequence));
+			return 0;
+		}
+		ret = wait_for(sock, LKL_POLLIN, left);
+		if (ret == -LKL_ETIMEDOUT)
+			continue;
+		if (ret >= 0)
+			ret = lkl_sys_recvfrom(sock, packet, sizeof(packet), 0, NULL, NULL);
+		if (ret < 0) {
+			tap_logf("recv: %ld %s\n", ret, lkl_strerror(ret));
+			return 0;
+		}
+		if (!v6) {
+			int header = (packet[0] & 15) * 4;
+
+			if (ret < header)
+				continue;
+			reply = (struct echo *)(packet + header);
+			ret -= header;
+		}
+		if (ret < (long)sizeof(*reply) || reply->type != reply_type ||
+		    reply->id != request->id || reply->sequence != request->sequence)
+			continue;
+		if (memcmp(reply->data, request->data, sizeof(reply->data))) {
+			tap_logf("the reply holds other data (seq=%d)\n",
+				 ntohs(request->sequence));
+			return 0;
+		}
+		return 1;
+	}
+}
+
+static enum tap_result ping(const char *dst, int family)
+{
+	int v6 = family == KERNEL_AF_INET6, i;
+	enum tap_result result = TAP_OK;
+	struct address address;
+	long sock, ret;
+
+	parse_address(dst, family, 0, &address);
+	sock = lkl_sys_socket(family, LKL_SOCK_RAW,
+			      v6 ? KERNEL_IPPROTO_ICMPV6 : KERNEL_IPPROTO_ICMP);
+	if (sock < 0) {
+		tap_logf("raw socket: %ld %s\n", sock, lkl_strerror(sock));
+		return TAP_FAIL;
+	}
+	tap_logf("pinging %s\n", dst);
+	for (i = 0; i < PINGS && result == TAP_OK; i++) {
+		struct echo request = {
+			.type = v6 ? 128 : 8,
+			.id = htons(getpid()),
+			.sequence = htons(i),
+		};
+		long long start = tap_now_us();
+
+		memset(request.data, 'a' + i, sizeof(request.data));
+		/* For ICMPv6 the kernel has to: it knows the source address. */
+		if (!v6)
+			request.checksum = internet_checksum(&request, sizeof(request));
+		ret = lkl_sys_sendto(sock, &request, sizeof(request), 0, &address.any,
+				     address.len);
+		if (ret != sizeof(request)) {
+			tap_logf("send (seq=%d): %ld %s\n", i, ret, ret < 0 ? lkl_strerror(ret) : "");
+			result = TAP_FAIL;
+		} else if (!wait_for_reply(sock, &request, v6, v6 ? 129 : 0)) {
+			result = TAP_FAIL;
+		} else {
+			tap_logf("ICMP echo reply (seq=%d) after %lld us\n", i,
+				 tap_now_us() - start);
+		}
+	}
+	lkl_sys_close(sock);
+	return result;
+}
+
+static enum tap_result test_icmp(void)
+{
+	const char *dst = options.dst;
+
+	NEED_INTERFACE();
+	if (!dst && options.backend == LOOPBACK)
+		dst = "127.0.0.1";
+	if (!dst)
+		return tap_skip("no --dst was given");
+	return ping(dst, KERNEL_AF_INET);
+}
+
+static enum tap_result test_icmp6(void)
+{
+	NEED_INTERFACE();
+	return ping(options.dst6, KERNEL_AF_INET6);
+}
+
+/* ---- TCP echo ---- */
+
+/* Without a byte in either direction for so long, a connection is given up. */
+#define TCP_SILENCE_MS 10000
+#define TCP_BUFFER 65536
+
+struct random {
+	uint64_t state;
+};
+
+static uint64_t random_next(struct random *random)
+{
+	random->state ^= random->state >> 12;
+	random->state ^= random->state << 25;
+	random->state ^= random->state >> 27;
+	return random->state * 0x2545f4914f6cdd1dULL;
+}
+
+/* FNV-1a, byte by byte: what TCP hands over may end anywhere. */
+static uint64_t checksum_add(uint64_t sum, const uint8_t *data, size_t len)
+{
+	while (len--)
+		sum = (sum ^ *data++) * 0x100000001b3ULL;
+	return sum;
+}
+
+#define CHECKSUM_START 0xcbf29ce484222325ULL
+
+static long tcp_connect(const struct address *address)
+{
+	long sock = lkl_sys_socket(address->family, LKL_SOCK_STREAM | LKL_O_NONBLOCK, 0), ret;
+	int error = 0, len = sizeof(error);
+
+	if (sock < 0)
+		return sock;
+	ret = lkl_sys_connect(sock, (struct lkl_sockaddr *)&address->any, address->len);
+	if (ret == -LKL_EINPROGRESS) {
+		ret = wait_for(sock, LKL_POLLOUT, TCP_SILENCE_MS);
+		if (ret > 0)
+			ret = lkl_sys_getsockopt(sock, LKL_SOL_SOCKET, LKL_SO_ERROR,
+						 (char *)&error, &len);
+		if (!ret)
+			ret = -error;
+	}
+	if (ret < 0) {
+		lkl_sys_close(sock);
+		return ret;
+	}
+	return sock;
+}
+
+static enum tap_result tcp_echo(const char *dst, int family)
+{
+	static uint8_t out[TCP_BUFFER], in[TCP_BUFFER];
+	uint64_t sent_sum = CHECKSUM_START, got_sum = CHECKSUM_START;
+	unsigned long sent = 0, got = 0, filled = 0, drained = 0;
+	struct random random = { 0x1234567890abcdefULL };
+	enum tap_result result = TAP_FAIL;
+	struct address address;
+	long long start;
+	int ended = 0;
+	long sock;
+
+	parse_address(dst, family, options.tcp_port, &address);
+	start = tap_now_us();
+	sock = tcp_connect(&address);
+	tap_logf("connect to %s port %lu: %ld %s\n", dst, options.tcp_port, sock,
+		 sock < 0 ? lkl_strerror(sock) : "");
+	if (sock < 0)
+		return TAP_FAIL;
+
+	while (!ended) {
+		long events = wait_for(sock, LKL_POLLIN |
+				       (sent < options.tcp_bytes ? LKL_POLLOUT : 0),
+				       TCP_SILENCE_MS), ret;
+
+		if (events < 0) {
+			tap_logf("poll: %ld %s\n", events, lkl_strerror(events));
+			break;
+		}
+		if (events & ~LKL_POLLOUT) {
+			ret = lkl_sys_recvfrom(sock, in, sizeof(in), 0, NULL, NULL);
+			if (ret < 0 && ret != -LKL_EAGAIN) {
+				tap_logf("recv: %ld %s\n", ret, lkl_strerror(ret));
+				break;
+			}
+			if (ret > 0) {
+				got_sum = checksum_add(got_sum, in, ret);
+				got += ret;
+			}
+			ended = ret == 0;
+		}
+		if ((events & LKL_POLLOUT) && sent < options.tcp_bytes) {
+			if (drained == filled) {
+				unsigned long left = options.tcp_bytes - sent;
+
+				for (filled = 0; filled < sizeof(out); filled += 8) {
+					uint64_t word = random_next(&random);
+
+					memcpy(out + filled, &word, 8);
+				}
+				if (filled > left)
+					filled = left;
+				drained = 0;
+			}
+			ret = lkl_sys_sendto(sock, out + drained, filled - drained, 0, NULL, 0);
+			if (ret < 0 && ret != -LKL_EAGAIN) {
+				tap_logf("send: %ld %s\n", ret, lkl_strerror(ret));
+				break;
+			}
+			if (ret > 0) {
+				sent_sum = checksum_add(sent_sum, out + drained, ret);
+				drained += ret;
+				sent += ret;
+			}
+			if (sent == options.tcp_bytes)
+				lkl_sys_shutdown(sock, KERNEL_SHUT_WR);
+		}
+	}
+	start = tap_now_us() - start;
+	tap_logf("sent %lu bytes, checksum %016llx\n", sent, (unsigned long long)sent_sum);
+	tap_logf("got  %lu bytes, checksum %016llx%s\n", got, (unsigned long long)got_sum,
+		 ended ? "" : ", and no end");
+	tap_logf("in %lld us\n", start);
+	if (ended && sent == options.tcp_bytes && got == sent && got_sum == sent_sum)
+		result = TAP_OK;
+	lkl_sys_close(sock);
+	return result;
+}
+
+struct server {
+	struct address address;
+	long sock;
+	unsigned long connections, bytes;
+	int failed;
+	volatile int stop;
+	lkl_thread_t thread;
+};
+
+/* Until the other side has said all it will and heard it back. */
+static void serve_one(struct server *server, long sock)
+{
+	static __thread uint8_t data[TCP_BUFFER];
+
+	for (;;) {
+		long events = wait_for(sock, LKL_POLLIN, TCP_SILENCE_MS), got, done, ret;
+
+		if (events < 0) {
+			tap_logf("server: poll: %ld %s\n", events, lkl_strerror(events));
+			break;
+		}
+		got = lkl_sys_recvfrom(sock, data, sizeof(data), 0, NULL, NULL);
+		if (got == 0) {
+			lkl_sys_shutdown(sock, KERNEL_SHUT_WR);
+			server->connections++;
+			lkl_sys_close(sock);
+			return;
+		}
+		if (got < 0) {
+			tap_logf("server: recv: %ld %s\n", got, lkl_strerror(got));
+			break;
+		}
+		for (done = 0; done < got; done += ret) {
+			ret = wait_for(sock, LKL_POLLOUT, TCP_SILENCE_MS);
+			if (ret >= 0)
+				ret = lkl_sys_sendto(sock, data + done, got - done, 0, NULL, 0);
+			if (ret == -LKL_EAGAIN)
+				ret = 0;
+			if (ret < 0) {
+				tap_logf("server: send: %ld %s\n", ret, lkl_strerror(ret));
+				server->failed = 1;
+				lkl_sys_close(sock);
+				return;
+			}
+		}
+		server->bytes += got;
+	}
+	server->failed = 1;
+	lkl_sys_close(sock);
+}
+
+static void serve(void *arg)
+{
+	struct server *server = arg;
+
+	while (!server->stop) {
+		long sock;
+
+		if (wait_for(server->sock, LKL_POLLIN, 10) < 0)
+			continue;
+		sock = lkl_sys_accept4(server->sock, NULL, NULL, LKL_O_NONBLOCK);
+		if (sock >= 0)
+			serve_one(server, sock);
+	}
+}
+
+static int server_start(struct server *server, const char *ip, int family)
+{
+	int yes = 1;
+	long ret;
+
+	parse_address(ip, family, options.tcp_port, &server->address);
+	server->sock = lkl_sys_socket(family, LKL_SOCK_STREAM, 0);
+	ret = server->sock;
+	if (ret >= 0)
+		ret = lkl_sys_setsockopt(server->sock, LKL_SOL_SOCKET, LKL_SO_REUSEADDR,
+					 (char *)&yes, sizeof(yes));
+	if (ret >= 0)
+		ret = lkl_sys_bind(server->sock, &server->address.any, server->address.len);
+	if (ret >= 0)
+		ret = lkl_sys_listen(server->sock, 5);
+	tap_logf("server: listen on %s port %lu: %ld %s\n", ip, options.tcp_port, ret,
+		 ret < 0 ? lkl_strerror(ret) : "");
+	if (ret >= 0)
+		server->thread = lkl_host_ops.thread_create(serve, server);
+	return ret >= 0 && server->thread;
+}
+
+static void server_stop(struct server *server)
+{
+	server->stop = 1;
+	if (server->thread)
+		lkl_host_ops.thread_join(server->thread);
+	if (server->sock >= 0)
+		lkl_sys_close(server->sock);
+}
+
+/* On loopback both ends are this program's. */
+static enum tap_result tcp_point(const char *dst, int family)
+{
+	struct server server = { .sock = -1 };
+	enum tap_result result = TAP_FAIL;
+
+	NEED_INTERFACE();
+	if (options.backend != LOOPBACK)
+		return tcp_echo(dst, family);
+	if (server_start(&server, dst, family))
+		result = tcp_echo(dst, family);
+	server_stop(&server);
+	tap_logf("server: %lu connections, %lu bytes echoed\n", server.connections, server.bytes);
+	return result == TAP_OK && !server.failed ? TAP_OK : TAP_FAIL;
+}
+
+static enum tap_result test_tcp(void)
+{
+	if (!options.dst && options.backend != LOOPBACK)
+		return tap_skip("no --dst was given");
+	return tcp_point(options.dst ? options.dst : "127.0.0.1", KERNEL_AF_INET);
+}
+
+static enum tap_result test_tcp6(void)
+{
+	return tcp_point(options.dst6, KERNEL_AF_INET6);
+}
+
+static int peer_gone(void)
+{
+#ifdef PIPE_OURS
+	if (options.backend == PIPE)
+		return ((struct pipe_netdev *)netdev)->peer_gone;
+#endif
+	return 0;
+}
+
+/*
+ * The other kernel's server. It leaves once the client is done: all that was
+ * expected is served and the client hung up, where the device can tell, or
+ * has had the time to take the last of it.
+ */
+static enum tap_result test_tcp_serve(void)
+{
+	struct server servers[2] = { { .sock = -1 }, { .sock = -1 } };
+	static const lkltest_timespec pause = { .tv_nsec = 10000000 };
+	unsigned long served = 0, bytes = 0, before = 0;
+	int good, grace = 200, silence = 0;
+
+	NEED_INTERFACE();
+	good = server_start(&servers[0], "0.0.0.0", KERNEL_AF_INET);
+	/* Takes IPv6 alone, since the other one has the port for IPv4. */
+	if (options.ip6)
+		good &= server_start(&servers[1], options.ip6, KERNEL_AF_INET6);
+
+	while (good && !peer_gone() && silence < 6 * TCP_SILENCE_MS / 10) {
+		served = servers[0].connections + servers[1].connections;
+		if (servers[0].failed || servers[1].failed)
+			break;
+		if (served >= options.tcp_listen && !grace--)
+			break;
+		bytes = servers[0].bytes + servers[1].bytes;
+		silence = bytes == before ? silence + 1 : 0;
+		before = bytes;
+		lkl_sys_nanosleep((lkltest_timespec *)&pause, NULL);
+	}
+	server_stop(&servers[1]);
+	server_stop(&servers[0]);
+	served = servers[0].connections + servers[1].connections;
+	bytes = servers[0].bytes + servers[1].bytes;
+	tap_logf("server: %lu of %lu connections, %lu bytes echoed%s\n", served,
+		 options.tcp_listen, bytes, peer_gone() ? ", the far end is gone" : "");
+	return tap_check(good && served >= options.tcp_listen &&
+			 !servers[0].failed && !servers[1].failed);
+}
+
+static enum tap_result test_stop_kernel(void)
+{
+	NEED_KERNEL();
+	return tap_check(CALL(lkl_sys_halt()) == 0 && !lkl_is_running());
+}
+
+static int plan(struct tap_point *points)
+{
+	int count = 0;
+
+#define ADD(name) points[count++] = (struct tap_point)TAP_POINT(name)
+	ADD(nd_create);
+	ADD(nd_add);
+	ADD(start_kernel);
+	ADD(nd_ifindex);
+	ADD(if_up);
+	ADD(set_ipv4);
+	if (options.ip6)
+		ADD(set_ipv6);
+	ADD(set_gateway);
+	ADD(sleep);
+	ADD(icmp);
+	if (options.dst6)
+		ADD(icmp6);
+	if (options.tcp_bytes)
+		ADD(tcp);
+	if (options.tcp_bytes && options.dst6)
+		ADD(tcp6);
+	if (options.tcp_listen)
+		ADD(tcp_serve);
+	ADD(nd_remove);
+	ADD(stop_kernel);
+#undef ADD
+	return count;
+}
+
+static int usage(const char *program, const char *what, const char *value)
+{
+	if (what)
+		fprintf(stderr, "%s: bad %s \"%s\"\n", program, what, value ? value : "");
+	fprintf(stderr,
+		"usage: %s [--backend tap|macvtap|raw|pipe|loopback] [--ifname NAME] [--ip A]\n"
+		"\t[--netmask-len N] [--gateway G] [--dst D] [--dhcp] [--sleep S]\n", program);
+	return 255;
+}
+
+/* Not given counts as good: *value keeps what it was. */
+static int number(const char *text, unsigned long max, unsigned long *value)
+{
+	unsigned long parsed;
+	char *end;
+
+	if (!text)
+		return 1;
+	parsed = strtoul(text, &end, 10);
+	if (*text < '0' || *text > '9' || *end || parsed > max)
+		return 0;
+	*value = parsed;
+	return 1;
+}
+
+static int is_address(const char *text, int family)
+{
+	struct address address;
+
+	return !text || parse_address(text, family, 0, &address);
+}
+
+static const char *from_environment(const char *name)
+{
+	const char *value = getenv(name);
+
+	return value && *value ? value : NULL;
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option long_options[] = {
+		{ "backend", required_argument, NULL, 'b' },
+		{ "ifname", required_argument, NULL, 'i' },
+		{ "ip", required_argument, NULL, 'a' },
+		{ "netmask-len", required_argument, NULL, 'n' },
+		{ "gateway", required_argument, NULL, 'g' },
+		{ "dst", required_argument, NULL, 'd' },
+		{ "dhcp", no_argument, NULL, 'h' },
+		{ "sleep", required_argument, NULL, 's' },
+		{ 0 },
+	};
+	struct {
+		const char *name;
+		unsigned long max, *value;
+	} numbers[] = {
+		{ "LKLTEST_TCP", 1UL << 40, &options.tcp_bytes },
+		{ "LKLTEST_TCP_PORT", 65535, &options.tcp_port },
+		{ "LKLTEST_TCP_LISTEN", 1000, &options.tcp_listen },
+		{ "LKLTEST_NETMASK6_LEN", 128, &options.netmask6_len },
+	};
+	struct tap_point points[20];
+	int option, failed, count, i;
+
+	while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
+		switch (option) {
+		case 'b':
+			for (i = 0; i < TAP_COUNT(backends); i++)
+				if (!strcmp(optarg, backends[i]))
+					break;
+			if (i == TAP_COUNT(backends))
+				return usage(argv[0], "--backend", optarg);
+			options.backend = i;
+			break;
+		case 'i':
+			options.ifname = optarg;
+			break;
+		case 'a':
+			options.ip = optarg;
+			break;
+		case 'n':
+			if (!number(optarg, 32, &options.netmask_len))
+				return usage(argv[0], "--netmask-len", optarg);
+			break;
+		case 'g':
+			options.gateway = optarg;
+			break;
+		case 'd':
+			options.dst = optarg;
+			break;
+		case 'h':
+			options.dhcp = 1;
+			break;
+		case 's':
+			if (!number(optarg, 1000000, &options.sleep))
+				return usage(argv[0], "--sleep", optarg);
+			break;
+		default:
+			return usage(argv[0], NULL, NULL);
+		}
+	}
+	if (optind < argc)
+		return usage(argv[0], "argument", argv[optind]);
+	if (options.backend != LOOPBACK && !options.ifname)
+		return usage(argv[0], "--ifname", "");
+	if (!is_address(options.ip, KERNEL_AF_INET))
+		return usage(argv[0], "--ip", options.ip);
+	if (!is_address(options.gateway, KERNEL_AF_INET))
+		return usage(argv[0], "--gateway", options.gateway);
+	if (!is_address(options.dst, KERNEL_AF_INET))
+		return usage(argv[0], "--dst", options.dst);
+
+	options.ip6 = from_environment("LKLTEST_IP6");
+	options.dst6 = from_environment("LKLTEST_DST6");
+	if (!is_address(options.ip6, KERNEL_AF_INET6))
+		return usage(argv[0], "LKLTEST_IP6", options.ip6);
+	if (!is_address(options.dst6, KERNEL_AF_INET6))
+		return usage(argv[0], "LKLTEST_DST6", options.dst6);
+	for (i = 0; i < TAP_COUNT(numbers); i++) {
+		const char *text = from_environment(numbers[i].name);
+
+		if (!number(text, numbers[i].max, numbers[i].value))
+			return usage(argv[0], numbers[i].name, text);
+	}
+
+	lkl_host_ops.print = tap_log;
+	if (lkltest_init() < 0) {
+		fprintf(stderr, "%s: lkl_init() failed\n", argv[0]);
+		return 1;
+	}
+	count = plan(points);
+	failed = tap_run(points, count, "net %s", backends[options.backend]);
+	lkltest_cleanup();
+	return failed;
+}
