@@ -33,7 +33,9 @@ Which line is what:
 
 import re
 from bisect import bisect_left
+from collections.abc import Callable
 
+from lkltest.tap_block import LOG_LIMIT, Block, stray_finder
 from lkltest.tap_line import (
     NUMBER_DIGITS,
     BailOut,
@@ -47,9 +49,9 @@ from lkltest.tap_line import (
     Started,
     Version,
     decode,
-    quote,
     recognise,
 )
+from lkltest.tap_text import LINE_LIMIT, Lines
 
 __all__ = [
     "LINE_LIMIT",
@@ -69,66 +71,27 @@ __all__ = [
     "decode",
 ]
 
-LINE_LIMIT = 64 * 1024
-"""Bytes of a line that are kept, its newline not counted; the rest is dropped (line-cut)."""
-
-LOG_LIMIT = 4 * 1024 * 1024
-"""Bytes of a YAML block that are kept; the rest is dropped (log-cut). Verbose boots print 2 MB."""
-
-_ESCAPE = re.compile(
-    rb"\x1b(?:\[[0-?]*+[ -/]*+[@-~]"  # CSI: colours, cursor
-    rb"|\][^\x07\x1b\n]*+(?:\x07|\x1b\\)"  # OSC: window titles
-    rb"|[ -/]++[0-~]"  # character sets
-    rb"|[0-Z\\^-~])"
-)
-_CARRIAGE_RETURNS = re.compile(rb"(?<!\r)\r++\n")
-_PRINTK = re.compile(
-    rb"\n(?:<[0-9]{1,4}>)?\[ *[0-9]{1,10}\.[0-9]{1,9}\](?:\[ *[TC][0-9]{1,10}\])? ?"
-)
-# What nearly every line of LKL's is, so that it costs one match: an announcement, if it is still to
-# be read, its result without directive or escapes, and the first line of a block.
-_USUAL = re.compile(
-    rb"(?:\* ([0-9]{1,9}) ([^\s#\\](?:[^\n]*[^\s])?)\n)?"
-    rb"(not )?ok ([0-9]{1,9}) (?:- )?([^\s#\\-](?:[^#\\\n]*[^\s#\\])?)\n"
-    rb"( {1,2}---\n)?"
-)
+# What nearly every line of LKL's is, so that it costs one match: a result without directive or
+# escapes, together with the announcement of the same point and with the first line of its block.
+_RESULT = rb"(ok|not ok) ([0-9]{1,9}+) (?:- |)"
+_ANNOUNCED = rb"\* ([0-9]{1,9}+) "
+_NAME = rb"([^\s#\\-][^#\\\n]*+(?<!\s))\n"
+_USUAL_RESULT = re.compile(_RESULT + _NAME + rb"( {1,2}---\n|)").match
+_USUAL_ANNOUNCED = re.compile(_ANNOUNCED + _NAME + rb"(ok|not ok) \1 \2\n( {1,2}---\n|)").match
+_LINES = re.compile(
+    _RESULT + _NAME + rb"|" + _ANNOUNCED + _NAME + rb"(?:(ok|not ok) \4 \5\n|)|([^\n]*+)\n"
+).findall
+# An opened block's end, up to its newline, and the search for lines that are not of the block.
+_USUAL_BLOCK = {i + b"---\n": (b"\n" + i + b"...", stray_finder(i)) for i in (b" ", b"  ")}
+_SWEEP = 8 * 1024  # bytes; what _LINES makes of so many is gone before the garbage collector looks
 _TAB = 4  # columns
+_ASTERISK, _NEWLINE = b"*\n"
 _new = tuple.__new__  # a NamedTuple's own constructor takes three times as long
 
 
-class _Block:
-    """A YAML block that is open: the point it belongs to and what came so far."""
-
-    def __init__(self, point: Point, indent: bytes) -> None:
-        self.point = point
-        self.end = b"\n" + indent + b"..."
-        self.stray = re.compile(rb"\n(?!" + re.escape(indent) + rb")[^\n]").search
-        self._parts: list[bytes] = []
-        self._kept = 0
-        self._size = 0
-
-    def add(self, part: bytes) -> None:
-        self._size += len(part)
-        part = part[: LOG_LIMIT - self._kept]
-        if part:
-            self._parts.append(part)
-            self._kept += len(part)
-
-    def finish(self, out: list[Event]) -> None:
-        if self._size > self._kept:
-            what = f"the block of {_label(self.point)} has {self._size} bytes"
-            out.append(Damage("log-cut", f"{what}, the first {self._kept} are kept"))
-        out.append(self.point._replace(block=b"".join(self._parts)))
-
-    def find_end(self, text: bytes, pos: int) -> tuple[int, int]:
-        """Where the newline before the `...` line is and where the next line begins, or -1, -1."""
-        while (stop := text.find(self.end, pos)) >= 0:
-            rest = stop + len(self.end)
-            after = text.index(b"\n", rest)
-            if after == rest or not text[rest:after].strip():
-                return stop, after + 1
-            pos = after
-        return -1, -1
+def _reader(text: bytes) -> "Callable[[bytes], str]":
+    """The quickest way to decode parts of this text."""
+    return bytes.decode if text.isascii() else decode
 
 
 class Parser:
@@ -139,33 +102,18 @@ class Parser:
     """
 
     def __init__(self, *, printk: bool = False) -> None:
-        self._printk = printk
+        self._lines = Lines(printk)
         self._find_base = printk
-        self._partial = bytearray()  # the line that has begun
-        self._dropped = 0  # bytes of it beyond LINE_LIMIT
         self._held: Point | None = None  # a result that may still get a block
         self._held_indent = b""
-        self._block: _Block | None = None
+        self._block: Block | None = None
         self._levels = [0]  # the columns at which subtests are open
 
     def feed(self, data: bytes) -> list[Event]:
         """The events that end in these bytes."""
         out: list[Event] = []
-        start, size = 0, len(data)
-        while start < size:
-            # A window as long as the longest line that is allowed: a newline in it means that no
-            # line before that newline is too long.
-            end = data.rfind(b"\n", start, start + LINE_LIMIT + 1)
-            if end >= 0 and not self._partial:
-                self._text(data[start : end + 1], out)
-            else:
-                end = data.find(b"\n", start)
-                if end < 0:
-                    self._keep(data[start:])
-                    break
-                self._keep(data[start:end])
-                self._end_of_line(out)
-            start = end + 1
+        for text in self._lines.feed(data, out):
+            self._text(text, out)
         return out
 
     def settle(self) -> list[Event]:
@@ -174,98 +122,114 @@ class Parser:
         Returns the point that was held for its block, if none has begun.
         """
         out: list[Event] = []
-        if self._block is None and not self._partial:
+        if self._block is None and not self._lines.has_begun():
             self._release(out)
         return out
 
     def close(self) -> list[Event]:
         """The stream has ended. A last line without newline was not written to its end."""
         out: list[Event] = []
-        tail = self._cleaned(bytes(self._partial))[1:].rstrip(b"\r")
-        if tail:
-            self._say_cut(out)
-            out.append(Damage("line-incomplete", f"the last line has no newline: {quote(tail)}"))
-            if self._block is None:
-                out.append(Output(tail))
-            else:
-                self._block.add(tail)
-        self._partial.clear()
-        self._dropped = 0
+        tail = self._lines.rest(out)
         if self._block is not None:
+            self._block.add(tail)
             self._abandon(self._block, out)
+        elif tail:
+            out.append(Output(tail))
         self._release(out)
         return out
 
-    # Lines
+    # What is usual is read in one of two quick ways, all else line by line, to the same effect.
 
-    def _keep(self, data: bytes) -> None:
-        room = LINE_LIMIT - len(self._partial)
-        self._partial += data[:room]
-        self._dropped += max(0, len(data) - room)
-
-    def _end_of_line(self, out: list[Event]) -> None:
-        self._say_cut(out)
-        line = bytes(self._partial) + b"\n"
-        self._partial.clear()
-        self._dropped = 0
-        self._text(line, out)
-
-    def _say_cut(self, out: list[Event]) -> None:
-        if self._dropped:
-            size = len(self._partial) + self._dropped
-            what = f"a line of {size} bytes, the first {LINE_LIMIT} are kept"
-            out.append(Damage("line-cut", what))
-
-    def _cleaned(self, raw: bytes) -> bytes:
-        """The text after a newline, so that every line in it begins after one; see Output."""
-        text = b"\n" + raw
-        if b"\x1b" in text:
-            text = _ESCAPE.sub(b"", text)
-        if b"\r" in text:
-            text = text.replace(b"\r\n", b"\n")
-            if b"\r\n" in text:
-                text = _CARRIAGE_RETURNS.sub(b"\n", text)
-        if self._printk:
-            text = _PRINTK.sub(b"\n", text)
-        return text
-
-    def _text(self, raw: bytes, out: list[Event]) -> None:
-        """Whole lines. What is usual is read here, all else line by line, to the same effect."""
-        text = self._cleaned(raw)
-        pos, size = 1, len(text)
+    def _text(self, text: bytes, out: list[Event]) -> None:
+        pos, size, blocks = 1, len(text), b"---" in text
         while pos < size:
             if self._block is not None:
                 pos = self._in_block(self._block, text, pos, out)
-                continue
-            usual = _USUAL.match(text, pos) if len(self._levels) == 1 else None
-            if usual is None:
+            elif not blocks:
+                end = text.rfind(b"\n", pos, pos + _SWEEP) + 1 or text.index(b"\n", pos) + 1
+                self._sweep(text, pos, end, out)
+                pos = end
+            elif (usual := self._usual(text, pos, out)) != pos:
+                pos = usual
+            else:
                 end = text.index(b"\n", pos)
                 self._line(text[pos:end], out)
                 pos = end + 1
-                continue
-            self._usual(usual, out)
-            pos = usual.end()
 
-    def _usual(self, usual: "re.Match[bytes]", out: list[Event]) -> None:
-        announced, title, negative, number, name, opener = usual.groups()
-        if self._held is not None:
-            out.append(self._held)
-        if announced is not None:
-            out.append(_new(Started, (int(announced), decode(title), 0)))
-        point = _new(Point, (negative is None, int(number), decode(name), "", "", b"", 0))
-        if opener is not None:
-            self._held = None
-            self._block = _Block(point, opener[:-4])
-        else:
-            self._held = point
-            self._held_indent = b""
+    def _sweep(self, text: bytes, pos: int, end: int, out: list[Event]) -> None:
+        """Reads lines among which no block begins, in one sweep of the pattern."""
+        add, read, usual = out.append, _reader(text), False
+        for verdict1, digits1, title1, digits2, title2, verdict2, other in _LINES(text, pos, end):
+            if not usual and (digits1 or digits2):
+                usual = True
+                self._begin_usual(out)
+            if digits1:
+                number, name = int(digits1), read(title1)
+                add(_new(Point, (verdict1 == b"ok", number, name, "", "", b"", 0)))
+            elif digits2:
+                number, name = int(digits2), read(title2)
+                add(_new(Started, (number, name, 0)))
+                if verdict2:
+                    add(_new(Point, (verdict2 == b"ok", number, name, "", "", b"", 0)))
+            else:
+                if usual:
+                    usual = False
+                    self._end_usual(out)
+                self._line(other, out)
+        if usual:
+            self._end_usual(out)
+
+    def _usual(self, text: bytes, pos: int, out: list[Event]) -> int:
+        """Reads on as long as the lines are usual ones; returns where they are not."""
+        size, add, read, begin = len(text), out.append, _reader(text), pos
+        while pos < size:
+            first = text[pos]
+            if first == _ASTERISK and (usual := _USUAL_ANNOUNCED(text, pos)):
+                digits, title, verdict, opener = usual.groups()
+            elif first in b"on" and (usual := _USUAL_RESULT(text, pos)):
+                verdict, digits, title, opener = usual.groups()
+            else:
+                break
+            if pos == begin:
+                self._begin_usual(out)
+            ok, number, name = verdict == b"ok", int(digits), read(title)
+            if first == _ASTERISK:
+                add(_new(Started, (number, name, 0)))
+            pos = usual.end()
+            if not opener:
+                add(_new(Point, (ok, number, name, "", "", b"", 0)))
+                continue
+            # Most blocks are closed in the same text and have no stray line in them.
+            end, find_stray = _USUAL_BLOCK[opener]
+            stop = text.find(end, pos - 1) + 1
+            after = stop + len(end)
+            if stop <= pos or text[after - 1] != _NEWLINE or find_stray(text, pos - 1, stop):
+                self._block = Block(Point(ok, number, name, "", "", b"", 0), opener[:-4])
+                return pos
+            add(_new(Point, (ok, number, name, "", "", text[pos:stop], 0)))
+            pos = after
+        if pos != begin:
+            self._end_usual(out)
+        return pos
+
+    def _begin_usual(self, out: list[Event]) -> None:
+        self._release(out)
+        self._held_indent = b""
+        del self._levels[1:]
+
+    def _end_usual(self, out: list[Event]) -> None:
+        """The last point may still get its block."""
+        last = out[-1]
+        if isinstance(last, Point) and not last.block:
+            del out[-1]
+            self._held = last
 
     def _line(self, line: bytes, out: list[Event]) -> None:
         """One line outside of a block."""
         body = line.strip()
         indent = line[: len(line) - len(line.lstrip())]
         if body == b"---" and self._held is not None and self._is_deeper(indent):
-            self._block = _Block(self._held, indent)
+            self._block = Block(self._held, indent)
             self._held = None
             return
         events = self._recognise(indent, body) if body else ()
@@ -324,11 +288,11 @@ class Parser:
 
     # YAML blocks
 
-    def _in_block(self, block: _Block, text: bytes, pos: int, out: list[Event]) -> int:
+    def _in_block(self, block: Block, text: bytes, pos: int, out: list[Event]) -> int:
         """Reads on in a block; returns where reading goes on."""
         stop, after = block.find_end(text, pos - 1)
-        end = stop + 1 if stop >= 0 else len(text)
-        while (stray := block.stray(text, pos - 1, end)) is not None:
+        end = stop if stop >= 0 else len(text)
+        while (stray := block.find_stray(text, pos - 1, end)) is not None:
             start = stray.start() + 1
             block.add(text[pos:start])
             pos = text.index(b"\n", start) + 1
@@ -363,11 +327,7 @@ class Parser:
         else:
             out.append(Output(line))
 
-    def _abandon(self, block: _Block, out: list[Event]) -> None:
+    def _abandon(self, block: Block, out: list[Event]) -> None:
         self._block = None
-        out.append(Damage("yaml-open", f"the block of {_label(block.point)} was not closed"))
+        out.append(Damage("yaml-open", f"the block of {block.label()} was not closed"))
         block.finish(out)
-
-
-def _label(point: Point) -> str:
-    return " ".join(part for part in (str(point.number or ""), point.name) if part) or "a point"
