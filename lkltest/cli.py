@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib.util
+import io
 import sys
 from collections.abc import Sequence
 
@@ -97,6 +99,12 @@ def _run(options: argparse.Namespace) -> int:
                 "lkltest: -j needs pytest-xdist: pip install 'lkltest[parallel]'", file=sys.stderr
             )
             return USED_WRONGLY
+        if options.suites:
+            # Said here, because a worker that finds a wrong name could only die of it.
+            with contextlib.redirect_stdout(io.StringIO()):
+                status = pytest.main([*arguments, "--collect-only"])
+            if status:
+                return USED_WRONGLY
         arguments += ["-n", str(options.jobs), "--dist=worksteal"]
     return _EXIT_STATUS.get(int(pytest.main(arguments)), FAILED)
 

@@ -82,8 +82,9 @@ def _with_hang_report(result: ProgramResult, report: str) -> ProgramResult:
 class BackgroundExecution:
     """A helper program whose console is read in a thread while the main program runs."""
 
-    def __init__(self, name: str, execution: Execution) -> None:
+    def __init__(self, name: str, execution: Execution, *, ends_itself: bool = True) -> None:
         self.name = name
+        self.ends_itself = ends_itself
         self._execution = execution
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name=f"lkltest {name}", daemon=True)
@@ -91,7 +92,8 @@ class BackgroundExecution:
 
     def join(self, seconds: float) -> ProgramResult:
         """Wait for its end, kill it after `seconds`; returns its verdict. Re-raises its error."""
-        self._thread.join(seconds)
+        if self.ends_itself:
+            self._thread.join(seconds)
         if self._thread.is_alive():
             self._execution.process.kill()
             self._thread.join(5.0)

@@ -65,6 +65,8 @@ def pytest_configure(config: pytest.Config) -> None:
     session = Session(vars(option), option.lkl_build, option.lkl_timeout, shared)
     open_session(config, session)
     config.pluginmanager.register(SuiteReporter(config), "lkltest-reporter")
+    if option.lkl_lines and not option.lkl_host:
+        option.lkl_host = [_default_host(config)]
     if option.lkl_host:
         if config.inipath is None and config.args_source is config.ArgsSource.INVOCATION_DIR:
             # An empty directory has no suites of its own: run the installed ones.
@@ -75,7 +77,7 @@ def pytest_configure(config: pytest.Config) -> None:
                 if session.host(name).missing() is None:
                     session.build(name)
         except (BuildError, UnknownHost) as error:
-            _used_wrongly(str(error))
+            _used_wrongly(config, str(error))
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -91,12 +93,7 @@ def pytest_configure_node(node: Any) -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "lkl_host" not in metafunc.fixturenames:
         return
-    names = metafunc.config.option.lkl_host
-    if not names:
-        try:
-            names = [session_of(metafunc.config).default_host()]
-        except (BuildError, UnknownHost) as error:
-            _used_wrongly(str(error))
+    names = metafunc.config.option.lkl_host or [_default_host(metafunc.config)]
     metafunc.parametrize("lkl_host", list(dict.fromkeys(names)), scope="session")
 
 
@@ -106,7 +103,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     try:
         kept, dropped = select(items, config.option.lkl_suite)
     except KeyError as error:
-        _used_wrongly(str(error.args[0]))
+        _used_wrongly(config, str(error.args[0]))
     items[:] = kept
     config.hook.pytest_deselected(items=dropped)
 
@@ -162,7 +159,17 @@ def pytest_runtest_makereport(
     return report
 
 
-def _used_wrongly(message: str) -> NoReturn:
+def _default_host(config: pytest.Config) -> str:
+    try:
+        return session_of(config).default_host()
+    except (BuildError, UnknownHost) as error:
+        _used_wrongly(config, str(error))
+
+
+def _used_wrongly(config: pytest.Config, message: str) -> NoReturn:
+    """End with one line. `lkltest run` maps pytest's own status for this, 4, to its 2."""
+    if config.option.lkl_lines:
+        raise pytest.UsageError(message)
     pytest.exit(message, returncode=_USED_WRONGLY)
 
 

@@ -29,6 +29,12 @@ class SuiteReporter:
         self._lines = bool(config.option.lkl_lines)
         self._started = time.monotonic()
 
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionstart(self) -> None:
+        if self._lines:
+            # xdist's own reporter, which tells of its workers; None without xdist.
+            self._config.pluginmanager.unregister(name="terminaldistreporter")
+
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.when != "teardown":
             return

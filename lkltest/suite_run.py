@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -127,15 +127,17 @@ class SuiteRun:
         program: str,
         *arguments: str | Disk | Interface,
         environment: Mapping[str, str] | None = None,
+        ends_itself: bool = True,
     ) -> BackgroundExecution:
         """Start a helper (the second kernel of a pair) in the same scope.
 
-        Its own verdict counts: a helper that fails or does not end fails the suite.
+        Its own verdict counts: a helper that fails or does not end fails the suite. One that does
+        not end by itself is ended with the test function; then its points alone count.
         """
         from lkltest.execution import BackgroundExecution
 
         execution = self._execution(program, arguments, environment)
-        helper = BackgroundExecution(program, execution)
+        helper = BackgroundExecution(program, execution, ends_itself=ends_itself)
         self._helpers.append(helper)
         return helper
 
@@ -156,13 +158,8 @@ class SuiteRun:
             except Exception as error:  # noqa: BLE001 - whatever it was, it fails the suite
                 self.problems.append(Problem(ProblemKind.HELPER, f"helper {helper.name}: {error}"))
                 continue
-            for problem in result.problems:
-                reason = f"helper {helper.name}: {problem}"
-                self.problems.append(Problem(ProblemKind.HELPER, reason, detail=problem.detail))
-            for point in result.points:
-                if point.outcome is Outcome.FAILED:
-                    reason = f"helper {helper.name}: not ok {point.name} {point.reason}".rstrip()
-                    self.problems.append(Problem(ProblemKind.HELPER, reason, detail=point.log))
+            if helper.ends_itself:
+                self.problems.extend(_helper_problems(helper.name, result))
         self._helpers.clear()
 
     def _execution(
@@ -217,3 +214,15 @@ def _raise_outcome(point: PointResult) -> None:
         pytest.skip(printable(point.reason or "no reason given"))
     if point.outcome is Outcome.TODO:
         pytest.xfail(printable(point.reason or "TODO"))
+
+
+def _helper_problems(name: str, result: ProgramResult) -> Iterator[Problem]:
+    """What a helper's failures mean for the suite: its points are not the suite's own."""
+    for problem in result.problems:
+        where = f" (at its {problem.point})" if problem.point else ""
+        yield Problem(ProblemKind.HELPER, f"helper {name}: {problem}{where}", detail=problem.detail)
+    explained = {problem.point for problem in result.problems}
+    for point in result.points:
+        if point.outcome is Outcome.FAILED and point.name not in explained:
+            reason = f"helper {name}: not ok {point.name} {point.reason}".rstrip()
+            yield Problem(ProblemKind.HELPER, reason, detail=point.log)

@@ -14,7 +14,8 @@ from lkltest.results import Outcome, Problem, SuiteResult
 
 _COLOURS = {Outcome.PASSED: "32", Outcome.FAILED: "31", Outcome.SKIPPED: "33", Outcome.TODO: "33"}
 _WORDS = {Outcome.PASSED: "ok", Outcome.FAILED: "FAILED", Outcome.SKIPPED: "skipped"}
-_DETAIL_LINES = 40
+_LOG_LINES = 5
+_DETAIL_LINES = 12
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
@@ -40,12 +41,16 @@ def suite_line(result: SuiteResult, colour: bool = False) -> str:
 
 
 def failure_lines(result: SuiteResult) -> list[str]:
-    """Why a suite failed, a line each: failed points first, then problems."""
+    """Why a suite failed: its failed points with the end of their logs, then its problems.
+
+    A point that failed for a problem of its own (a crash in it) is shown as that problem.
+    """
+    explained = {problem.point for problem in result.problems if problem.point is not None}
     lines = []
     for point in result.points:
-        if point.outcome is Outcome.FAILED:
+        if point.outcome is Outcome.FAILED and point.name not in explained:
             lines.append(f"not ok {point.name}" + (f": {point.reason}" if point.reason else ""))
-            last = [line for line in point.log.splitlines() if line.strip()][-3:]
+            last = [line for line in point.log.splitlines() if line.strip()][-_LOG_LINES:]
             lines.extend(f"    {line}" for line in last)
     return [*(printable(line) for line in lines), *problem_lines(result.problems)]
 

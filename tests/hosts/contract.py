@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What every host must do, as one test class that each host's tests inherit.
 
-A subclass says how the contract program (tests/programs/contract.c) is built for its host and which
-host runs it; it may narrow `crash_kinds` and name in `lacking` the modes that its programs cannot do.
+A subclass says how the contract program (tests/programs/contract.c) is built for its host and
+which host runs it; it may narrow `crash_kinds` and name in `lacking` the modes that its programs
+cannot do.
 """
 
 from __future__ import annotations
@@ -163,9 +164,7 @@ class HostContract:
     def test_single_bytes_make_whole_lines(self, host: Host, scope: Scope, program: Path) -> None:
         assert self.run(host, scope, program, "bytewise").passed
 
-    def test_closing_the_console_is_no_pass(
-        self, host: Host, scope: Scope, program: Path
-    ) -> None:
+    def test_closing_the_console_is_no_pass(self, host: Host, scope: Scope, program: Path) -> None:
         result = self.run(host, scope, program, "close-stdout", stall=10.0)
         assert ProblemKind.PLAN_NOT_MET in {problem.kind for problem in result.problems}
 

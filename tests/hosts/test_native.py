@@ -37,9 +37,7 @@ class TestNative(HostContract):
         assert "in hang ()" in stall.detail
         assert "main (argc=2" in stall.detail
 
-    def test_the_total_deadline_ends_a_flood(
-        self, host: Host, scope: Scope, program: Path
-    ) -> None:
+    def test_the_total_deadline_ends_a_flood(self, host: Host, scope: Scope, program: Path) -> None:
         launch = Launch(program, ("flood", "100000"), {}, Deadlines(1.0, 60, 60, 60))
         result = Execution(host, host.launch(launch, scope)).run()
         assert ProblemKind.DEADLINE in {problem.kind for problem in result.problems}

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""net: a network device of each back end, ICMP echo, and a TCP echo with a checksum both ways.
+
+No network but the run's own is touched: devices are made in its namespace, where the peer is.
+"""
+
+import os
+
+import pytest
+
+from lkltest.echo import EchoPeer
+from lkltest.host import Interface
+from lkltest.netdev import Network
+from lkltest.suite_run import SuiteRun
+
+KERNEL, KERNEL6 = "192.168.113.2", "fc03::2"
+PEER, PEER6 = "192.168.113.1", "fc03::1"
+PEER_ADDRESSES = (f"{PEER}/24", f"{PEER6}/64")
+TCP_PORT = 7007
+TCP_BYTES = 4 << 20
+
+
+@pytest.mark.parametrize("backend", ["loopback", "pipe", "tap", "raw", "macvtap"])
+def test_net(lkl: SuiteRun, backend: str) -> None:
+    lkl.require("net", f"net:{backend}")
+    if backend == "loopback":
+        environment = extras(lkl, "::1")
+        lkl.run("net-test", "--backend", "loopback", "--dst", "127.0.0.1", environment=environment)
+    elif backend == "pipe":
+        run_pair(lkl)
+    else:
+        network = lkl.network(mounts=backend == "macvtap")
+        run_with_peer(lkl, backend, network, make_interface(network, backend))
+
+
+def run_pair(lkl: SuiteRun) -> None:
+    """Two kernels, joined by two FIFOs; the second serves the first one's TCP echo."""
+    up, down = lkl.scope.folder / "up", lkl.scope.folder / "down"
+    os.mkfifo(up)
+    os.mkfifo(down)
+    common = ("--backend", "pipe", "--netmask-len", "24")
+    if not lkl.build.has("LKLTEST_NET_TCP"):
+        # Upstream's program cannot serve: it stays up until it is ended.
+        lkl.start(
+            *("net-test", *common, "--ifname", f"{down}|{up}", "--ip", PEER, "--sleep", "1800"),
+            ends_itself=False,
+        )
+    else:
+        lkl.start(
+            *("net-test", *common, "--ifname", f"{down}|{up}", "--ip", PEER),
+            environment={"LKLTEST_TCP_LISTEN": "2", "LKLTEST_IP6": PEER6},
+        )
+    lkl.run(
+        *("net-test", *common, "--ifname", f"{up}|{down}", "--ip", KERNEL, "--dst", PEER),
+        environment=extras(lkl, PEER6, KERNEL6),
+    )
+
+
+def make_interface(network: Network, backend: str) -> Interface:
+    """The kernel's end of a wire whose other end has the peer's addresses."""
+    if backend == "tap":
+        return Interface(network.tap("tap0", PEER_ADDRESSES).name)
+    network.veth("v0", "v1", PEER_ADDRESSES)
+    if backend == "raw":
+        # Without a card that would do it, a checksum left to the card is never made.
+        network.offload_off("v1")
+        return Interface("v0")
+    return Interface("macvtap0", network.macvtap("macvtap0", "v0"))
+
+
+def run_with_peer(lkl: SuiteRun, backend: str, network: Network, interface: Interface) -> None:
+    """One kernel at the end of a real wire, an echo peer on the host's side of it."""
+    listeners = [network.listen(address, TCP_PORT) for address in (PEER, PEER6)]
+    with EchoPeer(*listeners) as peer:
+        lkl.run(
+            *("net-test", "--backend", backend, "--ifname", interface, "--ip", KERNEL),
+            *("--netmask-len", "24", "--dst", PEER),
+            environment=extras(lkl, PEER6, KERNEL6),
+        )
+    if lkl.build.has("LKLTEST_NET_TCP"):
+        expected = 2 * TCP_BYTES
+        log = "\n".join([f"{peer.echoed} of {expected} bytes echoed", *peer.errors])
+        lkl.point("tcp_peer", peer.echoed == expected and not peer.errors, log)
+
+
+def extras(lkl: SuiteRun, destination6: str, address6: str | None = None) -> dict[str, str]:
+    """What only lkltest's own programs can do, asked for through the environment."""
+    environment = {}
+    if lkl.build.has("LKLTEST_NET_TCP"):
+        environment |= {"LKLTEST_TCP": str(TCP_BYTES), "LKLTEST_TCP_PORT": str(TCP_PORT)}
+    else:
+        lkl.skip_point("tcp", "only lkltest's own net-test has a TCP echo")
+    if lkl.build.has("LKLTEST_NET_IPV6"):
+        environment["LKLTEST_DST6"] = destination6
+        if address6:
+            environment |= {"LKLTEST_IP6": address6, "LKLTEST_NETMASK6_LEN": "64"}
+    else:
+        lkl.skip_point("icmp6", "only lkltest's own net-test has IPv6")
+    return environment
