@@ -98,6 +98,6 @@ def joined(pid: int) -> list[str]:
         ("net", ["--net"]),
         ("mnt", ["--mount"]),
     ):
-        if os.stat(f"/proc/{pid}/ns/{name}") != os.stat(f"/proc/self/ns/{name}"):  # noqa: PTH116
+        if not Path(f"/proc/{pid}/ns/{name}").samefile(f"/proc/self/ns/{name}"):
             command += options
     return [*command, "--"]

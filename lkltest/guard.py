@@ -165,8 +165,12 @@ class Guard:
             number, _, where = failure.partition(" ")
             self.send({"kind": "failed", "errno": int(number), "where": where})
             return
+        try:
+            pidfd = os.pidfd_open(pid)
+        except OSError:
+            os.kill(pid, _signal.SIGKILL)
+            raise
         self.programs.add(pid)
-        pidfd = os.pidfd_open(pid)
         self.send({"kind": "spawned", "child": pid}, [pidfd])
         os.close(pidfd)
         # The runner reads the outer pid from the pidfd, which a reaped process does not have.
@@ -251,7 +255,7 @@ def become(request: dict[str, Any], descriptors: list[int], report: int) -> NoRe
             os.dup2(copy, number, inheritable=True)
         if request["terminal"]:
             where = "terminal"
-            import termios  # noqa: PLC0415  # not every program has a terminal
+            import termios  # not every program has a terminal
 
             fcntl.ioctl(0, termios.TIOCSCTTY, 0)
         where = "directory"

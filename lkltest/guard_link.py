@@ -117,7 +117,9 @@ class GuardLink:
             raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
         message: dict[str, Any] = marshal.loads(data)  # noqa: S302  # from our own guard
         if message["kind"] == "exited":
-            self._ended.pop(message["child"], lambda _: None)(message["status"])
+            ended = self._ended.pop(message["child"], None)
+            if ended is not None:
+                ended(message["status"])
         return message, descriptors
 
     def _wait_at_most(self, seconds: float) -> None:
