@@ -10,6 +10,7 @@ import array
 import errno
 import fcntl
 import os
+import secrets
 import socket
 import struct
 from collections.abc import Iterator, Sequence
@@ -73,12 +74,17 @@ class Devices:
         self.up(right)
 
     def macvtap(self, name: str, parent: str) -> None:
-        """Make a macvtap device in passthru mode on `parent`, up."""
+        """Make a macvtap device in passthru mode on `parent`, up.
+
+        Its index is drawn at random: it is in the name of a node that udev or devtmpfs makes in
+        the one /dev of all namespaces, which else would fight for /dev/tap4.
+        """
         with _naming(name):
             self._route.link(
                 "add",
                 ifname=name,
                 kind="macvtap",
+                index=2**16 + secrets.randbelow(2**30),
                 link=self._index(parent),
                 macvtap_mode="passthru",
             )

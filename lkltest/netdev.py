@@ -110,7 +110,7 @@ class Network:
 
         Returns the node's path as the programs of the scope see it. Only root can make nodes.
         The number comes from the scope's own sysfs and the node goes to the scope's own tmpfs,
-        because in /dev all namespaces fight for one tapN.
+        because /dev is one for all namespaces, and not everywhere are nodes made in it.
         """
         reason = lacking(macvtap=True) or self._scope.unmounted.get("sysfs")
         if reason:
