@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A census of the machine: what a test, or the death of a runner, has left behind.
+
+Processes are found by a marker in their environment, so that others at work on the machine do not
+count. A process in the middle of exec(2) shows an empty environment and the kernel takes network
+namespaces apart in the background: `left` therefore looks until nothing is left or time is up.
+Mounts and devices bear no marker: those of others come and go meanwhile, and what counts is what
+was there all the time.
+"""
+
+import os
+import secrets
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+MARKER = "LKLTEST_CENSUS"
+OURS = ("process", "file")
+
+
+def new_marker() -> str:
+    """A value for the environment variable MARKER of what is to be counted."""
+    return secrets.token_hex(8)
+
+
+@dataclass(frozen=True, slots=True)
+class Census:
+    """What was there at one moment, as names that a person can read."""
+
+    marker: str
+    folders: tuple[Path, ...]
+    things: frozenset[str] = field(default=frozenset())
+
+    @classmethod
+    def take(cls, marker: str, *folders: Path) -> "Census":
+        """Count processes with `marker`, mounts, network devices, /dev/tap*, and what is in
+        `folders` (a private TMPDIR) and /dev/shm.
+        """
+        things = {
+            *_processes(marker),
+            *(f"mount {line}" for line in _mounts()),
+            *(f"network device {name}" for name in _names(Path("/sys/class/net"))),
+            *(f"device node /dev/{name}" for name in _names(Path("/dev")) if _is_our_tap(name)),
+        }
+        for folder in folders:
+            things |= {f"file {path}" for path in _below(folder)}
+        things |= {f"shared memory {path}" for path in _below(Path("/dev/shm"))}  # noqa: S108
+        return cls(marker, folders, frozenset(things))
+
+    def new(self) -> list[str]:
+        """What is there now and was not then."""
+        return sorted(Census.take(self.marker, *self.folders).things - self.things)
+
+    def left(self, seconds: float = 1.0) -> list[str]:
+        """What is still new after `seconds`; returns early when two looks in a row find nothing."""
+        deadline = time.monotonic() + seconds
+        clean, lasting = 0, set(self.new())
+        while True:
+            new = set(self.new())
+            lasting &= new
+            found = {name for name in new if name in lasting or name.startswith(OURS)}
+            clean = 0 if found else clean + 1
+            if clean == 2 or (found and time.monotonic() > deadline):
+                return sorted(found)
+            time.sleep(0.005)
+
+
+def _processes(marker: str) -> Iterator[str]:
+    wanted = f"{MARKER}={marker}".encode()
+    for name in filter(str.isdigit, _names(Path("/proc"))):
+        if int(name) == os.getpid():
+            continue
+        try:
+            if wanted not in Path(f"/proc/{name}/environ").read_bytes().split(b"\0"):
+                continue
+            words = Path(f"/proc/{name}/cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue  # gone, or somebody else's
+        yield f"process {name}: {b' '.join(words).decode(errors='backslashreplace')[:200]}"
+
+
+def _mounts() -> list[str]:
+    lines = Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()
+    return [line.partition(" - ")[0].split()[4] for line in lines]
+
+
+def _is_our_tap(name: str) -> bool:
+    """/dev/tapINDEX: lkltest draws large indexes at random, those of others are small."""
+    return name.startswith("tap") and name[3:].isdigit() and int(name[3:]) >= 2**16
+
+
+def _below(folder: Path) -> Iterator[str]:
+    for parent, folders, files in os.walk(folder):  # what vanishes meanwhile is no error
+        yield from (f"{parent}/{name}" for name in (*folders, *files))
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return [path.name for path in folder.iterdir()]
+    except FileNotFoundError:
+        return []
