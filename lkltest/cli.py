@@ -4,9 +4,8 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import importlib.util
-import io
+import os
 import sys
 from collections.abc import Sequence
 
@@ -83,10 +82,10 @@ def _add_host_options(parser: argparse.ArgumentParser) -> None:
 def _run(options: argparse.Namespace) -> int:
     import pytest
 
-    arguments = ["--pyargs", "lkltest.suites", "-p", "no:cacheprovider", "--no-header"]
     # The run must not depend on the ini file of whatever directory it is started in.
-    arguments += ["-c", "/dev/null", "--rootdir", "."]
-    arguments += ["--lkl-lines", *(["-v", "--tb=no"] if options.verbose else ["-qq", "--tb=no"])]
+    arguments = ["--pyargs", "lkltest.suites", "-c", os.devnull, "--rootdir", "."]
+    arguments += ["-p", "no:cacheprovider"]
+    arguments += ["-v", "--tb=short"] if options.verbose else ["-p", "no:terminal", "--lkl-lines"]
     arguments += [f"--lkl-host={host}" for host in options.host or ()]
     arguments += [f"--lkl-suite={suite}" for suite in options.suites]
     for name in ("build", "junit_dir", "timeout"):
@@ -99,12 +98,9 @@ def _run(options: argparse.Namespace) -> int:
                 "lkltest: -j needs pytest-xdist: pip install 'lkltest[parallel]'", file=sys.stderr
             )
             return USED_WRONGLY
-        if options.suites:
-            # Said here, because a worker that finds a wrong name could only die of it.
-            with contextlib.redirect_stdout(io.StringIO()):
-                status = pytest.main([*arguments, "--collect-only"])
-            if status:
-                return USED_WRONGLY
+        # A wrong name is said here, because a worker that finds it could only die of it.
+        if options.suites and pytest.main([*arguments, "--collect-only"]):
+            return USED_WRONGLY
         arguments += ["-n", str(options.jobs), "--dist=worksteal"]
     return _EXIT_STATUS.get(int(pytest.main(arguments)), FAILED)
 

@@ -19,7 +19,7 @@ import pytest
 from lkltest.build import Build, BuildError
 from lkltest.host import Host, host_names, make_host
 from lkltest.item import CAN_RUN
-from lkltest.progress import SuiteReporter
+from lkltest.progress import REPORTER, SuiteReporter
 from lkltest.report.terminal import printable, wants_colour
 from lkltest.results import SuiteResult
 from lkltest.scope import probe
@@ -82,7 +82,7 @@ class _Collector:
         self.results: list[SuiteResult] = []
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        reporter = session.config.pluginmanager.getplugin("lkltest-reporter")
+        reporter = session.config.pluginmanager.getplugin(REPORTER)
         if isinstance(reporter, SuiteReporter):
             self.results = reporter.results
 

@@ -17,7 +17,7 @@ from lkltest.deadline import DEFAULT_TIMEOUT
 from lkltest.fixtures import disk_image, lkl, network
 from lkltest.host import BrokenHost, host_names, load_host_class
 from lkltest.item import SuiteFailed, record_key, recorded, result_of, select
-from lkltest.progress import RESULT_PROPERTY, SuiteReporter
+from lkltest.progress import REPORTER, RESULT_PROPERTY, LineReporter, SuiteReporter
 from lkltest.report.terminal import problem_lines
 from lkltest.session import Session, UnknownHost, open_session, session_of
 
@@ -64,7 +64,8 @@ def pytest_configure(config: pytest.Config) -> None:
     shared = Path(worker[_WORKER_SHARED]) if _WORKER_SHARED in worker else None
     session = Session(vars(option), option.lkl_build, option.lkl_timeout, shared)
     open_session(config, session)
-    config.pluginmanager.register(SuiteReporter(config), "lkltest-reporter")
+    reporter = LineReporter if option.lkl_lines else SuiteReporter
+    config.pluginmanager.register(reporter(config), REPORTER)
     if option.lkl_lines and not option.lkl_host:
         option.lkl_host = [_default_host(config)]
     if option.lkl_host:
