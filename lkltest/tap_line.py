@@ -161,11 +161,12 @@ def _dedent(text: bytes) -> bytes:
 _RESULT = re.compile(
     rb"(not )?ok(?=[\s#]|\Z)\s*(?:([0-9]+)(?=[\s#]|\Z))?\s*(?:-(?=\s|\Z)\s*)?(.*)", re.DOTALL
 )
-_KEYWORD = rb"[ \t]*(?:(?i:skip(?:ped|ping)?|todo)(?!\w)|(?:XFAIL|TIMEOUT|ERROR)(?!\w)|exit=[0-9])"
-# Possessive throughout: a line of 64 KiB of backslashes must cost what any other line costs.
-_DESCRIPTION = re.compile(
-    rb"((?:[^\\#]++|\\.?|#(?!" + _KEYWORD + rb"))*+)(?:#[ \t]*([A-Za-z]*)(.*))?", re.DOTALL
+# What can end a name: a directive's `#`, where no backslash stands before it.
+_DIRECTIVE = re.compile(
+    rb"\\.|#[ \t]*((?i:skip(?:ped|ping)?|todo)(?!\w)|(?:XFAIL|TIMEOUT|ERROR)(?!\w)|exit=[0-9])",
+    re.DOTALL,
 )
+_VERDICTS = {b"SKIP": "SKIP", b"TODO": "TODO", b"XFAI": "TODO"}
 _ESCAPED = re.compile(rb"\\([\\#])")
 _PLAN = re.compile(rb"1\.\.([0-9]+)(?=[\s#]|\Z)\s*(.*)", re.DOTALL)
 _PLAN_TODO = re.compile(rb"todo(?:\s+[0-9]+)+\s*;?\Z")  # Test.pm's, before TAP had a number
@@ -194,7 +195,7 @@ def _result(line: bytes, depth: int) -> tuple[Event, ...]:
     directive, reason = "", b""
     if b"#" in description or b"\\" in description:
         name, keyword, reason = _description(description)
-        directive = {b"SKIP": "SKIP", b"TODO": "TODO", b"XFAI": "TODO"}.get(keyword[:4], "")
+        directive = _VERDICTS.get(keyword[:4], "")
     else:
         name = description
     number = None if digits is None else _number(digits)
@@ -206,13 +207,15 @@ def _result(line: bytes, depth: int) -> tuple[Event, ...]:
 
 def _description(text: bytes) -> tuple[bytes, bytes, bytes]:
     """Name, keyword in capitals, reason. The first `#` before a keyword counts, unless escaped."""
-    split = _DESCRIPTION.match(text)
-    assert split is not None  # noqa: S101 - the pattern matches the empty string
-    name, keyword, reason = split[1], (split[2] or b"").upper(), split[3] or b""
+    found = next((part for part in _DIRECTIVE.finditer(text) if part[1]), None)
+    name = text if found is None else text[: found.start()]
     name = _ESCAPED.sub(rb"\1", name.strip())
-    if keyword in (b"TIMEOUT", b"ERROR", b"EXIT"):
-        return name, keyword, text[split.start(2) :].strip()
-    return name, keyword, reason.lstrip(b": \t").rstrip()
+    if found is None:
+        return name, b"", b""
+    keyword = found[1].upper()
+    if keyword[:4] in _VERDICTS:
+        return name, keyword, text[found.end() :].lstrip(b": \t")
+    return name, keyword, text[found.start(1) :]
 
 
 def _plan(line: bytes, depth: int) -> tuple[Event, ...]:
