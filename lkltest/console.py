@@ -8,13 +8,13 @@ import select
 import signal
 import tty
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from pexpect import EOF, TIMEOUT
 from pexpect.fdpexpect import fdspawn
 
 from lkltest.deadline import Deadline, Deadlines
-from lkltest.results import Exit, Problem
+from lkltest.results import Cause, Exit, Problem
 
 if TYPE_CHECKING:
     from lkltest.scope import Child
@@ -109,7 +109,7 @@ class Console:
         return min(self._total.remaining(), self._silence.remaining())
 
     def _wait(self, seconds: float) -> set[int]:
-        """Wait for the terminal, the side channel or the child's end; an empty set is a time-out."""
+        """Wait for the terminal, side channel or child's end; an empty set is a time-out."""
         poller = select.poll()
         if not self._terminal.flag_eof:
             poller.register(self._descriptor, select.POLLIN)
@@ -130,7 +130,8 @@ class Console:
     def _read(self) -> bytes:
         """Read what is there; empty at the end, when nobody holds the terminal's other end."""
         try:
-            return bytes(self._terminal.read_nonblocking(_CHUNK, timeout=0))
+            # Without an encoding pexpect returns bytes; its stubs know only str.
+            return cast(bytes, self._terminal.read_nonblocking(_CHUNK, timeout=0))
         except (EOF, TIMEOUT):
             return b""
 
@@ -148,9 +149,7 @@ class Console:
 
     def _give_up(self) -> Iterator[bytes]:
         """A deadline has passed: find out what the program was doing, then kill it."""
-        cause, limit = (
-            ("deadline", self._total) if self._total.expired else ("stall", self._silence)
-        )
+        limit = self._total if self._total.expired else self._silence
         if self._diagnose is not None:
             self.hang_report = self._diagnose()
         self.child.kill(signal.SIGKILL)
@@ -158,6 +157,7 @@ class Console:
         for data in self._drain(_QUIET_AFTER_EXIT):
             yield data
             break  # a flood would go on for ever; the buffer's content is all that can be late
+        cause: Cause = "deadline" if limit is self._total else "stall"
         self.exit = Exit(cause=cause, note=f"{limit.seconds:g} s")
 
     def _read_side(self) -> bool:

@@ -18,11 +18,11 @@ import pytest
 
 from lkltest.build import Build, BuildError
 from lkltest.host import Host, host_names, make_host
-from lkltest.item import CAN_RUN
 from lkltest.progress import REPORTER, SuiteReporter
 from lkltest.report.terminal import printable, wants_colour
 from lkltest.results import SuiteResult
 from lkltest.scope import probe
+from lkltest.suite_run import CAN_RUN
 
 _TOOLS = {
     "gdb": ("backtraces of programs that hang", "apt-get install gdb"),

@@ -12,17 +12,10 @@ from dataclasses import dataclass, field
 import pytest
 
 from lkltest.results import Problem, ProblemKind, SuiteResult
-from lkltest.suite_run import CanRun, SuiteRun
-
-CAN_RUN = "can run"
-"""The reason of a dry run's skip when nothing was missing."""
+from lkltest.suite_run import SuiteRun
 
 _HOST_PARAMETER = "lkl_host"
 _NAME = re.compile(r"^(?P<suite>[^\[\]]+)(\[(?P<variant>.+)\])?$")
-
-
-class SuiteFailed(pytest.fail.Exception):
-    """Fails a test for problems that its SuiteRun holds already."""
 
 
 @dataclass(slots=True)
@@ -33,6 +26,8 @@ class ItemRecord:
     run: SuiteRun | None = None
     skip: str | None = None
     problems: list[Problem] = field(default_factory=list)
+    judged: bool = False
+    """Whether the test is being failed for problems that `run` holds already."""
 
 
 record_key: pytest.StashKey[ItemRecord] = pytest.StashKey()
@@ -76,7 +71,8 @@ def select(
         if not any(name is not None and _fits(name, text) for name in names.values()):
             known = ", ".join(dict.fromkeys(str(name) for name in names.values() if name))
             raise KeyError(f"unknown suite or variant {text!r}; there are: {known or 'none'}")
-    kept, dropped = [], []
+    kept: list[pytest.Item] = []
+    dropped: list[pytest.Item] = []
     for item in items:
         name = names[id(item)]
         fits = name is not None and any(_fits(name, text) for text in wanted)
@@ -93,18 +89,15 @@ def recorded(item: pytest.Item, phase: str) -> Generator[None]:
     record = item.stash.setdefault(record_key, ItemRecord())
     try:
         yield
-    except CanRun:
-        record.skip = CAN_RUN
-        raise
     except pytest.skip.Exception as skip:
         record.skip = skip.msg or "no reason given"
-        raise
-    except SuiteFailed:
         raise
     except (KeyboardInterrupt, pytest.exit.Exception):
         record.problems.append(Problem(ProblemKind.INTERRUPTED, f"interrupted in {phase}"))
         raise
     except BaseException as error:
+        if record.judged and phase == "call":
+            raise
         kind = ProblemKind.CLEANUP if phase == "teardown" else ProblemKind.SUITE
         text = str(error).splitlines() or [type(error).__name__]
         record.problems.append(Problem(kind, f"{phase}: {text[0]}", detail="\n".join(text[1:])))

@@ -16,7 +16,7 @@ from lkltest.build import BuildError
 from lkltest.deadline import DEFAULT_TIMEOUT
 from lkltest.fixtures import disk_image, lkl, network
 from lkltest.host import BrokenHost, host_names, load_host_class
-from lkltest.item import SuiteFailed, record_key, recorded, result_of, select
+from lkltest.item import record_key, recorded, result_of, select
 from lkltest.progress import REPORTER, RESULT_PROPERTY, LineReporter, SuiteReporter
 from lkltest.report.terminal import problem_lines
 from lkltest.session import Session, UnknownHost, open_session, session_of
@@ -135,7 +135,8 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
     if record is not None and record.run is not None:
         record.run.finish_helpers()
         if record.run.problems:
-            raise SuiteFailed("\n".join(problem_lines(record.run.problems)), pytrace=False)
+            record.judged = True
+            pytest.fail("\n".join(problem_lines(record.run.problems)), pytrace=False)
     return result
 
 

@@ -23,12 +23,11 @@ if TYPE_CHECKING:
     from lkltest.netdev import Network
     from lkltest.scope import Scope
 
+CAN_RUN = "can run"
+"""Why a dry run (`lkltest doctor`) skips a suite where its first program would be launched."""
+
 _HELPER_GRACE = 10.0
 """Seconds a helper program may outlive the main one before it counts as hanging."""
-
-
-class CanRun(pytest.skip.Exception):
-    """Ends a dry run (`lkltest doctor`) where the first program would be launched."""
 
 
 class SuiteRun:
@@ -171,7 +170,7 @@ class SuiteRun:
         from lkltest.execution import Execution
 
         if self._dry_run:
-            raise CanRun
+            pytest.skip(CAN_RUN)
         try:
             launch = Launch(
                 self.host.program(self.build, program),
