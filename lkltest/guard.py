@@ -26,7 +26,7 @@ import os
 import select
 import sys
 
-from lkltest.remains import MNT_DETACH, descendants, libc, mount, remove_tree
+from lkltest.remains import MNT_DETACH, descendants, libc, make_folder, mount, remove_tree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -90,12 +90,10 @@ class Guard:
         self.namespace, self.daemons = settings["namespace"], settings["daemons"]
         if not self.namespace and libc().prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
             raise OSError(0, "prctl(PR_SET_CHILD_SUBREAPER) failed")
-        folder = f"{settings['parent']}/lkltest-{os.urandom(8).hex()}"
-        os.mkdir(folder, 0o700)
-        self.folder = folder
+        self.folder = make_folder(settings["parents"])
         unmounted = self.mount(settings["network"]) if settings["mounts"] else {}
         pidfd = os.pidfd_open(os.getpid())
-        self.send({"kind": "hello", "folder": folder, "unmounted": unmounted}, [pidfd])
+        self.send({"kind": "hello", "folder": self.folder, "unmounted": unmounted}, [pidfd])
         os.close(pidfd)
 
     def mount(self, network: bool) -> dict[str, str]:

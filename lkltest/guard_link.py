@@ -9,7 +9,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -29,6 +28,15 @@ class ScopeError(Exception):
     """A scope could not be made or its guard is gone; the text is one line."""
 
 
+def temporary_folders() -> list[str]:
+    """Where a run folder may be made, best first, as tempfile has it.
+
+    Not tempfile.gettempdir(): it tries them out with a file, which a SIGKILL at that moment leaves.
+    """
+    wanted = [os.environ.get(name) for name in ("TMPDIR", "TEMP", "TMP")]
+    return [*(os.fspath(Path(name).absolute()) for name in wanted if name), "/tmp", "/var/tmp"]  # noqa: S108
+
+
 class GuardLink:
     """A running guard. Not for several threads."""
 
@@ -41,7 +49,7 @@ class GuardLink:
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         runner = os.pidfd_open(os.getpid())
         try:
-            self.send({"parent": tempfile.gettempdir(), **settings})
+            self.send({"parents": temporary_folders(), **settings})
             command = [sys.executable, "-I", "-S", "-c", START, PACKAGES]
             self._process = subprocess.Popen(
                 [*prefix, *command, str(theirs.fileno()), str(runner)],

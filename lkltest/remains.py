@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a guard has to find and remove at the end of its scope. Imports as little as guard.py."""
-# ruff: noqa: PTH101, PTH106, PTH108, PTH115, PTH208
+"""What a guard makes, finds and removes in a file system. Imports as little as guard.py."""
+# ruff: noqa: PTH101, PTH102, PTH106, PTH108, PTH115, PTH208
 
 from __future__ import annotations
 
@@ -37,6 +37,23 @@ def descendants() -> list[int]:
         found.append(int(inner[name][depth]))
         left.extend(parents.get(name, []))
     return found
+
+
+def make_folder(parents: list[str]) -> str:
+    """A new private folder in the first of the parents that takes it.
+
+    Raises OSError, that of the first parent, if none does.
+    """
+    errors = []
+    for parent in parents:
+        folder = f"{parent}/lkltest-{os.urandom(8).hex()}"
+        try:
+            os.mkdir(folder, 0o700)
+        except OSError as error:
+            errors.append(error)
+        else:
+            return folder
+    raise errors[0]
 
 
 def remove_tree(folder: str) -> None:
