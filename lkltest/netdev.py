@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from lkltest.scope import NAMESPACE, Scope, probe
+from lkltest.scope import NAMESPACE, Scope, ScopeError, probe
 
 if TYPE_CHECKING:
     from lkltest.inside import Inside
@@ -48,7 +48,7 @@ class Network:
     """Context manager: devices and sockets in the network namespace of an open scope.
 
     Enter it after the scope, leave it before; loopback is up. Not for several threads. What cannot
-    be had here raises MissingNetwork, anything else OSError that names the device.
+    be had here raises MissingNetwork, anything else OSError that names the device, or ScopeError.
     """
 
     def __init__(self, scope: Scope) -> None:
@@ -58,11 +58,12 @@ class Network:
         self._sockets: list[socket.socket] = []
 
     def __enter__(self) -> Self:
-        """Raises MissingNetwork."""
+        """Raises MissingNetwork, ScopeError when the scope is gone or has no network of its own."""
         from lkltest.inside import InsideHelper, InsideThread  # ctypes, futures
 
         if self._scope.contained != NAMESPACE:
             raise MissingNetwork(lacking() or "the scope has no namespaces")
+        self._check_scope()
         enter = InsideHelper if self._scope.user else InsideThread
         with ExitStack() as undo:
             try:
@@ -72,7 +73,7 @@ class Network:
             except FileNotFoundError as error:
                 raise MissingNetwork(f"{error.filename} is missing (package util-linux)") from error
             except OSError as error:
-                raise MissingNetwork(f"cannot enter a network namespace: {error}") from error
+                raise ScopeError(f"cannot enter the scope's network: {error}") from error
             undo.pop_all()
         return self
 
@@ -153,9 +154,18 @@ class Network:
         opened.listen()
         return opened
 
+    def _check_scope(self) -> None:
+        """Never make devices in the machine's own namespace."""
+        try:
+            ours = Path(f"/proc/{self._scope.pid}/ns/net").samefile("/proc/self/ns/net")
+        except FileNotFoundError as error:
+            raise ScopeError("the scope is not open") from error
+        if ours:
+            raise ScopeError("the scope has no network of its own")
+
     def _call(self, name: str, *arguments: object) -> int:
         if self._inside is None:
-            raise MissingNetwork("the network is not open")
+            raise ScopeError("the network is not open")
         try:
             result: int = self._inside.call(name, *arguments)
         except OSError as error:
