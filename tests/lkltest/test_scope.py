@@ -6,7 +6,6 @@ import os
 import pty
 import signal
 import stat
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +17,7 @@ from lkltest import guard_link
 from lkltest.containment import _refusal
 from lkltest.scope import NAMESPACE, SUBREAPER, Child, Containment, Scope, ScopeError, probe
 from tests.census import MARKER, Census, new_marker
+from tests.other_user import run_tests
 
 BEST = probe()
 KINDS = [
@@ -40,7 +40,7 @@ def census(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Census:
     """A census of what this test and its programs start, with a TMPDIR of their own."""
     marker = new_marker()
     monkeypatch.setenv(MARKER, marker)
-    monkeypatch.setattr("tempfile.tempdir", os.fspath(tmp_path))
+    monkeypatch.setenv("TMPDIR", os.fspath(tmp_path))
     return Census.take(marker, tmp_path)
 
 
@@ -320,9 +320,14 @@ class TestGuardGone:
             scope.spawn(["true"])
 
     def test_no_temporary_folder(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("tempfile.tempdir", "/nonexistent")
+        monkeypatch.setattr(guard_link, "temporary_folders", lambda: ["/nonexistent", "/dev/null"])
         with pytest.raises(ScopeError, match=r"^cannot start a scope: [^\n]*/nonexistent"), Scope():
             pass
+
+    def test_another_temporary_folder(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("TMPDIR", "/nonexistent")
+        with Scope() as scope:
+            assert scope.folder.is_dir()
 
     def test_an_interrupted_request_ends_it(
         self, census: Census, monkeypatch: pytest.MonkeyPatch
@@ -433,25 +438,6 @@ class TestProbe:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="is the test of a user when run as one")
-def test_all_of_it_as_a_user(tmp_path: Path) -> None:
+def test_all_of_it_as_a_user() -> None:
     """The tests above, by a user without privileges."""
-    user = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
-    command = [*user, sys.executable, "-c", "import pytest, lkltest.guard"]
-    readable = subprocess.run(command, cwd="/", capture_output=True, check=False)
-    if readable.returncode != 0:
-        pytest.skip("another user cannot read this checkout or its Python")
-    home = tmp_path / "home"
-    home.mkdir()
-    os.chown(home, 65534, 65534)
-    for parent in tmp_path.parents[:2]:
-        parent.chmod(0o755)
-    tmp_path.chmod(0o755)
-    tests = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__]
-    done = subprocess.run(
-        [*user, *tests, f"--basetemp={home}/base", "-rs"],
-        env={**os.environ, "HOME": os.fspath(home), "TMPDIR": os.fspath(home)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    run_tests(__file__)

@@ -10,18 +10,20 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from lkltest.scope import NAMESPACE, Scope, probe
+from tests import other_user
 from tests.census import MARKER, Census, new_marker
+from tests.other_user import other_users_folder
 
 VICTIM = Path(__file__).with_name("victim.py")
 KILLS = int(os.environ.get("LKLTEST_KILLS", "50"))
 # kind: for how many seconds after its start a victim is killed, about half of them while it starts
 KINDS = {"plain": 0.04, "nohup": 0.04, "subreaper": 0.04, "devices": 0.08}
-AS_USER = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
 needs_namespaces = pytest.mark.skipif(probe().kind != NAMESPACE, reason=probe().reason)
 
 
@@ -51,19 +53,15 @@ class Victims:
 @pytest.fixture
 def victims(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Victims]:
     """Runners of this user, or of another one when a test is parametrized with "other user"."""
-    prefix: list[str] = []
-    if getattr(request, "param", "") == "other user":
-        prefix = AS_USER
-        check = [*prefix, sys.executable, "-c", f"import lkltest.guard; open({str(VICTIM)!r})"]
-        if subprocess.run(check, cwd="/", capture_output=True, check=False).returncode != 0:
-            pytest.skip("another user cannot read this checkout or its Python")
-        tmp_path.chmod(0o1777)
-        for parent in tmp_path.parents[:2]:
-            parent.chmod(0o711)
-    found = Victims(tmp_path, prefix)
-    yield found
-    # Once more at the end: no single look can have missed something that lasted.
-    assert found.census.left() == []
+    with ExitStack() as stack:
+        if getattr(request, "param", "") == "other user":
+            folder = stack.enter_context(other_users_folder(reads=VICTIM))
+            found = Victims(folder, other_user.COMMAND)
+        else:
+            found = Victims(tmp_path, [])
+        yield found
+        # Once more at the end: no single look can have missed something that lasted.
+        assert found.census.left() == []
 
 
 USERS = ["this user", "other user"] if os.geteuid() == 0 else ["this user"]
