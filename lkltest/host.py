@@ -62,6 +62,8 @@ class Launch:
     arguments: tuple[str | Disk | Interface, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     deadlines: Deadlines = field(default_factory=Deadlines)
+    build: Build | None = None
+    """Where the program's kernel comes from, for hosts that boot one; None: the host's default."""
 
 
 class Process(Protocol):

@@ -177,6 +177,7 @@ class SuiteRun:
                 arguments,
                 dict(environment or {}),
                 self.deadlines,
+                self.build,
             )
             process = self.host.launch(launch, self.scope)
         except LaunchError as error:
