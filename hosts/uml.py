@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The uml host: programs run inside of a User Mode Linux kernel that is booted for each.
+
+The kernel gets an initramfs with the program and an /init (suites/init.c), disks as ubd devices,
+TAP devices as vec devices. Sources: `linux.uml --help` and the kernel's
+Documentation/virt/uml/user_mode_linux_howto_v2.rst.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lkltest import initramfs
+from lkltest.build import Build, BuildError
+from lkltest.console import open_terminal
+from lkltest.disk import CHILD_DESCRIPTOR, Disk
+from lkltest.executable import ExecutableError, identify, is_dynamic
+from lkltest.guest import FEATURES, INIT, guest_program, guest_programs, missing_compiler
+from lkltest.guest_orders import Orders
+from lkltest.host import Host, Interface, Launch, LaunchError, Missing
+from lkltest.kernel_modules import read_module
+from lkltest.scope import Scope
+
+from .uml_console import UmlConsole, status_pipe
+from .uml_kernel import UmlKernel, find_kernel
+from .uml_mconsole import show_tasks
+from .uml_xstate import preload
+
+KERNEL = "linux.uml"
+MEMORY = "256M"
+PROGRAMS = "/bin"
+UMID = "kernel"
+_STATUS_DESCRIPTOR = 9
+_STATUS_DEVICE = "/dev/ttyS0"
+
+
+class UmlHost(Host):
+    """Boots a UML kernel for each program."""
+
+    name = "uml"
+
+    def missing(self) -> Missing | None:
+        return missing_compiler()
+
+    def open_build(self, name: str | None) -> Build:
+        """A UML kernel's file, or a build directory that holds `linux`; by default Debian's."""
+        found = name or shutil.which(KERNEL)
+        if found is None:
+            raise BuildError(f"{KERNEL} is missing: apt-get install user-mode-linux")
+        kernel = find_kernel(Path(found).expanduser().absolute())
+        return Build(kernel.path.parent, "uml", guest_programs(), FEATURES, kernel.path)
+
+    def suits(self, build: Build) -> bool:
+        return build.kind == "uml"
+
+    def lacks(self, feature: str, build: Build) -> str | None:
+        kind, _, what = feature.partition(":")
+        if kind == "filesystem" and not kernel_of(build).has_filesystem(what):
+            return f"kernel {kernel_of(build).release} has no {what}"
+        if kind == "net" and what not in ("", "loopback", "tap"):
+            return f"a UML kernel has no {what} device, only tap"
+        return None
+
+    def program(self, build: Build, name: str) -> Path:
+        """The guest program, compiled unless it is there. Raises LaunchError."""
+        if name not in build.programs:
+            return super().program(build, name)
+        return guest_program(name)
+
+    def launch(self, launch: Launch, scope: Scope) -> UmlConsole:
+        check_static(launch.program)
+        try:
+            kernel = kernel_of(launch.build or self.open_build(None))
+        except BuildError as error:
+            raise LaunchError(str(error)) from None
+        guest = Guest.of(launch, kernel)
+        try:
+            folder = Path(tempfile.mkdtemp(prefix="uml-", dir=scope.folder))
+            initrd = write_initrd(guest, launch.program, folder)
+        except OSError as error:
+            raise LaunchError(f"{error.filename}: {error.strerror}") from None
+        words = [str(kernel.path), *options(initrd, folder), *guest.options]
+        own = {"TMPDIR": str(folder), "HOME": str(folder)}
+        return start(scope, words, guest, {**own, **preload(kernel)}, launch)
+
+
+@dataclass(slots=True)
+class Guest:
+    """What one launch comes to in the guest: its orders and its devices.
+
+    `options` are the kernel's for the devices, `disks` their images' descriptors.
+    """
+
+    orders: Orders
+    modules: list[Path]
+    options: list[str] = field(default_factory=list)
+    disks: list[int] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, launch: Launch, kernel: UmlKernel) -> Guest:
+        """Turn a launch's arguments into the guest's words and the kernel's options."""
+        options: list[str] = []
+        disks: list[Disk] = []
+        words = [f"{PROGRAMS}/{launch.program.name}"]
+        networks = 0
+        for argument in launch.arguments:
+            if isinstance(argument, Disk):
+                words.append(f"/dev/ubd{chr(ord('a') + len(disks))}")
+                options.append(f"ubd{len(disks)}=/proc/self/fd/{CHILD_DESCRIPTOR + len(disks)}")
+                disks.append(argument)
+            elif isinstance(argument, Interface):
+                words.append(f"vec{networks}")
+                options.append(f"vec{networks}:transport=tap,ifname={argument.name},depth=128")
+                networks += 1
+            else:
+                words.append(argument)
+        files = kernel.module_files(sorted({disk.filesystem for disk in disks}))
+        orders = Orders(
+            words,
+            _STATUS_DEVICE,
+            {"HOME": "/", "PATH": PROGRAMS, **launch.environment},
+            modules=[f"/modules/{path.name}" for path in files],
+        )
+        return cls(orders, files, options, [disk.descriptor for disk in disks])
+
+
+def kernel_of(build: Build) -> UmlKernel:
+    """The kernel that `build` was opened with."""
+    if build.kernel is None:
+        raise BuildError(f"build {build.directory}: has no UML kernel")
+    return find_kernel(build.kernel)
+
+
+def check_static(program: Path) -> None:
+    """Raise LaunchError, one line, when a guest that holds nothing else cannot run `program`."""
+    try:
+        executable = identify(program)
+        dynamic = is_dynamic(program)
+    except ExecutableError as error:
+        raise LaunchError(str(error)) from None
+    if executable.format != "ELF" or dynamic:
+        what = f"{executable}, dynamically linked" if dynamic else str(executable)
+        raise LaunchError(f"{program}: is {what}; a guest runs static ELF programs (gcc -static)")
+
+
+def write_initrd(guest: Guest, program: Path, folder: Path) -> Path:
+    """Make the initramfs of a run: what many runs share, and then its orders. Raises OSError."""
+    shared = initramfs.cached(
+        [
+            initramfs.file("/init", guest_program(INIT).read_bytes(), 0o755),
+            initramfs.file(f"{PROGRAMS}/{program.name}", program.read_bytes(), 0o755),
+            initramfs.device("/dev/console", "c", 5, 1),
+            *(initramfs.file(f"/modules/{path.name}", read_module(path)) for path in guest.modules),
+        ]
+    )
+    initrd = folder / "initrd"
+    initrd.write_bytes(shared.read_bytes() + guest.orders.archive())
+    return initrd
+
+
+def options(initrd: Path, folder: Path) -> list[str]:
+    """The kernel's options that every run has.
+
+    Time stamps tell where a kernel message begins in the middle of a program's line.
+    """
+    return [
+        f"mem={MEMORY}",
+        f"initrd={initrd}",
+        f"uml_dir={folder}/",
+        f"umid={UMID}",
+        *("con=null", "con0=null,fd:1", "ssl=null", f"ssl0=null,fd:{_STATUS_DESCRIPTOR}"),
+        *("root=/dev/ram0", "printk.time=1"),
+    ]
+
+
+def start(
+    scope: Scope, words: Sequence[str], guest: Guest, environment: dict[str, str], launch: Launch
+) -> UmlConsole:
+    """Start the kernel in `scope`. Raises LaunchError.
+
+    environment: what it needs beside the machine's: TMPDIR is where its files lie.
+    """
+    status, status_write = status_pipe()
+    terminal, theirs = open_terminal()
+    numbers = {CHILD_DESCRIPTOR + index: disk for index, disk in enumerate(guest.disks)}
+    try:
+        child = scope.spawn(
+            words,
+            env={**os.environ, **environment},
+            stdout=theirs,
+            stderr=theirs,
+            pass_fds={_STATUS_DESCRIPTOR: status_write, **numbers},
+        )
+    except OSError as error:
+        os.close(status)
+        os.close(terminal)
+        raise LaunchError(f"{words[0]}: {error.strerror}") from None
+    finally:
+        os.close(theirs)
+        os.close(status_write)
+    return UmlConsole(
+        child,
+        terminal,
+        tuple(words),
+        launch.deadlines,
+        status=status,
+        token=guest.orders.token,
+        diagnose=lambda: show_tasks(Path(environment["TMPDIR"]) / UMID / "mconsole", scope),
+    )

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A UML kernel: its file, its release, what it has built in and the modules it can load."""
+
+from __future__ import annotations
+
+import mmap
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from lkltest.build import BuildError
+from lkltest.executable import ExecutableError, identify, is_dynamic, machine_is_native
+from lkltest.kernel_modules import KernelModules
+
+INSTALLED_MODULES = Path("/usr/lib/uml/modules")
+"""Where Debian's package user-mode-linux keeps the modules of its kernel."""
+
+_BANNER = re.compile(rb"Linux version ([^\s%]+) \(")
+_OWN_OPTION = b"uml_dir="
+"""An option that only UML kernels know (arch/um/os-Linux/umid.c)."""
+_FAT_TABLES = ("nls_cp437", "nls_ascii", "nls_iso8859-1", "nls_utf8")
+"""A vfat mount asks for its code page and character set; which, the kernel's configuration says."""
+
+
+@dataclass(frozen=True, slots=True)
+class UmlKernel:
+    """A UML kernel's file, its `release` ("6.1.176") and its modules."""
+
+    path: Path
+    release: str
+    modules: KernelModules
+    dynamic: bool
+    """Whether it is linked with the machine's own C library."""
+
+    def has_filesystem(self, name: str) -> bool:
+        """Whether it can mount `name`."""
+        if self.modules.directory is not None:
+            return self.modules.has(name)
+        # Nothing but the file is there: a file system's name is a string of its own in it.
+        return _contains(self.path, name.encode() + b"\0")
+
+    def module_files(self, filesystems: list[str]) -> list[Path]:
+        """What a guest has to load, in this order, for IPv6 and for `filesystems`."""
+        names = ["ipv6", *filesystems]
+        if "vfat" in filesystems:
+            names += _FAT_TABLES
+        return self.modules.files(names)
+
+
+def find_kernel(path: Path) -> UmlKernel:
+    """Open the kernel `path`: a file, or a build directory that holds `linux`.
+
+    Raises BuildError, one line that says what is there instead.
+    """
+    file = path / "linux" if path.is_dir() else path
+    if not file.exists():
+        what = "holds no UML kernel called linux" if path.is_dir() else "no such file"
+        raise BuildError(f"build {path}: {what}")
+    try:
+        executable = identify(file)
+    except ExecutableError as error:
+        raise BuildError(f"{error}; a UML kernel is wanted") from None
+    release = _release(file)
+    if executable.format != "ELF" or release is None:
+        raise BuildError(f"{file}: is {executable}, but no UML kernel")
+    if not machine_is_native(executable.machine):
+        raise BuildError(f"{file}: is a UML kernel for {executable.machine}, not for this machine")
+    return UmlKernel(file, release, _find_modules(file, release), is_dynamic(file))
+
+
+def _release(file: Path) -> str | None:
+    """The release out of the banner; None when it is no UML kernel."""
+    try:
+        with (
+            file.open("rb") as stream,
+            mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content,
+        ):
+            if content.find(_OWN_OPTION) < 0:
+                return None
+            match = _BANNER.search(content)
+            return match[1].decode("ascii", "replace") if match else None
+    except (OSError, ValueError):
+        return None
+
+
+def _find_modules(file: Path, release: str) -> KernelModules:
+    """Beside the kernel (`make modules_install INSTALL_MOD_PATH=.`), or where Debian puts them.
+
+    A build tree without installed modules has modules.builtin at least.
+    """
+    return KernelModules(next(_module_directories(file, release), None))
+
+
+def _module_directories(file: Path, release: str) -> Iterator[Path]:
+    here = file.resolve().parent
+    for candidate in (
+        here / "lib/modules" / release,
+        INSTALLED_MODULES / release,
+        here,
+    ):
+        if (candidate / "modules.builtin").exists():
+            yield candidate
+
+
+def _contains(file: Path, word: bytes) -> bool:
+    with (
+        file.open("rb") as stream,
+        mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content,
+    ):
+        return content.find(word) >= 0
