@@ -27,6 +27,7 @@ PE_MACHINES = {0x14C: "i386", 0x8664: "x86_64", 0x1C0: "arm", 0x1C4: "arm", 0xAA
 PE_SUBSYSTEMS = {1: "native", 2: "windows", 3: "console", 10: "efi"}
 _PE_DLL = 0x2000
 _ELF_RELOCATABLE, _ELF_CORE = 1, 4
+_PT_INTERP = 3
 _HEADER_BYTES = 4096
 
 
@@ -75,6 +76,24 @@ def machine_is_native(machine: str) -> bool:
     """Whether this machine's processor runs programs for `machine` (64 bit x86 runs 32 bit too)."""
     here = platform.machine()
     return machine == here or (here == "x86_64" and machine == "i386")
+
+
+def is_dynamic(path: Path) -> bool:
+    """Whether an ELF program needs a dynamic loader (has PT_INTERP). Raises ExecutableError."""
+    if identify(path).format != "ELF":
+        return False
+    with path.open("rb") as file:
+        header = file.read(64)
+        order = ">" if header[5] == 2 else "<"
+        wide = header[4] == 2
+        (table,) = struct.unpack_from(
+            f"{order}Q" if wide else f"{order}I", header, 32 if wide else 28
+        )
+        size, count = struct.unpack_from(f"{order}HH", header, 54 if wide else 42)
+        file.seek(table)
+        entries = file.read(size * count)
+    starts = range(0, len(entries) - 3, max(size, 4))
+    return any(struct.unpack_from(f"{order}I", entries, at)[0] == _PT_INTERP for at in starts)
 
 
 def _identify_elf(path: Path, header: bytes) -> Executable:

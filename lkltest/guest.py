@@ -57,11 +57,11 @@ def guest_program(name: str) -> Path:
     """
     target = _target(name)
     if not _is_fresh(target, _source_files(name)):
-        compile_static(_source(name), target)
+        compile_program(_source(name), target)
     return target
 
 
-def compile_static(source: Path, target: Path, flags: Sequence[str] = FLAGS) -> None:
+def compile_program(source: Path, target: Path, flags: Sequence[str] = FLAGS) -> None:
     """Compile one C file; `target` has its name only when it is complete. Raises LaunchError."""
     compiler = _compiler()
     if compiler is None:
