@@ -59,6 +59,7 @@ class ProblemKind(StrEnum):
     NO_BOOT = "no boot"
     CRASH = "crash"
     GUEST = "guest"
+    SETUP = "set-up"
     HELPER = "helper"
     CLEANUP = "cleanup"
     INTERRUPTED = "interrupted"
