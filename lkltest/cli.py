@@ -8,6 +8,7 @@ import importlib.util
 import os
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 PASSED, FAILED, USED_WRONGLY, INTERRUPTED = 0, 1, 2, 130
 
@@ -43,6 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--timeout", type=float, metavar="SECONDS")
     run.add_argument("-j", "--jobs", type=int, default=1, metavar="N", help="suites at once")
     run.add_argument("-v", "--verbose", action="store_true", help="show every test point")
+    _add_host_options(run)
     run.set_defaults(function=_run)
 
     execute = commands.add_parser("exec", help="run one program on a host")
@@ -67,16 +69,35 @@ class _HostOptions:
     """Lets hosts add their options to argparse in the words they use for pytest."""
 
     def __init__(self, parser: argparse.ArgumentParser) -> None:
-        self.addoption = parser.add_argument
+        self._parser = parser
+        self.added: list[argparse.Action] = []
+
+    def addoption(self, *names: str, **settings: Any) -> None:
+        self.added.append(self._parser.add_argument(*names, **settings))
 
 
 def _add_host_options(parser: argparse.ArgumentParser) -> None:
     from lkltest.host import BrokenHost, host_names, load_host_class
 
+    options = _HostOptions(parser)
     for name in host_names():
         host_class = load_host_class(name)
         if not isinstance(host_class, BrokenHost):
-            host_class.add_options(_HostOptions(parser))
+            host_class.add_options(options)
+    parser.set_defaults(host_actions=options.added)
+
+
+def _host_arguments(options: argparse.Namespace) -> list[str]:
+    """The hosts' own options that were given, in pytest's words, which are the same."""
+    words = []
+    for action in options.host_actions:
+        value = getattr(options, action.dest)
+        if value is True:
+            words.append(action.option_strings[-1])
+        elif value not in (None, False, action.default):
+            values = value if isinstance(value, list) else [value]
+            words += [f"{action.option_strings[-1]}={item}" for item in values]
+    return words
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -92,6 +113,7 @@ def _run(options: argparse.Namespace) -> int:
         value = getattr(options, name)
         if value is not None:
             arguments.append(f"--lkl-{name.replace('_', '-')}={value}")
+    arguments += _host_arguments(options)
     if options.jobs > 1:
         if importlib.util.find_spec("xdist") is None:
             print(

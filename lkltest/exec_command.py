@@ -41,7 +41,10 @@ def execute(
         launch = Launch(
             path, tuple(arguments), {}, Deadlines.from_timeout(timeout or DEFAULT_TIMEOUT)
         )
-        with host.session(), Scope() as scope:
+        host.check()
+        # A program that cannot run is told before the host starts anything.
+        host.program(Build(path.parent, "program", {path.name: path}), path.name)
+        with host.session(), Scope(join=host.join()) as scope:
             execution = Execution(host, host.launch(launch, scope), _Passthrough())
             result = execution.run()
     except (LaunchError, ExecutableError, ScopeError) as error:

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from lkltest.host import Host, Process
 from lkltest.recorder import Recorder
-from lkltest.results import PointResult, ProblemKind, ProgramResult
+from lkltest.results import PointResult, Problem, ProblemKind, ProgramResult
 from lkltest.tap13 import Parser
 
 
@@ -53,7 +53,8 @@ class Execution:
         finally:
             self.process.close()
         seconds = time.monotonic() - self._started
-        verdict = self._recorder.finish(self.process.exit, self.process.problems(), seconds)
+        problems = _tied(self.process.problems(), self._recorder.in_flight)
+        verdict = self._recorder.finish(self.process.exit, problems, seconds)
         self.result = _with_hang_report(verdict, self.process.hang_report)
         yield from self.result.points[reported:]
 
@@ -64,6 +65,16 @@ class Execution:
         if self.result is None:  # pragma: no cover - points() either raises or sets it
             raise RuntimeError("the execution ended without a result")
         return self.result
+
+
+def _tied(problems: list[Problem], point: str | None) -> list[Problem]:
+    """Tie a crash that the host saw to the point that was announced when the program ended."""
+    return [
+        replace(problem, point=point)
+        if problem.kind is ProblemKind.CRASH and problem.point is None
+        else problem
+        for problem in problems
+    ]
 
 
 def _with_hang_report(result: ProgramResult, report: str) -> ProgramResult:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from lkltest.host import LaunchError
 from lkltest.item import record_key
 from lkltest.session import session_of
 from lkltest.suite_run import SuiteRun
@@ -28,9 +29,13 @@ def lkl(
     missing = host.missing()
     if missing is not None:
         pytest.skip(str(missing))
-    session.enter(host)
-    build = session.build(lkl_host)
     dry_run = request.config.option.lkl_dry_run
+    try:
+        if not dry_run:
+            session.enter(host)
+    except LaunchError as error:
+        pytest.fail(str(error), pytrace=False)
+    build = session.build(lkl_host)
     with SuiteRun(host, build, session.deadlines, subtests, dry_run=dry_run) as run:
         request.node.stash[record_key].run = run
         yield run

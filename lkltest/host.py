@@ -32,6 +32,10 @@ class LaunchError(Exception):
     """A program that could not be launched; the message is one line: what, where, what to do."""
 
 
+class NotInstalled(LaunchError):
+    """This machine lacks what would run the program, which is a SKIP; the message names it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Missing:
     """What keeps a host (or a tool) from working here, and the command that would install it."""
@@ -113,6 +117,9 @@ class Host(ABC):
     def missing(self) -> Missing | None:
         """What keeps this host from working on this machine; None when it works."""
 
+    def check(self) -> None:  # noqa: B027 - nothing to check by default
+        """Raise LaunchError, one line, when the host's options cannot be used."""
+
     def open_build(self, name: str | None) -> Build:
         """Open the build called `name` (None: this host's default). Raises BuildError."""
         return open_build(name)
@@ -141,6 +148,10 @@ class Host(ABC):
         """Hold what lives as long as the pytest session; `shared` is common to its xdist workers."""
         del shared
         yield
+
+    def join(self) -> int | None:
+        """A process of the session's whose namespaces each run's scope enters (`Scope.pid`)."""
+        return None
 
     @abstractmethod
     def launch(self, launch: Launch, scope: Scope) -> Process:

@@ -59,6 +59,12 @@ def suite_name(item: pytest.Item) -> SuiteName | None:
     )
 
 
+def host_of(item: pytest.Item) -> str | None:
+    """The name of the host that `item` runs on; None for a test that is no suite."""
+    name = suite_name(item)
+    return name.host if name else None
+
+
 def select(
     items: Sequence[pytest.Item], wanted: Sequence[str]
 ) -> tuple[list[pytest.Item], list[pytest.Item]]:

@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import ctypes
 import signal
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -15,8 +16,8 @@ import pytest
 from lkltest.build import BuildError
 from lkltest.deadline import DEFAULT_TIMEOUT
 from lkltest.fixtures import disk_image, lkl, network
-from lkltest.host import BrokenHost, host_names, load_host_class
-from lkltest.item import record_key, recorded, result_of, select
+from lkltest.host import BrokenHost, LaunchError, host_names, load_host_class
+from lkltest.item import host_of, record_key, recorded, result_of, select
 from lkltest.progress import REPORTER, RESULT_PROPERTY, LineReporter, SuiteReporter
 from lkltest.report.terminal import problem_lines
 from lkltest.session import Session, UnknownHost, open_session, session_of
@@ -76,8 +77,9 @@ def pytest_configure(config: pytest.Config) -> None:
         try:
             for name in option.lkl_host:
                 if session.host(name).missing() is None:
+                    session.host(name).check()
                     session.build(name)
-        except (BuildError, UnknownHost) as error:
+        except (BuildError, LaunchError, UnknownHost) as error:
             _used_wrongly(config, str(error))
 
 
@@ -87,8 +89,13 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """Tell xdist's workers the directory that they share with the controller."""
-    node.workerinput[_WORKER_SHARED] = str(session_of(node.config).share())
+    """Tell xdist's workers the directory that they share with the controller.
+
+    What lives as long as the session must not die with one of them: it is started here.
+    """
+    session = session_of(node.config)
+    node.workerinput[_WORKER_SHARED] = str(session.share())
+    _enter_hosts(session, node.config.option.lkl_host or ())
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -107,6 +114,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         _used_wrongly(config, str(error.args[0]))
     items[:] = kept
     config.hook.pytest_deselected(items=dropped)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> None:
+    """Start what hosts keep for the session while their progress can still be seen.
+
+    Workers do so when a test asks: by then it is their controller's.
+    """
+    option = session.config.option
+    if option.collectonly or option.lkl_dry_run or hasattr(session.config, "workerinput"):
+        return
+    names = dict.fromkeys(host_of(item) for item in session.items)
+    _enter_hosts(session_of(session.config), [name for name in names if name])
 
 
 @pytest.hookimpl(wrapper=True)
@@ -166,6 +186,15 @@ def _default_host(config: pytest.Config) -> str:
         return session_of(config).default_host()
     except (BuildError, UnknownHost) as error:
         _used_wrongly(config, str(error))
+
+
+def _enter_hosts(session: Session, names: Iterable[str]) -> None:
+    """Enter those that are not missing; what fails here fails again, with a line, in each test."""
+    for name in names:
+        host = session.host(name)
+        if host.missing() is None:
+            with contextlib.suppress(LaunchError):
+                session.enter(host)
 
 
 def _used_wrongly(config: pytest.Config, message: str) -> NoReturn:

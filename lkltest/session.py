@@ -13,7 +13,7 @@ import pytest
 
 from lkltest.build import Build, named_build
 from lkltest.deadline import Deadlines
-from lkltest.host import Host, host_for_build, host_names, make_host
+from lkltest.host import Host, LaunchError, host_for_build, host_names, make_host
 from lkltest.results import SuiteResult
 
 _session_key: pytest.StashKey[Session] = pytest.StashKey()
@@ -44,7 +44,7 @@ class Session:
         self._shared = shared
         self._hosts: dict[str, Host] = {}
         self._builds: dict[str, Build] = {}
-        self._entered: set[str] = set()
+        self._entered: dict[str, LaunchError | None] = {}
         self._stack = contextlib.ExitStack()
 
     def host(self, name: str) -> Host:
@@ -74,10 +74,19 @@ class Session:
         return host.name
 
     def enter(self, host: Host) -> None:
-        """Start what `host` keeps for the whole session, once."""
+        """Start what `host` keeps for the whole session, once.
+
+        Raises LaunchError; what could not be started is not tried again.
+        """
         if host.name not in self._entered:
-            self._entered.add(host.name)
-            self._stack.enter_context(host.session(self._shared))
+            self._entered[host.name] = None
+            try:
+                self._stack.enter_context(host.session(self._shared))
+            except LaunchError as error:
+                self._entered[host.name] = error
+        failure = self._entered[host.name]
+        if failure is not None:
+            raise failure
 
     def share(self) -> Path:
         """The directory that xdist's controller and workers have in common, made at first use."""

@@ -12,7 +12,7 @@ import pytest
 
 from lkltest.build import Build
 from lkltest.deadline import Deadlines
-from lkltest.host import Host, Interface, Launch, LaunchError
+from lkltest.host import Host, Interface, Launch, LaunchError, NotInstalled
 from lkltest.names import Names
 from lkltest.report.terminal import printable
 from lkltest.results import Outcome, PointResult, Problem, ProblemKind, ProgramResult
@@ -180,6 +180,8 @@ class SuiteRun:
                 self.build,
             )
             process = self.host.launch(launch, self.scope)
+        except NotInstalled as error:
+            pytest.skip(str(error))
         except LaunchError as error:
             self.problems.append(Problem(ProblemKind.LAUNCH, str(error)))
             pytest.fail(str(error), pytrace=False)
@@ -190,7 +192,8 @@ class SuiteRun:
     def _open_scope(self, *, network: bool, mounts: bool) -> Scope:
         from lkltest.scope import Scope
 
-        self._scope = self._stack.enter_context(Scope(network=network, mounts=mounts))
+        scope = Scope(network=network, mounts=mounts, join=self.host.join())
+        self._scope = self._stack.enter_context(scope)
         return self._scope
 
     def _gather(self, result: ProgramResult) -> None:
