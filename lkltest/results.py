@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The tree of results that every report reads; pure data, no I/O.
 
-A program's console stream and its end become a `ProgramResult` (see `lkltest.recorder`); a suite run,
-which is one or more programs and the points that the suite adds itself, becomes a `SuiteResult`.
-Everything here is immutable and turns into plain JSON types and back.
+A program's console stream and its end become a `ProgramResult` (see `lkltest.recorder`); a suite
+run, which is one or more programs and the points that the suite adds itself, becomes a
+`SuiteResult`. Everything here is immutable and turns into plain JSON types and back.
 
-One invariant holds in every tree: a `Problem` whose ``point`` is set names a FAILED `PointResult` of
-that tree, and a `Problem` without a point is a failure of its own. So nobody who counts failed points
-and problems without a point can miss a failure or count one twice.
+One invariant holds in every tree: a `Problem` whose `point` is set names a FAILED `PointResult` of
+that tree, and a `Problem` without a point is a failure of its own. So nobody who counts failed
+points and problems without a point can miss a failure or count one twice.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ class PointResult:
 
     Attributes:
         name: unique among its siblings (`name#2` for a duplicate), never empty.
-        outcome: with everything taken into account; an `ok` whose log holds a kernel WARNING is FAILED.
+        outcome: all things considered: an `ok` whose log holds a kernel WARNING is FAILED.
         number: as the stream counted it, within its plan.
         suite: name of the plan that it was counted in.
         reason: of a skip, an expected failure or a failure; one line.
@@ -153,7 +153,7 @@ class Exit:
     Attributes:
         status: exit status, when it exited.
         signal: number of the signal that killed it.
-        cause: `exited` and `signalled` by itself; `deadline` and `stall` when it was killed for that;
+        cause: `exited` and `signalled` by itself; `deadline` and `stall` when killed for that;
             `ended` when lkltest ended it on purpose because it was done, which is no failure.
         note: for people: "core dumped", the limit that passed ("60 s").
     """
@@ -236,7 +236,7 @@ class SuiteResult:
 
     @property
     def id(self) -> str:
-        """Stable id of the suite on its host, `disk[ext4]@native`; a point's is this, `/`, its name."""
+        """Stable id, `disk[ext4]@native`; a test point's is this, a slash and its name."""
         return f"{self.title}@{self.host}"
 
     @property
