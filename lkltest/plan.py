@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""One plan and the numbers of the points that came under it. Pure; constant memory.
+
+`1..999999999` costs nothing: what is kept is ranges of numbers, not numbers.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+
+from lkltest.results import ProblemKind
+
+Remark = tuple[ProblemKind, str]
+
+# Only a stream that skips every other number makes many ranges. Each gap is a failure already; from
+# here on duplicates among such numbers are no longer looked for.
+_MAX_RANGES = 1000
+_NAMED_RANGES = 5
+
+
+class PlanLedger:
+    """Counts points against a plan.
+
+    Attributes:
+        name: the plan's name.
+        count: how many points it announces; None as long as no plan was seen (it may come last).
+        seen: how many points came.
+        last: number of the last one.
+    """
+
+    __slots__ = ("_starts", "_stops", "_unbroken", "count", "last", "name", "seen")
+
+    def __init__(self, name: str = "", count: int | None = None) -> None:
+        self.name = name
+        self.count = count
+        self.seen = 0
+        self.last = 0
+        self._unbroken = 0  # all of 1 to this came
+        self._starts: list[int] = []  # ranges beyond it, both ends included
+        self._stops: list[int] = []
+
+    @property
+    def met(self) -> bool:
+        """Whether the plan is there and every number of it came."""
+        return self.count is not None and self._unbroken >= self.count
+
+    def record(self, number: int | None) -> list[Remark]:
+        """Count a point; None is the number after the last. Return what is wrong with it."""
+        expected = self.last + 1
+        if number is None:
+            number = expected
+        self.seen += 1
+        self.last = number
+        if number == expected == self._unbroken + 1:
+            self._unbroken = number
+            if self.count is None or number <= self.count:
+                return []
+        return self._judge(number, expected)
+
+    def announce(self, name: str, count: int) -> list[Remark]:
+        """Take the plan that comes after its points. Return what is wrong with it."""
+        self.name, self.count = name, count
+        if self.seen <= count:
+            return []
+        return [(ProblemKind.TOO_MANY_POINTS, f"{self.seen} points came before {self}")]
+
+    def close(self) -> list[Remark]:
+        """Return what is wrong with the plan when no more points will come."""
+        if self.count is None:
+            return [(ProblemKind.NO_PLAN, "the stream has no plan")] if self.seen else []
+        remarks: list[Remark] = []
+        missing = self.missing()
+        if missing:
+            absent = sum(stop - start + 1 for start, stop in missing)
+            remarks.append(
+                (
+                    ProblemKind.PLAN_NOT_MET,
+                    f"{self}: {absent} of {self.count} points never came: {_listed(missing)}",
+                )
+            )
+        return remarks
+
+    def missing(self) -> list[tuple[int, int]]:
+        """Return the ranges of planned numbers that did not come."""
+        missing: list[tuple[int, int]] = []
+        following = self._unbroken + 1
+        count = self.count or 0
+        for start, stop in zip(self._starts, self._stops, strict=True):
+            if following <= min(start - 1, count):
+                missing.append((following, min(start - 1, count)))
+            following = stop + 1
+        if following <= count:
+            missing.append((following, count))
+        return missing
+
+    def __str__(self) -> str:
+        return f"plan 1..{self.count} # {self.name}" if self.name else f"plan 1..{self.count}"
+
+    def _judge(self, number: int, expected: int) -> list[Remark]:
+        """Say what is wrong with a number that is not simply the next one of its plan."""
+        remarks: list[Remark] = []
+        if self.count is not None and (number > self.count or self.seen > self.count):
+            remarks.append((ProblemKind.TOO_MANY_POINTS, f"point {number} is beyond {self}"))
+        if number == expected:
+            self._note(number)
+        elif self._known(number):
+            remarks.append((ProblemKind.DUPLICATE_NUMBER, f"number {number} came twice"))
+        else:
+            self._note(number)
+            remarks.append(
+                (ProblemKind.OUT_OF_ORDER, f"number {number} came where {expected} was due")
+            )
+        return remarks
+
+    def _known(self, number: int) -> bool:
+        if 1 <= number <= self._unbroken:
+            return True
+        place = bisect_right(self._starts, number) - 1
+        return place >= 0 and number <= self._stops[place]
+
+    def _note(self, number: int) -> None:
+        """Remember a number beyond the unbroken ones."""
+        if number <= self._unbroken or self._known(number):
+            return
+        starts, stops = self._starts, self._stops
+        place = bisect_right(starts, number)
+        if place and stops[place - 1] == number - 1:
+            stops[place - 1] = number
+        elif len(starts) < _MAX_RANGES or number == self._unbroken + 1:
+            starts.insert(place, number)
+            stops.insert(place, number)
+        else:
+            return
+        place = bisect_right(starts, number)
+        if place < len(starts) and starts[place] == number + 1:
+            stops[place - 1] = stops.pop(place)
+            starts.pop(place)
+        if starts[0] == self._unbroken + 1:
+            self._unbroken = stops.pop(0)
+            starts.pop(0)
+
+
+def _listed(ranges: list[tuple[int, int]]) -> str:
+    """Return `3, 7-10, ...`: the first few of the ranges."""
+    texts = [f"{start}-{stop}" if stop > start else str(start) for start, stop in ranges]
+    if len(texts) > _NAMED_RANGES:
+        return ", ".join(texts[:_NAMED_RANGES]) + ", ..."
+    return ", ".join(texts)
