@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""How a program's end is judged. Pure."""
+
+from __future__ import annotations
+
+import signal
+
+from lkltest.results import Exit, ProblemKind
+
+_SHELL_SIGNAL = 128  # a shell adds it to the number of the signal that killed its child
+
+
+def signal_name(number: int) -> str:
+    """Return `SIGSEGV` for 11, and a number for what has no name."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def judge_exit(exit: Exit, status_matters: bool = True) -> tuple[ProblemKind, str] | None:
+    """Return what is wrong with a program's end, or None.
+
+    Args:
+        exit: how it ended.
+        status_matters: False where an exit status proves nothing; all else is judged still.
+    """
+    note = f", {exit.note}" if exit.note else ""
+    if exit.cause == "deadline":
+        return ProblemKind.DEADLINE, f"did not end in time{note}"
+    if exit.cause == "stall":
+        return ProblemKind.STALL, f"was silent for too long{note}"
+    if exit.cause == "signalled" or exit.signal is not None:
+        return ProblemKind.SIGNAL, f"killed by {signal_name(exit.signal or 0)}{note}"
+    if exit.cause == "exited" and exit.status != 0 and status_matters:
+        return ProblemKind.EXIT_STATUS, f"exited with status {_status(exit.status)}{note}"
+    return None
+
+
+def _status(status: int | None) -> str:
+    """Return the status, with the signal that it stands for where a shell says it like that."""
+    if status is None:
+        return "unknown"
+    if status > _SHELL_SIGNAL and status - _SHELL_SIGNAL in set(signal.Signals):
+        return f"{status} (a shell's word for {signal_name(status - _SHELL_SIGNAL)})"
+    return str(status)
