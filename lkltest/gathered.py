@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Points and problems of one run as they come; bounded where a stream of garbage is not. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+
+from lkltest.nesting import Trouble
+from lkltest.results import Outcome, PointResult, Problem, ProblemKind
+
+_SAME_KIND = 20  # problems that are kept; the others of that kind are counted
+_LOG_BUDGET = 64 * 1024 * 1024  # characters of passed points' logs; they are what fills memory
+_LINE_LIMIT = 300
+
+
+class Gathered:
+    """What is known of a run.
+
+    Attributes:
+        points: all of them, or those since `fresh` was last emptied when they are not kept.
+        fresh: points since the owner last replaced this list.
+        last: name of the last point, or "".
+    """
+
+    def __init__(self, keep: bool) -> None:
+        self.fresh: list[PointResult] = []
+        self.last = ""
+        self._keep = keep
+        self._points: list[PointResult] = []
+        self._problems: list[Problem] = []
+        self._kinds: Counter[ProblemKind] = Counter()
+        self._logs = 0
+
+    @property
+    def points(self) -> list[PointResult]:
+        """The points that are kept."""
+        return self._points if self._keep else self.fresh
+
+    def report(self, point: PointResult, troubles: list[Trouble]) -> None:
+        """Take a finished top-level point and what is wrong with it."""
+        self.last = point.name
+        self.fresh.append(point)
+        if self._keep:
+            self._points.append(self._within_budget(point))
+        for kind, reason, detail in troubles:
+            self.add(Problem(kind, reason, point.name, detail))
+
+    def add(self, problem: Problem) -> None:
+        """Take a problem."""
+        self._kinds[problem.kind] += 1
+        if self._kinds[problem.kind] <= _SAME_KIND:
+            self._problems.append(problem)
+
+    def add_loose(self, trouble: Trouble) -> None:
+        """Take a problem that no point was in flight for; say after which one it came."""
+        where = f" (after {self.last})" if self.last else ""
+        self.add(Problem(trouble.kind, trouble.reason + where, None, trouble.detail))
+
+    def add_given(self, problem: Problem) -> None:
+        """Take a problem that somebody else saw.
+
+        The point that it names is failed; where there is none, the problem stands for itself.
+        """
+        for index, point in enumerate(self.points):
+            if point.name == problem.point:
+                if point.outcome is not Outcome.FAILED:
+                    reason = one_line(str(problem))
+                    self.points[index] = replace(point, outcome=Outcome.FAILED, reason=reason)
+                break
+        else:
+            problem = replace(problem, point=None)
+        self.add(problem)
+
+    def kept_problems(self) -> tuple[Problem, ...]:
+        """Return the problems that were kept so far."""
+        return tuple(self._problems)
+
+    def all_problems(self) -> tuple[Problem, ...]:
+        """Return them, and one more for each kind that has some which were not kept."""
+        more = (
+            Problem(kind, f"and {count - _SAME_KIND} more of this kind")
+            for kind, count in self._kinds.items()
+            if count > _SAME_KIND
+        )
+        return (*self._problems, *more)
+
+    def _within_budget(self, point: PointResult) -> PointResult:
+        if point.outcome is Outcome.PASSED and point.log:
+            self._logs += len(point.log)
+            if self._logs > _LOG_BUDGET:
+                return replace(point, log=f"[log of {len(point.log)} characters not kept]")
+        return point
+
+
+def one_line(text: str) -> str:
+    """Return the lines of `text` as one of bounded length, each line once."""
+    lines = dict.fromkeys(line.strip() for line in text[: 16 * _LINE_LIMIT].splitlines())
+    joined = "; ".join(line for line in lines if line)
+    return joined if len(joined) <= _LINE_LIMIT else joined[: _LINE_LIMIT - 3] + "..."

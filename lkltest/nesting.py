@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Subtests: the levels of a stream, and how points of one level go to their parent. Pure.
+
+The points of a level come before the parent point, one level up. What is wrong with a subtest is
+carried up with it, so that it ends as a problem of the top-level point that holds it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import NamedTuple
+
+from lkltest.names import Names
+from lkltest.plan import PlanLedger
+from lkltest.results import Outcome, PointResult, ProblemKind
+
+MAX_DEPTH = 32  # trees are walked with recursion
+_MAX_WAITING = 100  # troubles that one point carries; the first ones matter
+
+
+class Trouble(NamedTuple):
+    """A problem whose point is not known yet."""
+
+    kind: ProblemKind
+    reason: str
+    detail: str = ""
+
+
+class Announced(NamedTuple):
+    """A point that has started: number, name as announced, unique name, time of the event."""
+
+    number: int
+    raw: str
+    name: str
+    at: float | None
+
+
+class Level:
+    """One depth: the stream itself, or the subtests of one point.
+
+    Attributes:
+        announced: the point in flight.
+        points: finished, and waiting for their parent; always empty at the top.
+        waiting: troubles for the next point that reports at this level.
+    """
+
+    __slots__ = ("announced", "ledger", "names", "points", "waiting")
+
+    def __init__(self) -> None:
+        self.ledger = PlanLedger()
+        self.names = Names()
+        self.announced: Announced | None = None
+        self.points: list[PointResult] = []
+        self.waiting: list[Trouble] = []
+
+    def wait(self, trouble: Trouble) -> None:
+        """Keep a trouble for the next point."""
+        if len(self.waiting) < _MAX_WAITING:
+            self.waiting.append(trouble)
+
+
+class Nest:
+    """The levels that are open, outermost first; the outermost always is."""
+
+    __slots__ = ("levels", "top")
+
+    def __init__(self) -> None:
+        self.top = Level()
+        self.levels = [self.top]
+
+    @property
+    def busy(self) -> bool:
+        """Whether a point is in flight: announced, or with subtests that wait for their parent."""
+        return self.top.announced is not None or len(self.levels) > 1
+
+    def level(self, depth: int) -> Level | None:
+        """Return the level of `depth`, opened if need be; None where that is too deep."""
+        if depth > MAX_DEPTH:
+            reason = f"subtests are nested deeper than {MAX_DEPTH} levels"
+            trouble = Trouble(ProblemKind.CONSOLE_DAMAGE, reason)
+            if trouble not in self.top.waiting:
+                self.top.wait(trouble)
+            return None
+        while len(self.levels) <= depth:
+            self.levels.append(Level())
+        return self.levels[depth]
+
+    def fold(self, depth: int, why: str) -> tuple[PointResult, ...]:
+        """Close the levels from `depth` (1 or more) down. Return the points of that level.
+
+        Args:
+            depth: the outermost level to close.
+            why: what ended the points in flight there.
+        """
+        if len(self.levels) <= depth:
+            return ()
+        for index in range(len(self.levels) - 1, depth - 1, -1):
+            level, above = self.levels[index], self.levels[index - 1]
+            if level.announced:
+                level.points.append(_never_reported(level, why, ()))
+                reason = f"{level.announced.name}: {why}"
+                above.wait(Trouble(ProblemKind.NEVER_REPORTED, reason))
+            for trouble in level.waiting:
+                above.wait(trouble)
+            for kind, reason in level.ledger.close():
+                if kind is not ProblemKind.NO_PLAN:  # subtests may go without: the parent counts
+                    above.wait(Trouble(kind, reason))
+            if index > depth and level.points:
+                above.points.append(_parentless(tuple(level.points)))
+        points = tuple(self.levels[depth].points)
+        del self.levels[depth:]
+        return points
+
+    def abandon(self, depth: int, why: str) -> PointResult | None:
+        """Give up the point in flight at `depth`, with its subtests or theirs alone.
+
+        Returns:
+            It as a failed point; None when nothing was in flight.
+        """
+        level = self.levels[depth]
+        children = self.fold(depth + 1, why)
+        if level.announced:
+            point = _never_reported(level, why, children)
+            level.announced = None
+            return point
+        if not children:
+            return None
+        point = _parentless(children)
+        return replace(point, name=level.names.claim(point.name))
+
+    def lift(self, depth: int, point: PointResult, troubles: list[Trouble]) -> None:
+        """Keep a finished subtest for its parent, and carry its troubles up."""
+        self.levels[depth].points.append(point)
+        above = self.levels[depth - 1]
+        for kind, reason, detail in troubles:
+            above.wait(Trouble(kind, f"{point.name}: {reason}", detail))
+
+
+def subtest_troubles(children: tuple[PointResult, ...]) -> list[Trouble]:
+    """Return what an `ok` parent has wrong: subtests that failed."""
+    failed = [child.name for child in children if child.outcome is Outcome.FAILED]
+    if not failed:
+        return []
+    more = f" and {len(failed) - 1} more" if len(failed) > 1 else ""
+    return [Trouble(ProblemKind.SUBTEST, f"ok, but its subtest {failed[0]}{more} failed")]
+
+
+def _never_reported(level: Level, why: str, children: tuple[PointResult, ...]) -> PointResult:
+    announced = level.announced
+    assert announced is not None  # noqa: S101 - the callers looked
+    return PointResult(
+        name=announced.name,
+        outcome=Outcome.FAILED,
+        number=announced.number,
+        suite=level.ledger.name,
+        reason=f"never reported: {why}",
+        children=children,
+    )
+
+
+def _parentless(children: tuple[PointResult, ...]) -> PointResult:
+    return PointResult(
+        name="(subtests without their test point)",
+        outcome=Outcome.FAILED,
+        reason="never reported: the test point that these subtests belong to",
+        children=children,
+    )

@@ -1,0 +1,305 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The verdict: events of one program's stream, and its end, into a tree of results. Pure.
+
+A run passes only if the plan was there and was met, no point failed, the program ended with status
+0 and the kernel's log holds no panic, oops, BUG, WARNING or sanitizer report. Everything else is a
+named problem, tied to the point that was announced when it happened.
+
+LKL's dialect: a stream holds several plans; a later plan of the same name continues that suite and
+its numbers start at 1 again, so numbers are judged within one plan. `1..0 # name` skips, and its
+reason is the plain line that follows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from lkltest.endings import judge_exit
+from lkltest.gathered import Gathered, one_line
+from lkltest.nesting import Announced, Level, Nest, Trouble, subtest_troubles
+from lkltest.plan import PlanLedger
+from lkltest.point import outcome_said, seconds_taken, stand_in
+from lkltest.results import Exit, Outcome, PointResult, Problem, ProblemKind, ProgramResult
+from lkltest.stream_log import StreamLog
+from lkltest.tap13 import (
+    BailOut,
+    Comment,
+    Damage,
+    Event,
+    Output,
+    Plan,
+    Point,
+    Started,
+    Version,
+    decode,
+)
+
+_DAMAGE = {
+    "yaml-open": ProblemKind.OPEN_YAML,
+    "line-incomplete": ProblemKind.INCOMPLETE_LINE,
+}
+
+
+class Recorder:
+    """Turns the events of one program's stream into points and problems, as they come.
+
+    Args:
+        exit_status_matters: False where it proves nothing (Wine) or is not known.
+        repeat_is_failure: True where a guest that reboots repeats its stream: a point that comes
+            again under a plan of the same name is then a problem.
+        keep: False to forget every point that `add` has returned, for constant memory.
+    """
+
+    def __init__(
+        self,
+        exit_status_matters: bool = True,
+        *,
+        repeat_is_failure: bool = False,
+        keep: bool = True,
+    ) -> None:
+        self._exit_status_matters = exit_status_matters
+        self._reported: set[tuple[str, str]] | None = set() if repeat_is_failure else None
+        self._nest = Nest()
+        self._gathered = Gathered(keep)
+        self._stream_log = StreamLog()
+        self._damage: list[Trouble] = []  # about the event that follows
+        self._skip: str | None = None  # name of a `1..0` whose reason may follow
+        self._skip_reason = ""
+        self._ktap = False
+
+    @property
+    def in_flight(self) -> str | None:
+        """Name of the announced point that has not reported, or None."""
+        announced = self._nest.top.announced
+        return announced.name if announced else None
+
+    @property
+    def done(self) -> bool:
+        """Whether the plan is met and nothing is in flight: the program may be ended now."""
+        return self._nest.top.ledger.met and not self._nest.busy
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """The problems found so far."""
+        return self._gathered.kept_problems()
+
+    def add(self, event: Event, at: float | None = None) -> list[PointResult]:
+        """Take the next event.
+
+        Args:
+            event: from `lkltest.tap13.Parser`.
+            at: when it was read, in seconds of any steady clock; gives announced points their wall
+                time. Without it a point's time is what the program says.
+
+        Returns:
+            The top-level points that are finished by it, in order.
+        """
+        if isinstance(event, Output):
+            self._take_output(event)
+            return []
+        fresh = self._gathered.fresh = []
+        if self._stream_log.pending or self._damage or self._skip is not None:
+            self._settle(before_point=isinstance(event, Point))
+        if isinstance(event, Point):
+            self._take_point(event, at)
+        elif isinstance(event, Started):
+            self._take_started(event, at)
+        elif isinstance(event, Plan):
+            self._take_plan(event)
+        elif isinstance(event, Comment):
+            self._stream_log.comment(event.text)
+        elif isinstance(event, Damage):
+            kind = _DAMAGE.get(event.what, ProblemKind.CONSOLE_DAMAGE)
+            self._damage.append(Trouble(kind, event.detail or event.what))
+        elif isinstance(event, BailOut):
+            self._blame(Trouble(ProblemKind.BAIL_OUT, event.reason or "no reason given"))
+        elif isinstance(event, Version):
+            self._ktap = event.ktap
+        return fresh
+
+    def finish(
+        self, exit: Exit, problems: Iterable[Problem] = (), seconds: float = 0.0
+    ) -> ProgramResult:
+        """Say what the stream and the program's end came to.
+
+        Args:
+            exit: how the program ended.
+            problems: what the caller saw besides; each may be tied to a point by its name.
+            seconds: wall time of the program.
+
+        Returns:
+            The result. Its points may be more than `add` returned (the one in flight, a trailing
+            `1..0`); with `keep=False` they are only those.
+        """
+        gathered = self._gathered
+        gathered.fresh = []
+        given = list(problems)
+        self._settle(before_point=False)
+        self._settle_exit(exit, given)
+        ledger = self._nest.top.ledger
+        remarks = ledger.close()
+        if ledger.count is None and not ledger.seen:
+            remarks = [(ProblemKind.NO_PLAN, "the stream has no plan and no test point")]
+        for kind, reason in remarks:
+            gathered.add(Problem(kind, reason))
+        for problem in given:
+            gathered.add_given(problem)
+        banner = self._stream_log.banner
+        properties = {"kernel": banner.kernel, "compiler": banner.compiler}
+        return ProgramResult(
+            points=tuple(gathered.points),
+            problems=gathered.all_problems(),
+            properties={name: value for name, value in properties.items() if value},
+            exit=exit,
+            seconds=seconds,
+            output_tail=self._stream_log.text(),
+        )
+
+    # Events
+
+    def _take_output(self, event: Output) -> None:
+        if self._stream_log.add(event.data) or self._damage:
+            self._settle_output()
+        if self._skip is not None and not self._skip_reason:
+            self._skip_reason = one_line(decode(event.data))
+
+    def _take_started(self, event: Started, at: float | None) -> None:
+        level = self._nest.level(event.depth)
+        if level is None:
+            return
+        self._abandon(event.depth, "the next test point began")
+        name = level.names.claim(event.name or stand_in(event.number))
+        level.announced = Announced(event.number, event.name, name, at)
+
+    def _take_plan(self, event: Plan) -> None:
+        level = self._nest.level(event.depth)
+        if level is None:
+            return
+        self._abandon(event.depth, "the next plan began")
+        if level.ledger.count is None:
+            remarks = level.ledger.announce(event.name, event.count)
+        else:
+            remarks = level.ledger.close()
+            level.ledger = PlanLedger(event.name, event.count)
+        for kind, reason in remarks:
+            if event.depth:
+                self._nest.levels[event.depth - 1].wait(Trouble(kind, reason))
+            else:
+                self._gathered.add(Problem(kind, reason))
+        if event.count == 0 and event.depth == 0:
+            self._skip = event.name or "(skipped)"
+            self._skip_reason = one_line(event.skip or "")
+
+    def _take_point(self, event: Point, at: float | None) -> None:
+        level = self._nest.level(event.depth)
+        if level is None:
+            return
+        announced = level.announced
+        if announced and event.number is not None and event.number != announced.number:
+            self._abandon(event.depth, f"test point {event.number} reported instead")
+            announced = None
+        level.announced = None
+        children = self._nest.fold(event.depth + 1, "its parent reported first")
+        troubles = level.waiting
+        level.waiting = []
+        troubles += [Trouble(*remark) for remark in level.ledger.record(event.number)]
+        name = self._name(level, event, announced, troubles)
+        log = self._log(event, troubles)
+        outcome = outcome_said(event, self._ktap)
+        if outcome in (Outcome.PASSED, Outcome.SKIPPED):
+            troubles += subtest_troubles(children)
+        reason = event.reason
+        if outcome is Outcome.SKIPPED and not reason:
+            reason = one_line(log)  # LKL's tests say it there
+        if troubles:
+            outcome = Outcome.FAILED
+            reason = one_line("\n".join(f"{kind}: {text}" for kind, text, _ in troubles))
+        seconds = seconds_taken(event, announced, at)
+        ledger = level.ledger
+        point = PointResult(name, outcome, ledger.last, ledger.name, reason, log, seconds, children)
+        self._report(event.depth, point, troubles)
+
+    # Parts of a point
+
+    def _name(
+        self, level: Level, event: Point, announced: Announced | None, troubles: list[Trouble]
+    ) -> str:
+        """Return the point's unique name; a trouble where the stream had that point before."""
+        if self._reported is not None and event.name and event.depth == 0:
+            key = (level.ledger.name, event.name)
+            if key in self._reported:
+                reason = f"{event.name} came again: did the guest boot twice?"
+                troubles.append(Trouble(ProblemKind.REPEATED, reason))
+            self._reported.add(key)
+        if announced and event.name in ("", announced.raw):
+            return announced.name
+        return level.names.claim(event.name or stand_in(level.ledger.last))
+
+    def _log(self, event: Point, troubles: list[Trouble]) -> str:
+        """Return the point's log; add to `troubles` what the kernel says in it."""
+        log = ""
+        if event.block:
+            troubles += self._stream_log.search(event.block)
+            log = event.log
+        comments = self._stream_log.take_comments()
+        if comments and not log and not event.ok:
+            log = comments  # KTAP says there why a test failed
+        return log
+
+    # Ends
+
+    def _report(self, depth: int, point: PointResult, troubles: list[Trouble]) -> None:
+        """Hand a finished point to its parent, or out; its troubles go with it."""
+        if depth:
+            self._nest.lift(depth, point, troubles)
+        else:
+            self._gathered.report(point, troubles)
+
+    def _abandon(self, depth: int, why: str, ending: Trouble | None = None) -> None:
+        """Report the point in flight at `depth`, if there is one, as failed."""
+        point = self._nest.abandon(depth, why)
+        if point is not None:
+            level = self._nest.levels[depth]
+            troubles, level.waiting = level.waiting, []
+            troubles.append(ending or Trouble(ProblemKind.NEVER_REPORTED, why))
+            self._report(depth, point, troubles)
+
+    def _blame(self, trouble: Trouble) -> None:
+        """Tie a trouble to the point in flight, or else let it stand for itself."""
+        if self._nest.busy:
+            self._nest.top.wait(trouble)
+        else:
+            self._gathered.add_loose(trouble)
+
+    def _settle(self, before_point: bool) -> None:
+        """Deal with what was left open until it was clear which event follows."""
+        if before_point:
+            for trouble in self._damage:  # it is about that point
+                self._nest.top.wait(trouble)
+            self._damage = []
+        self._settle_output()
+        if self._skip is not None:
+            top = self._nest.top
+            name = top.names.claim(self._skip)
+            self._skip = None
+            point = PointResult(name, Outcome.SKIPPED, None, top.ledger.name, self._skip_reason)
+            self._gathered.report(point, [])
+
+    def _settle_output(self) -> None:
+        """Judge the damage and the output since the last event."""
+        for trouble in (*self._damage, *self._stream_log.search_pending()):
+            self._blame(trouble)
+        self._damage = []
+
+    def _settle_exit(self, exit: Exit, given: list[Problem]) -> None:
+        """Judge how the program ended, and fail what was in flight then."""
+        ending = judge_exit(exit, self._exit_status_matters)
+        trouble = Trouble(*ending) if ending else None
+        if self._nest.busy:
+            blamed = [str(problem) for problem in given if problem.point == self.in_flight]
+            self._abandon(0, [*blamed, ending[1] if ending else "the stream ended"][0], trouble)
+        elif trouble:
+            self._gathered.add_loose(trouble)
+        for waiting in self._nest.top.waiting:
+            self._gathered.add_loose(waiting)
+        self._nest.top.waiting = []

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What a stream holds besides test points: kernel lines, output, diagnostics. Pure; bounded."""
+
+from __future__ import annotations
+
+from lkltest.excerpt import Excerpt
+from lkltest.kernel_log import Banner, find_banner, find_trouble
+from lkltest.nesting import Trouble
+from lkltest.tap13 import decode
+
+_SEARCH_BYTES = 256 * 1024  # that are gathered, and then searched in one go
+_COMMENT_LIMIT = 8 * 1024
+
+
+class StreamLog:
+    """Gathers output, and finds in it what the kernel says of itself.
+
+    Attributes:
+        banner: of the first kernel that started.
+    """
+
+    def __init__(self) -> None:
+        self.banner = Banner("", "")
+        self._pending = bytearray()
+        self._transcript = Excerpt()
+        self._comments = bytearray()
+
+    @property
+    def pending(self) -> bool:
+        """Whether there is output that was not searched yet."""
+        return bool(self._pending)
+
+    def add(self, data: bytes) -> bool:
+        """Take output. Return whether it is time to search it."""
+        self._transcript.add(data)
+        self._pending += data
+        return len(self._pending) >= _SEARCH_BYTES
+
+    def comment(self, text: str) -> None:
+        """Take a diagnostic: it is not the kernel's, so it is not searched."""
+        line = f"# {text}\n".encode("utf-8", "backslashreplace")
+        self._transcript.add(line)
+        if len(self._comments) < _COMMENT_LIMIT:
+            self._comments += line
+
+    def take_comments(self) -> str:
+        """Return the diagnostics since the last call."""
+        if not self._comments:
+            return ""
+        comments = decode(bytes(self._comments))
+        self._comments.clear()
+        return comments
+
+    def search_pending(self) -> list[Trouble]:
+        """Return the trouble in the output since the last call."""
+        data = bytes(self._pending)
+        self._pending.clear()
+        return self.search(data)
+
+    def search(self, data: bytes) -> list[Trouble]:
+        """Return the trouble in `data`; remember the banner in it."""
+        if not self.banner.kernel:
+            self.banner = find_banner(data) or self.banner
+        return [
+            Trouble(finding.kind, finding.line, finding.detail) for finding in find_trouble(data)
+        ]
+
+    def text(self) -> str:
+        """Return output and diagnostics, decoded; head and tail where it was long."""
+        return self._transcript.text()
