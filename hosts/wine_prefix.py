@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Wine prefixes: where they are, whether they are whole, how they are made and copied.
+
+The usual one lives in the user's cache directory and is made once, under a lock, at a name of its
+own that becomes the final one only when it is whole; ~/.wine is never touched. A session that uses
+a prefix holds a lock (flock(2)) on its directory; a second one gets a copy.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import socket
+import stat
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from lkltest.host import LaunchError
+
+_REGISTRY = ("system.reg", "user.reg", "userdef.reg")
+_FILES = (
+    "drive_c/windows/system32/ntdll.dll",
+    "drive_c/windows/system32/kernel32.dll",
+    "drive_c/windows/system32/cmd.exe",
+    "drive_c/windows/system32/services.exe",
+)
+_HEADER = b"WINE REGISTRY Version 2"
+_WHOLE_LINK = 20_000  # bytes; smaller files are copied
+
+
+def cache_directory() -> Path:
+    """Where lkltest keeps prefixes (XDG Base Directory Specification)."""
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    # A relative path is to be ignored, says the specification.
+    root = Path(base) if base.startswith("/") else Path.home() / ".cache"
+    return root / "lkltest" / "wine"
+
+
+def flaw(prefix: Path) -> str | None:
+    """Why `prefix` is not whole, in a few words; None when it is. Reads a few first bytes."""
+    if not prefix.is_dir():
+        return "is not a directory" if prefix.exists() else "does not exist"
+    flaws = (_registry_flaw(prefix / name) for name in _REGISTRY)
+    lacking = (f"has no {name}" for name in _FILES if not _has_content(prefix / name))
+    drives = (
+        f"has no drive {drive}"
+        for drive in ("c:", "z:")
+        if not (prefix / "dosdevices" / drive).exists()
+    )
+    return next((found for found in (*flaws, *lacking, *drives) if found), None)
+
+
+def refusal(prefix: Path) -> str | None:
+    """Why a prefix that the user named cannot be used and what to do, one line; None if it can.
+
+    A prefix that does not exist, or an empty directory, will be made.
+    """
+    found = _unusable_parent(prefix) if not prefix.exists() else _unusable(prefix)
+    return f"Wine prefix {prefix}: {found}" if found else None
+
+
+def _unusable_parent(prefix: Path) -> str | None:
+    parent = next(folder for folder in prefix.parents if folder.exists())
+    if os.access(parent, os.W_OK | os.X_OK):
+        return None
+    return f"cannot be made, {parent} is not writable; name another"
+
+
+def _unusable(prefix: Path) -> str | None:
+    status = prefix.stat()
+    if not stat.S_ISDIR(status.st_mode):
+        return "is not a directory; name another"
+    if status.st_uid != os.geteuid():
+        return f"belongs to user {status.st_uid}, not to you; name one of your own"
+    if not _writable(prefix):
+        return "is read-only; chmod -R u+w it or name another"
+    found = flaw(prefix) if any(prefix.iterdir()) else None
+    if found:
+        return f"{found}, it is half-made or broken; remove it to have it made again"
+    if _served(prefix):
+        return f"another wineserver uses it; end that: WINEPREFIX={prefix} wineserver -k"
+    return None
+
+
+def ensure(prefix: Path, make: Callable[[Path], None], *, rebuild: bool = False) -> None:
+    """Have a whole prefix at `prefix`; `make(path)` fills an empty directory.
+
+    One process makes it while others wait. `rebuild`: it was seen to be broken, make it anew (the
+    lock's holder before us may have done so: then its age tells). Raises LaunchError.
+    """
+    asked = time.time()
+    parent = prefix.parent
+    if not rebuild and flaw(prefix) is None:
+        return
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        with _locked(parent):
+            made_meanwhile = prefix.exists() and prefix.stat().st_ctime > asked
+            if flaw(prefix) is None and (not rebuild or made_meanwhile):
+                return
+            _make_anew(prefix, make)
+    except OSError as error:
+        raise LaunchError(
+            f"Wine prefix {prefix}: {error.strerror}; name another with --lkl-wine-prefix"
+        ) from None
+
+
+def copy(prefix: Path, target: Path) -> Path:
+    """Copy a prefix: registry and small files for real, big files as links to the original's.
+
+    What is linked are Wine's own DLLs, 690 MB that no test writes to; the copy takes 20 ms.
+    """
+    for folder, folders, files in os.walk(prefix):
+        there = target / Path(folder).relative_to(prefix)
+        there.mkdir(mode=0o700, exist_ok=True)
+        for name in (*files, *folders):
+            source = Path(folder) / name
+            if source.is_symlink():
+                (there / name).symlink_to(source.readlink())
+            elif name in files and name != "wineserver":  # that names the original's server
+                small = source.stat().st_size < _WHOLE_LINK or source.suffix == ".reg"
+                if small:
+                    shutil.copy2(source, there / name)
+                else:
+                    (there / name).symlink_to(source)
+    return target
+
+
+@contextlib.contextmanager
+def in_use(prefix: Path) -> Iterator[bool]:
+    """Hold the prefix for one session; yields False when another session has it."""
+    descriptor = os.open(prefix, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            held = True
+        except BlockingIOError:
+            held = False
+        yield held
+    finally:
+        os.close(descriptor)
+
+
+def _make_anew(prefix: Path, make: Callable[[Path], None]) -> None:
+    part = prefix.with_name(f"{prefix.name}.part")
+    for leftover in (part, prefix):
+        if leftover.is_dir() and not leftover.is_symlink():
+            shutil.rmtree(leftover)
+    part.mkdir(mode=0o700)
+    make(part)
+    found = flaw(part)
+    if found:
+        raise LaunchError(f"Wine prefix {prefix}: was made but {found}; is Wine installed whole?")
+    part.rename(prefix)
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("lkltest: waiting for another run to make the Wine prefix", file=sys.stderr)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _registry_flaw(file: Path) -> str | None:
+    try:
+        with file.open("rb") as registry:
+            head = registry.read(4096)
+    except OSError:
+        return f"has no {file.name}"
+    if not head.startswith(_HEADER):
+        return f"has a damaged {file.name}"
+    return "is a 32 bit prefix" if b"#arch=win32" in head else None
+
+
+def _has_content(file: Path) -> bool:
+    try:
+        return file.stat().st_size > 0
+    except OSError:
+        return False
+
+
+def _writable(prefix: Path) -> bool:
+    """Whether it can be written to; root is refused only by the file system, so try."""
+    if not os.access(prefix, os.W_OK | os.X_OK):
+        return False
+    if os.statvfs(prefix).f_flag & os.ST_RDONLY:
+        return False
+    return not (prefix / "system.reg").exists() or bool(
+        (prefix / "system.reg").stat().st_mode & stat.S_IWUSR
+    )
+
+
+def _served(prefix: Path) -> bool:
+    """Whether a wineserver that is not ours listens for this prefix.
+
+    Debian's Wine writes the folder's name into the prefix, others take the directory's numbers.
+    """
+    status = prefix.stat()
+    name = f"server-{status.st_dev:x}-{status.st_ino:x}"
+    folders = [Path(f"/tmp/.wine-{os.getuid()}")]  # noqa: S108 - Wine's choice
+    with contextlib.suppress(OSError, UnicodeDecodeError):
+        said = (prefix / "wineserver").read_text(encoding="ascii").strip()
+        temporary = os.environ.get("TMPDIR", "/tmp")  # noqa: S108 - Wine's choice
+        folders += [Path(temporary) / said, Path("/tmp") / said]  # noqa: S108
+    return any(_listens(folder / name / "socket") for folder in folders)
+
+
+def _listens(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(1.0)
+        try:
+            client.connect(str(path))
+        except OSError:
+            return False
+    return True
