@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The Wine host: Win64 PE programs, in a prefix of lkltest's own."""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from lkltest.build import Build, BuildError, default_directory, open_build
+from lkltest.disk import Disk
+from lkltest.executable import ExecutableError, identify
+from lkltest.host import Host, Interface, Launch, LaunchError, Missing
+from lkltest.scope import Scope
+
+from .wine_console import WineConsole
+from .wine_debugger import backtrace
+from .wine_prefix import cache_directory, copy, ensure, flaw, refusal
+from .wine_program import check_program
+from .wine_server import Server, make_prefix, session_server
+from .wine_tools import WineTools, find_tools, program_environment
+
+_SENSELESS = {
+    "net:tap": "its back end is POSIX, a Windows program cannot open a TAP device",
+    "net:raw": "its back end is POSIX, a Windows program has no packet sockets",
+    "net:macvtap": "its back end is POSIX, a Windows program cannot open a macvtap",
+    "net:pipe": "its back end is POSIX, a Windows program cannot open a FIFO",
+    "net:wintap": "Wine has no TAP-Windows adapter",
+    "vfio-pci": "Wine has no VFIO",
+    "lklfuse": "Wine has no FUSE",
+    "hijack": "LD_PRELOAD means nothing to a Windows program",
+}
+_DRIVERS = {"btrfs": b"Btrfs loaded", "xfs": b"SGI XFS", "vfat": b"vfat", "ext4": b"EXT4-fs"}
+"""What a kernel with the file system's driver says somewhere in its image."""
+
+
+class WineHost(Host):
+    """Runs a build's Windows programs under Wine."""
+
+    name = "wine"
+    exit_status_matters = False  # what it can tell is told by WineConsole.problems
+
+    def __init__(self, options: Mapping[str, Any] | None = None) -> None:
+        super().__init__(options)
+        self._server: Server | None = None
+        self._isolate = bool(self.options.get("lkl_wine_isolate"))
+        named = self.options.get("lkl_wine_prefix")
+        self._named = Path(named).expanduser().absolute() if named else None
+
+    @classmethod
+    def add_options(cls, parser: Any) -> None:
+        parser.addoption(
+            "--lkl-wine-prefix", metavar="DIR", help="Wine prefix to use; made if there is none"
+        )
+        parser.addoption(
+            "--lkl-wine-isolate", action="store_true", help="a copy of the prefix for each run"
+        )
+
+    def missing(self) -> Missing | None:
+        tools = find_tools()
+        return tools if isinstance(tools, Missing) else None
+
+    def check(self) -> None:
+        found = refusal(self._named) if self._named else None
+        if found:
+            raise LaunchError(found)
+
+    def open_build(self, name: str | None) -> Build:
+        """None: the Windows programs beside the bundled build."""
+        if name is not None:
+            return open_build(name)
+        beside = default_directory()
+        windows = (beside or Path("build")) / "windows"
+        if not windows.is_dir():
+            raise BuildError(
+                f"no Windows build: {windows} is made by `make windows` in a checkout of lkltest; "
+                "or name one with --lkl-build=DIR or LKL_BUILD"
+            )
+        return open_build(str(windows))
+
+    def suits(self, build: Build) -> bool:
+        for path in build.programs.values():
+            with contextlib.suppress(ExecutableError):
+                if identify(path).format == "PE":
+                    return True
+        return False
+
+    def lacks(self, feature: str, build: Build) -> str | None:
+        if feature in _SENSELESS:
+            return _SENSELESS[feature]
+        if feature.startswith("net") and "net-test" not in build.programs:
+            return f"build {build.directory.name} ({build.kind}) has no tests/net-test"
+        kind, _, filesystem = feature.partition(":")
+        if kind == "filesystem" and filesystem in _DRIVERS and build.kernel_version is not None:
+            program = build.programs.get("disk")
+            if program and not _holds(program, _DRIVERS[filesystem]):
+                # Mounting would fail, and upstream's program crashes then.
+                return f"the kernel of build {build.directory.name} has no {filesystem}"
+        return None
+
+    def program(self, build: Build, name: str) -> Path:
+        path = super().program(build, name)
+        check_program(path, self._tools().bits32)
+        return path
+
+    @contextlib.contextmanager
+    def session(self, shared: Path | None = None) -> Iterator[None]:
+        """One server for all runs; xdist's workers use their controller's."""
+        if self._isolate:
+            ensure(self._prefix(), self._make)
+            yield
+            return
+        self._server = Server.load(shared) if shared else None
+        if self._server is not None:
+            yield
+            return
+        with session_server(self._tools(), self._prefix(), ours=self._named is None) as server:
+            self._server = server
+            if shared:
+                server.save(shared)
+            try:
+                yield
+            finally:
+                self._server = None
+
+    def join(self) -> int | None:
+        return self._server.pid if self._server else None
+
+    def launch(self, launch: Launch, scope: Scope) -> WineConsole:
+        tools = self._tools()
+        check_program(launch.program, tools.bits32)
+        copies: list[tuple[Disk, Path]] = []
+        words = [str(launch.program)]
+        words += [_word(argument, scope, copies) for argument in launch.arguments]
+        environment = {**self._environment(scope), **launch.environment}
+        (out, out_end), (err, err_end) = os.pipe(), os.pipe()
+        try:
+            child = scope.spawn(
+                [tools.wine, *words], env=environment, stdout=out_end, stderr=err_end
+            )
+        except OSError as error:
+            os.close(out)
+            os.close(err)
+            raise LaunchError(f"{tools.wine}: {error.strerror}") from None
+        finally:
+            os.close(out_end)
+            os.close(err_end)
+        console = WineConsole(
+            child,
+            out,
+            ("wine", *words),
+            launch.deadlines,
+            side=err,
+            diagnose=lambda: backtrace(child.pid, scope, tools.wine, environment),
+        )
+        console.copies = tuple(copies)
+        console.show_side = "WINEDEBUG" in os.environ
+        return console
+
+    def properties(self) -> dict[str, str]:
+        tools = find_tools()
+        if isinstance(tools, Missing):
+            return {}
+        prefix = self._prefix()
+        state = "not made yet" if not prefix.exists() else flaw(prefix) or "whole"
+        return {
+            "wine": tools.version,
+            "wine runs": "PE32+ and PE32" if tools.bits32 else "PE32+ (64 bit)",
+            "wine prefix": f"{prefix} ({state})",
+        }
+
+    def _tools(self) -> WineTools:
+        tools = find_tools()
+        if isinstance(tools, Missing):
+            raise LaunchError(str(tools))
+        return tools
+
+    def _prefix(self) -> Path:
+        return self._named or cache_directory() / self._tools().key
+
+    def _make(self, path: Path) -> None:
+        make_prefix(self._tools(), path)
+
+    def _environment(self, scope: Scope) -> dict[str, str]:
+        if self._server is not None:
+            return program_environment(self._tools(), self._server.prefix, self._server.temporary)
+        # The program starts a server of its own, which dies with the run.
+        own = scope.folder / "wine-prefix"
+        if not own.exists():
+            ensure(self._prefix(), self._make)
+            copy(self._prefix(), own)
+        return program_environment(self._tools(), own, scope.folder)
+
+
+def _word(argument: str | Disk | Interface, scope: Scope, copies: list[tuple[Disk, Path]]) -> str:
+    """An argument as the program gets it; plain absolute Unix paths work (drive Z: is the root)."""
+    if isinstance(argument, Disk):
+        path = argument.copy_to(scope.folder)
+        copies.append((argument, path))
+        return str(path)
+    if isinstance(argument, Interface):
+        raise LaunchError(f"interface {argument.name}: Windows programs cannot use it")
+    return argument
+
+
+def _holds(program: Path, text: bytes) -> bool:
+    with program.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as image:
+        return image.find(text) >= 0

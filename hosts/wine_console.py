@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A Windows program under Wine: its stdout on one pipe, its stderr on another, its end judged.
+
+Pipes, not a terminal: on a terminal Wine starts a conhost.exe that redraws the output with escape
+sequences.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from lkltest.console import Console
+from lkltest.disk import Disk
+from lkltest.results import Problem, ProblemKind
+
+from .wine_crash import explain_status, find_crashes
+
+_SIDE_LINES = 60
+_START_FAILED = b"Application could not be started"
+
+
+class WineConsole(Console):
+    """Console of a Windows program. `copies`: its private copies of disk images, taken back."""
+
+    copies: tuple[tuple[Disk, Path], ...] = ()
+    show_side: bool = False
+    """Whether stderr goes to ours too: the user asked for debug channels."""
+    _troubles: tuple[Problem, ...] = ()
+    _head = b""
+
+    def chunks(self) -> Iterator[bytes]:
+        for chunk in super().chunks():
+            if len(self._head) < 4096:
+                self._head += chunk[:4096]
+            yield chunk
+        self._drain_side()
+        self._take_disks_back()
+
+    def problems(self) -> list[Problem]:
+        """The crash that stderr tells of, an exit status that cannot be good, a lost disk."""
+        said = self.side_output.decode("utf-8", "backslashreplace").replace("\r\n", "\n")
+        detail = "\n".join(said.splitlines()[-_SIDE_LINES:])
+        found = [Problem(ProblemKind.CRASH, str(crash)) for crash in find_crashes(said)]
+        if _START_FAILED in self._head:
+            found.append(Problem(ProblemKind.LAUNCH, "Wine could not start the program"))
+        status = self.exit.status
+        if self.exit.cause == "exited" and status:
+            reason = f"exited with status {status}: {explain_status(status)}"
+            found.append(Problem(ProblemKind.EXIT_STATUS, reason))
+        found.extend(self._troubles)
+        if found and detail:
+            first = found[0]
+            found[0] = Problem(first.kind, first.reason, first.point, detail)
+        return found
+
+    def close(self) -> None:
+        self._drain_side()
+        super().close()
+
+    def _drain_side(self) -> None:
+        """Read what stderr's pipe still holds; who else holds the other end is not waited for."""
+        while self._side is not None:
+            poller = select.poll()
+            poller.register(self._side, select.POLLIN)
+            if not poller.poll(0) or not self._read_side():
+                break
+        if self.show_side and self.side_output:
+            sys.stderr.write(self.side_output.decode("utf-8", "backslashreplace"))
+            self.show_side = False
+
+    def _take_disks_back(self) -> None:
+        for disk, path in self.copies:
+            try:
+                disk.copy_from(path)
+            except OSError:
+                # LKL's own disk program deletes the image when it fails.
+                reason = f"the program deleted its disk image, {path.name}"
+                self._troubles = (*self._troubles, Problem(ProblemKind.GUEST, reason))
+            with contextlib.suppress(OSError):
+                os.unlink(path)  # noqa: PTH108 - 300 MB that the run folder need not keep
+        self.copies = ()
