@@ -77,13 +77,10 @@ class _HostOptions:
 
 
 def _add_host_options(parser: argparse.ArgumentParser) -> None:
-    from lkltest.host import BrokenHost, host_names, load_host_class
+    from lkltest.host import add_host_options
 
     options = _HostOptions(parser)
-    for name in host_names():
-        host_class = load_host_class(name)
-        if not isinstance(host_class, BrokenHost):
-            host_class.add_options(options)
+    add_host_options(options)
     parser.set_defaults(host_actions=options.added)
 
 

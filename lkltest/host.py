@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from lkltest.build import Build, open_build
 from lkltest.deadline import Deadlines
+from lkltest.shield import BUGS, one_line, shield
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -109,8 +110,8 @@ class Host(ABC):
         """`options` are the values of the host's own command line options, by destination."""
         self.options: Mapping[str, Any] = options or {}
 
-    @classmethod
-    def add_options(cls, parser: argparse.ArgumentParser | Any) -> None:  # noqa: B027 - optional
+    @classmethod  # noqa: B027 - optional
+    def add_options(cls, parser: argparse.ArgumentParser | Any) -> None:
         """Add the host's own options (`--lkl-NAME-...`) with `parser.addoption(...)`."""
 
     @abstractmethod
@@ -145,7 +146,7 @@ class Host(ABC):
 
     @contextlib.contextmanager
     def session(self, shared: Path | None = None) -> Iterator[None]:
-        """Hold what lives as long as the pytest session; `shared` is common to its xdist workers."""
+        """Hold what lives as long as the session; `shared` is common to its xdist workers."""
         del shared
         yield
 
@@ -182,6 +183,7 @@ class BrokenHost(Host):
 
 
 _registered: dict[str, type[Host]] = {}
+_broken: dict[str, BrokenHost] = {}
 
 
 def register(host: type[Host]) -> type[Host]:
@@ -197,6 +199,8 @@ def host_names() -> list[str]:
 
 def load_host_class(name: str) -> type[Host] | BrokenHost:
     """Find the class of host `name`; KeyError if there is none, BrokenHost if it does not load."""
+    if name in _broken:
+        return _broken[name]
     if name in _registered:
         return _registered[name]
     entry = next((entry for entry in _entry_points() if entry.name == name), None)
@@ -204,8 +208,8 @@ def load_host_class(name: str) -> type[Host] | BrokenHost:
         raise KeyError(name)
     try:
         loaded = entry.load()
-    except Exception as error:  # noqa: BLE001 - a third party's package may raise anything
-        return BrokenHost(name, f"{type(error).__name__}: {error}")
+    except BUGS as error:
+        return BrokenHost(name, one_line(error))
     if not (isinstance(loaded, type) and issubclass(loaded, Host)):
         return BrokenHost(name, f"{entry.value} is not a Host class")
     return loaded
@@ -217,9 +221,21 @@ def make_host(name: str, options: Mapping[str, Any] | None = None) -> Host:
     if isinstance(loaded, BrokenHost):
         return loaded
     try:
-        return loaded(options)
-    except Exception as error:  # noqa: BLE001 - a third party's constructor may raise anything
-        return BrokenHost(name, f"{type(error).__name__}: {error}")
+        return shield(loaded(options))
+    except BUGS as error:
+        return BrokenHost(name, one_line(error))
+
+
+def add_host_options(parser: Any) -> None:
+    """Let every host add its options with `parser.addoption`; one that fails is broken then."""
+    for name in host_names():
+        host_class = load_host_class(name)
+        if isinstance(host_class, BrokenHost):
+            continue
+        try:
+            host_class.add_options(parser)
+        except BUGS as error:
+            _broken[name] = BrokenHost(name, one_line(error))
 
 
 def host_for_build(name: str | None, options: Mapping[str, Any] | None = None) -> Host | None:

@@ -16,7 +16,7 @@ import pytest
 from lkltest.build import BuildError
 from lkltest.deadline import DEFAULT_TIMEOUT
 from lkltest.fixtures import disk_image, lkl, network
-from lkltest.host import BrokenHost, LaunchError, host_names, load_host_class
+from lkltest.host import LaunchError, add_host_options
 from lkltest.item import host_of, record_key, recorded, result_of, select
 from lkltest.progress import REPORTER, RESULT_PROPERTY, LineReporter, SuiteReporter
 from lkltest.report.terminal import problem_lines
@@ -51,10 +51,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption("--lkl-dry-run", action="store_true", help=argparse.SUPPRESS)
     group.addoption("--lkl-lines", action="store_true", help=argparse.SUPPRESS)
-    for name in host_names():
-        host_class = load_host_class(name)
-        if not isinstance(host_class, BrokenHost):
-            host_class.add_options(group)
+    add_host_options(group)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -96,7 +96,10 @@ class SuiteRun:
     def require(self, *features: str) -> None:
         """Skip the test, with the reason, when host or build lack one of `features`."""
         for feature in features:
-            reason = self.host.lacks(feature, self.build)
+            try:
+                reason = self.host.lacks(feature, self.build)
+            except LaunchError as error:
+                pytest.fail(str(error), pytrace=False)
             if reason is not None:
                 pytest.skip(reason)
 
