@@ -104,7 +104,7 @@ def recorded(item: pytest.Item, phase: str) -> Generator[None]:
     except BaseException as error:
         if record.judged and phase == "call":
             raise
-        kind = ProblemKind.CLEANUP if phase == "teardown" else ProblemKind.SUITE
+        kind = ProblemKind.CLEANUP if phase == "teardown" else ProblemKind.SUITE_ERROR
         text = str(error).splitlines() or [type(error).__name__]
         record.problems.append(Problem(kind, f"{phase}: {text[0]}", detail="\n".join(text[1:])))
         raise
