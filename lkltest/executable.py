@@ -37,7 +37,7 @@ class ExecutableError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Executable:
-    """A program file: `format` is "ELF" or "PE", `machine` the processor's name, `bits` 32 or 64."""
+    """A program file: `format` is "ELF" or "PE", `machine` its processor, `bits` 32 or 64."""
 
     path: Path
     format: str
