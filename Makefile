@@ -20,8 +20,11 @@ STEP := setup/step.sh
 RUN_PACKAGES := gcc=gcc /usr/include/stdio.h=libc6-dev bc=bc npm=npm gdb=gdb \
 	mkfs.ext4=e2fsprogs mkfs.btrfs=btrfs-progs mkfs.vfat=dosfstools mkfs.xfs=xfsprogs \
 	unshare=util-linux
+WINE_PACKAGES := /usr/lib/wine/wine64=wine64
+WINDOWS_PACKAGES := x86_64-w64-mingw32-gcc=gcc-mingw-w64-x86-64 \
+	x86_64-w64-mingw32-g++=g++-mingw-w64-x86-64
 
-.PHONY: run-tests check bench doctor setup setup-dev build clean lint types tests
+.PHONY: run-tests check bench doctor windows wine-for-tests setup setup-dev build clean lint types tests
 .DEFAULT_GOAL := run-tests
 
 run-tests: setup
@@ -40,7 +43,7 @@ lint: setup-dev
 types: setup-dev
 	$(VENV)/bin/mypy
 
-tests: setup-dev
+tests: setup-dev wine-for-tests
 	$(VENV)/bin/pytest tests -q
 
 bench: setup-dev
@@ -48,6 +51,18 @@ bench: setup-dev
 
 build: $(BUNDLED)/.packages
 	@$(MAKE) --no-print-directory -s -f setup/bundled.mk BUILD=$(BUNDLED) bundled
+
+# The Windows programs are the wine host's default build, as the bundled kernel is everybody else's.
+windows: $(BUNDLED)/.packages-windows
+	@$(MAKE) --no-print-directory -s -f suites/windows.mk BUILD=$(BUNDLED) windows
+
+ifneq ($(filter wine,$(HOST)),)
+setup: $(BUNDLED)/.packages-wine $(if $(BUILD),,windows)
+endif
+
+# Where these cannot be installed, check skips its Wine tests and says so; CI allows no such skip.
+wine-for-tests:
+	-@$(MAKE) --no-print-directory -s $(BUNDLED)/.packages-wine windows
 
 setup: $(VENV)/.run build
 setup-dev: $(VENV)/.dev build
@@ -74,6 +89,14 @@ $(BUNDLED)/.packages: Makefile
 	@mkdir -p $(BUNDLED)/log
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || setup/packages.sh /nonexistent=python3-venv
 	@setup/packages.sh $(RUN_PACKAGES)
+	@touch $@
+
+$(BUNDLED)/.packages-wine: Makefile | $(BUNDLED)/.packages
+	@setup/packages.sh $(WINE_PACKAGES)
+	@touch $@
+
+$(BUNDLED)/.packages-windows: Makefile | $(BUNDLED)/.packages
+	@setup/packages.sh $(WINDOWS_PACKAGES)
 	@touch $@
 
 clean:
