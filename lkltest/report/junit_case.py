@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What the JUnit testcases of a suite run hold; how they are written is others' business. Pure.
+
+One testcase a test point, one a subtest, and one for each problem that is tied to no point, so that
+none can be missed. *failure* means that a test point said `not ok`, or that the verdict found
+something in what the program said; *error* that it crashed, took too long or did not say it
+properly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from lkltest.names import Names
+from lkltest.report.xml_text import visible, visible_line
+from lkltest.results import Outcome, PointResult, Problem, ProblemKind, SuiteResult
+
+FILE_LIMIT = 30_000_000
+"""Bytes of a file that GitLab still reads."""
+
+_FAILURES = frozenset(
+    {
+        ProblemKind.EXIT_STATUS,
+        ProblemKind.BAIL_OUT,
+        ProblemKind.SUBTEST,
+        ProblemKind.OOPS,
+        ProblemKind.BUG,
+        ProblemKind.WARNING,
+        ProblemKind.SANITIZER,
+    }
+)
+_PASSED_LOGS = 16_000_000  # bytes of XML; from there on logs of passed points are left out
+_ALL_LOGS = 26_000_000  # and from there on everybody's
+_CASE_COST = 200  # bytes of tags and attributes
+_TEXT_LIMIT = 1_000_000  # characters of one text; of a longer one its head and tail
+_TEXT_HEAD = 200_000
+_SHOWN_LOG = 4_000  # characters of the log's end that are repeated in a failure
+_NAME_LIMIT = 500
+_MESSAGE_LIMIT = 1_000
+
+
+class Case(NamedTuple):
+    """One testcase; all texts are fit for XML.
+
+    Attributes:
+        name: unique within the file.
+        seconds: None when unknown.
+        element: `failure`, `error`, `skipped`, or empty for one that passed.
+        kind: the element's type: `not ok`, `kernel panic`, ...
+        message: the element's message, one line.
+        content: the element's text, which is what GitLab shows.
+        output: the system-out.
+    """
+
+    name: str
+    seconds: float | None
+    element: str = ""
+    kind: str = ""
+    message: str = ""
+    content: str = ""
+    output: str = ""
+
+
+class CaseMaker:
+    """Makes the testcases of one file, in order: names are kept apart, texts within its limit."""
+
+    def __init__(self) -> None:
+        self._names = Names()
+        self._spent = 0
+
+    def of_point(self, point: PointResult, problems: Sequence[Problem] = ()) -> Iterator[Case]:
+        """Make the testcases of a point, tied to `problems`, and of its subtests."""
+        yield self._point(point.name, point, problems)
+        if point.children:
+            yield from self._subtests(point.name, point.children)
+
+    def of_rest(self, result: SuiteResult, some: bool, failed: bool) -> Iterator[Case]:
+        """Make the testcases of all that is not a point.
+
+        Args:
+            result: the suite run; its points are not looked at.
+            some, failed: whether there are points, and failed ones.
+        """
+        loose = [problem for problem in result.problems if problem.point is None]
+        for problem in loose:
+            yield self._problem(problem)
+        if result.skip is not None:
+            reason = _shortened(result.skip) or "no reason given"
+            yield Case(self._name(result.title), None, "skipped", "", reason)
+        elif not some and not result.problems:
+            reason = "the suite reported nothing"
+            yield Case(self._name("[no results]"), None, "error", "no results", reason, reason)
+        if result.output and (loose or failed):
+            name = self._name("[other output]")
+            yield Case(name, None, output=self._text(result.output, needed=True))
+
+    def _subtests(self, parent: str, children: Iterable[PointResult]) -> Iterator[Case]:
+        for child in children:
+            name = f"{parent}/{child.name}"
+            yield self._point(name, child, ())
+            yield from self._subtests(name, child.children)
+
+    def _point(self, name: str, point: PointResult, problems: Sequence[Problem]) -> Case:
+        name = self._name(name)
+        outcome = point.outcome
+        if outcome is Outcome.PASSED:
+            output = self._text(point.log, needed=False) if point.log else ""
+            return Case(name, point.seconds, output=output)
+        if outcome is Outcome.FAILED:
+            return self._failed(name, point, problems)
+        message = _shortened(point.reason)
+        if outcome is Outcome.TODO:
+            message = f"TODO: {message}" if message else "TODO: an expected failure"
+        output = self._text(point.log, needed=outcome is Outcome.TODO)
+        reason = message or "no reason given"
+        return Case(name, point.seconds, "skipped", "", reason, output=output)
+
+    def _failed(self, name: str, point: PointResult, problems: Sequence[Problem]) -> Case:
+        broken = [problem for problem in problems if problem.kind not in _FAILURES]
+        kind = str([*broken, *problems][0].kind) if problems else "not ok"
+        last = point.log[-_MESSAGE_LIMIT:].strip().rpartition("\n")[2]
+        message = _shortened(point.reason or last or "not ok")
+        parts = [f"not ok {point.name}" + (f": {point.reason}" if point.reason else "")]
+        for problem in problems:
+            parts.append(f"{problem}\n{problem.detail}".rstrip())
+        shown = point.log[-_SHOWN_LOG:].rstrip()
+        if shown:
+            heading = "log:" if len(point.log) <= _SHOWN_LOG else "the end of the log:"
+            parts.append(f"{heading}\n{shown}")
+        content = self._text("\n\n".join(parts), needed=True)
+        output = self._text(point.log, needed=True)
+        element = "error" if broken else "failure"
+        return Case(name, point.seconds, element, kind, message, content, output)
+
+    def _problem(self, problem: Problem) -> Case:
+        element = "failure" if problem.kind in _FAILURES else "error"
+        content = self._text(f"{problem}\n{problem.detail}".rstrip(), needed=True)
+        name = self._name(f"[{problem.kind}]")
+        message = _shortened(problem.reason)
+        return Case(name, None, element, str(problem.kind), message, content)
+
+    def _name(self, name: str) -> str:
+        # What XML cannot hold is shown before names are kept apart: it must not join two again.
+        if len(name) > _NAME_LIMIT:
+            name = name[: _NAME_LIMIT - 3] + "..."
+        name = self._names.claim(visible_line(name))
+        self._spent += _CASE_COST + len(name)
+        return name
+
+    def _text(self, text: str, needed: bool) -> str:
+        """Return a text as it may stand in the file: fit for XML, and within the limits."""
+        if not text:
+            return ""
+        if self._spent > (_ALL_LOGS if needed else _PASSED_LOGS):
+            return f"[{len(text)} characters are left out: this file would be too large]"
+        if len(text) > _TEXT_LIMIT:
+            cut = len(text) - _TEXT_LIMIT
+            tail = text[len(text) - (_TEXT_LIMIT - _TEXT_HEAD) :]
+            text = f"{text[:_TEXT_HEAD]}\n[... {cut} characters cut ...]\n{tail}"
+        text = visible(text)
+        self._spent += _cost(text)
+        return text
+
+
+def suite_name(result: SuiteResult) -> str:
+    """Return the testsuite's name: `disk[ext4]@native`."""
+    return visible_line(result.id if result.host else result.title)
+
+
+def class_name(result: SuiteResult) -> str:
+    """Return the classname of all its testcases: `lkltest.native.disk[ext4]`.
+
+    Jenkins makes packages of what stands before dots, so the parts hold none themselves.
+    """
+    parts = (part.replace(".", "_") for part in (result.host, result.title) if part)
+    return visible_line(".".join(("lkltest", *parts)))
+
+
+def suite_properties(result: SuiteResult) -> dict[str, str]:
+    """Return the properties of the testsuite, fit for XML."""
+    properties = {"host": result.host} if result.host else {}
+    properties.update(result.properties)
+    return {visible_line(name): _shortened(value) for name, value in properties.items()}
+
+
+def _cost(text: str) -> int:
+    """Return how many bytes of XML a text becomes."""
+    size = len(text) if text.isascii() else len(text.encode())
+    return size + 4 * text.count("&") + 3 * (text.count("<") + text.count(">"))
+
+
+def _shortened(text: str) -> str:
+    line = visible_line(text.strip())
+    return line if len(line) <= _MESSAGE_LIMIT else line[: _MESSAGE_LIMIT - 3] + "..."
