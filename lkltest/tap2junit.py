@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A TAP stream into JUnit XML, in constant memory.
+
+How the program ended is not known here, so it does not count; all else of the verdict does.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import BinaryIO
+
+from lkltest.recorder import Recorder
+from lkltest.report.junit_case import CaseMaker
+from lkltest.report.junit_stream import JunitStream
+from lkltest.results import Exit, Outcome, PointResult, Problem, SuiteResult
+from lkltest.tap13 import Parser
+
+PASSED, FAILED, USED_WRONGLY = 0, 1, 2
+_CHUNK = 256 * 1024
+
+
+def main(file: str, out: BinaryIO | None = None) -> int:
+    """Convert a file, or standard input for `-`, to standard output.
+
+    Returns:
+        The command's exit status: 0 all passed, 1 something failed, 2 it cannot be read.
+    """
+    out = out or sys.stdout.buffer
+    try:
+        if file == "-":
+            return FAILED - convert(sys.stdin.buffer, out, "stdin")
+        with Path(file).open("rb") as stream:
+            return FAILED - convert(stream, out, Path(file).stem)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        print(f"lkltest tap2junit: {error.filename or file}: {error.strerror}", file=sys.stderr)
+        return USED_WRONGLY
+
+
+def convert(stream: BinaryIO, out: BinaryIO, name: str) -> bool:
+    """Write the JUnit XML of one TAP stream.
+
+    Args:
+        stream: the bytes that a program printed.
+        out: gets the document when the stream has ended.
+        name: of the testsuite.
+
+    Returns:
+        Whether it passed.
+
+    Raises:
+        OSError: of reading and writing.
+    """
+    conversion = _Conversion(SuiteResult(name, "", ""))
+    with conversion.document:
+        parser = Parser()
+        while chunk := stream.read(_CHUNK):
+            for event in parser.feed(chunk):
+                points = conversion.recorder.add(event)
+                if points:
+                    conversion.write(points)
+        for event in parser.close():
+            conversion.write(conversion.recorder.add(event))
+        return conversion.finish(out)
+
+
+class _Conversion:
+    """The state of one conversion."""
+
+    def __init__(self, suite: SuiteResult) -> None:
+        self.recorder = Recorder(exit_status_matters=False, keep=False)
+        self.document = JunitStream(suite)
+        self._suite = suite
+        self._maker = CaseMaker()
+        self._seconds = 0.0
+        self._failed = False
+
+    def write(self, points: list[PointResult]) -> None:
+        for point in points:
+            self._seconds += point.seconds or 0.0
+            problems: list[Problem] = []
+            if point.outcome is Outcome.FAILED:
+                self._failed = True
+                problems = [p for p in self.recorder.problems if p.point == point.name]
+            self.document.add(self._maker.of_point(point, problems))
+
+    def finish(self, out: BinaryIO) -> bool:
+        ending = self.recorder.finish(Exit(cause="ended"))
+        self.write(list(ending.points))
+        result = SuiteResult(
+            self._suite.suite,
+            self._suite.variant,
+            self._suite.host,
+            problems=ending.problems,
+            properties=ending.properties,
+            seconds=self._seconds,
+            output=ending.output_tail,
+        )
+        self.document.add(self._maker.of_rest(result, self.document.some, self._failed))
+        self.document.finish(result, out)
+        return not self._failed and not ending.problems
