@@ -271,9 +271,37 @@ static void skip_address_detection(void)
 	}
 }
 
+/*
+ * Of two kernels that start together one asks for the other's hardware address
+ * before that has an IP address to answer for. Ask again soon, and for longer.
+ */
+static void ask_often_for_neighbours(void)
+{
+	static const struct {
+		const char *file, *value;
+	} settings[] = {
+		{ "/proc/sys/net/ipv4/neigh/eth0/retrans_time_ms", "50" },
+		{ "/proc/sys/net/ipv4/neigh/eth0/mcast_solicit", "100" },
+		{ "/proc/sys/net/ipv6/neigh/eth0/retrans_time_ms", "50" },
+		{ "/proc/sys/net/ipv6/neigh/eth0/mcast_solicit", "100" },
+	};
+	int i;
+
+	lkl_mount_fs("proc");
+	for (i = 0; i < TAP_COUNT(settings); i++) {
+		long ret = write_text(settings[i].file, settings[i].value);
+
+		if (ret)
+			tap_logf("%s to %s: %ld %s\n", settings[i].value, settings[i].file, ret,
+				 lkl_strerror(ret));
+	}
+}
+
 static enum tap_result test_if_up(void)
 {
 	NEED_INTERFACE();
+	if (options.backend == PIPE)
+		ask_often_for_neighbours();
 	if (options.ip6)
 		skip_address_detection();
 	return tap_check(CALL(lkl_if_up(ifindex)) == 0);
@@ -507,7 +535,7 @@ static uint64_t checksum_add(uint64_t sum, const uint8_t *data, size_t len)
 
 #define CHECKSUM_START 0xcbf29ce484222325ULL
 
-static long tcp_connect(const struct address *address)
+static long tcp_connect_once(const struct address *address)
 {
 	long sock = lkl_sys_socket(address->family, LKL_SOCK_STREAM | LKL_O_NONBLOCK, 0), ret;
 	int error = 0, len = sizeof(error);
@@ -527,6 +555,22 @@ static long tcp_connect(const struct address *address)
 		lkl_sys_close(sock);
 		return ret;
 	}
+	return sock;
+}
+
+/* A peer that was started together with us may not listen yet. */
+static long tcp_connect(const struct address *address)
+{
+	static const lkltest_timespec pause = { .tv_nsec = 10000000 };
+	long long deadline = tap_now_us() + 3000000;
+	long sock;
+
+	do {
+		sock = tcp_connect_once(address);
+		if (sock != -LKL_ECONNREFUSED)
+			break;
+		lkl_sys_nanosleep((lkltest_timespec *)&pause, NULL);
+	} while (tap_now_us() < deadline);
 	return sock;
 }
 
