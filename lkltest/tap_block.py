@@ -14,7 +14,10 @@ LOG_LIMIT = 4 * 1024 * 1024
 @lru_cache(maxsize=8)
 def stray_finder(indent: bytes) -> "Callable[[bytes, int, int], re.Match[bytes] | None]":
     """A search for a line that is indented less, in text that begins and ends with a newline."""
-    return re.compile(rb"\n(?!" + re.escape(indent) + rb")[^\n]").search
+    escaped = re.escape(indent)
+    if len(indent) == 1:
+        return re.compile(rb"\n[^\n" + escaped + rb"]").search  # the same, a little quicker
+    return re.compile(rb"\n(?!" + escaped + rb")[^\n]").search
 
 
 class Block:
