@@ -12,7 +12,7 @@ import ctypes
 import os
 import platform
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,8 +58,19 @@ def backtrace(pid: int, scope: Scope, wine: Path, environment: Mapping[str, str]
         if child.wait(_SECONDS) is None:
             child.kill()
             return f"no backtrace: winedbg did not end within {_SECONDS:g} s"
-    said = output.read_text("utf-8", "backslashreplace").replace("\r\n", "\n").strip()
-    return said or "no backtrace: winedbg said nothing"
+    said = output.read_text("utf-8", "backslashreplace")
+    return label_threads(said, threads) or "no backtrace: winedbg said nothing"
+
+
+def label_threads(said: str, threads: Sequence[WindowsThread]) -> str:
+    """Say in winedbg's output which thread each "Backtrace:" is of; drop what stands before."""
+    head, *traces = said.replace("\r\n", "\n").split("Backtrace:\n")
+    if not traces:
+        return head.strip()
+    return "\n".join(
+        f"thread {thread.thread:#06x}:\n{trace.strip()}"
+        for thread, trace in zip(threads, traces, strict=False)
+    )
 
 
 def windows_threads(pid: int) -> Iterator[WindowsThread]:

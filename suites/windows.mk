@@ -20,12 +20,13 @@ $(WINDOWS_TESTS)/disk.exe: suites/disk/disk-windows.c
 $(WINDOWS_TESTS)/net-test.exe: suites/net/net-windows.c
 
 # -static: the thread library is a DLL otherwise, which Wine does not have.
+# -gdwarf-4: winedbg names no function from what gcc 12 writes by itself, DWARF 5.
 $(WINDOWS_PROGRAMS): $(wildcard suites/*.h) suites/windows.mk
 	@command -v $(WINDOWS_CC) >/dev/null || \
 		{ echo '$(WINDOWS_CC) is missing: apt-get install gcc-mingw-w64-x86-64' >&2; exit 1; }
 	@mkdir -p $(@D) $(BUILD)/log
 	@$(WINDOWS_STEP) 'compiling $(@F) for Windows' $(BUILD)/log/windows-$(@F).log \
-		$(WINDOWS_CC) -std=gnu11 -D_GNU_SOURCE -O2 -g -Wall -Wextra -Wno-unused-parameter \
+		$(WINDOWS_CC) -std=gnu11 -D_GNU_SOURCE -O2 -Wall -Wextra -Wno-unused-parameter -gdwarf-4 \
 		-DLKLTEST_NO_KERNEL -Isuites -pthread -static -o $@.part $(filter %.c,$^) -lws2_32
 	@mv $@.part $@
 
