@@ -127,7 +127,7 @@ def explain_status(status: int) -> str:
     if status == _ABORT:
         meanings.insert(0, "abort() exits so")
     if status == 1:
-        meanings.append("any multiple of 256 becomes 1")  # ntdll's get_unix_exit_code
+        meanings.append("also stands for any multiple of 256")  # ntdll's get_unix_exit_code
     if status == 255:
         meanings.append("-1, or bad arguments")
     if not meanings:
