@@ -199,11 +199,12 @@ class Parser:
             if not opener:
                 add(_new(Point, (ok, number, name, "", "", b"", 0)))
                 continue
-            # Most blocks are closed in the same text and have no stray line in them.
+            # Most blocks are closed in the same text and before any line that is indented less.
             end, find_stray = _USUAL_BLOCK[opener]
-            stop = text.find(end, pos - 1) + 1
+            stray = find_stray(text, pos - 1, size)
+            stop = text.find(end, pos - 1, stray.start() + 1 if stray else size) + 1
             after = stop + len(end)
-            if stop <= pos or text[after - 1] != _NEWLINE or find_stray(text, pos - 1, stop):
+            if stop <= pos or text[after - 1] != _NEWLINE:
                 self._block = Block(Point(ok, number, name, "", "", b"", 0), opener[:-4])
                 return pos
             add(_new(Point, (ok, number, name, "", "", text[pos:stop], 0)))
@@ -290,11 +291,18 @@ class Parser:
 
     def _in_block(self, block: Block, text: bytes, pos: int, out: list[Event]) -> int:
         """Reads on in a block; returns where reading goes on."""
-        stop, after = block.find_end(text, pos - 1)
-        end = stop if stop >= 0 else len(text)
-        while (stray := block.find_stray(text, pos - 1, end)) is not None:
-            start = stray.start() + 1
+        while True:
+            stray = block.find_stray(text, pos - 1, len(text))
+            start = len(text) if stray is None else stray.start() + 1
+            stop, after = block.find_end(text, pos - 1, start)
+            if stop >= 0:
+                block.add(text[pos:stop])
+                self._block = None
+                block.finish(out)
+                return after
             block.add(text[pos:start])
+            if stray is None:
+                return start
             pos = text.index(b"\n", start) + 1
             line = text[start:pos]
             if not line.strip():
@@ -304,12 +312,6 @@ class Parser:
                 return start
             else:
                 self._aside(line, out)
-        block.add(text[pos:end])
-        if stop < 0:
-            return len(text)
-        self._block = None
-        block.finish(out)
-        return after
 
     def _ends_block(self, line: bytes) -> bool:
         body = line.strip()

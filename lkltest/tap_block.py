@@ -30,12 +30,12 @@ class Block:
         self._dropped = 0
         self.find_stray = stray_finder(indent)
 
-    def find_end(self, text: bytes, pos: int) -> tuple[int, int]:
+    def find_end(self, text: bytes, pos: int, limit: int) -> tuple[int, int]:
         """Where the `...` line begins and where the next line does, or -1, -1.
 
-        pos is that of the newline before the first line to look at.
+        pos is that of the newline before the first line to look at, limit where the last one ends.
         """
-        while (stop := text.find(self._end, pos)) >= 0:
+        while (stop := text.find(self._end, pos, limit)) >= 0:
             rest = stop + len(self._end)
             after = text.index(b"\n", rest)
             if after == rest or not text[rest:after].strip():
