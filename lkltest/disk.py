@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -136,7 +135,7 @@ def disk_image(
     system = FILE_SYSTEMS[filesystem]
     before, arguments = system.old_kernel
     extra = arguments if kernel_version is not None and kernel_version < before else ()
-    descriptor = _open_unnamed()
+    descriptor = _open_unnamed(scope.folder)
     try:
         os.truncate(descriptor, IMAGE_BYTES)
         disk = Disk(descriptor, filesystem)
@@ -177,8 +176,7 @@ def _only_dirty_bit(output: str) -> bool:
     return "Dirty bit is set" in output and not rest
 
 
-def _open_unnamed() -> int:
-    directory = tempfile.gettempdir()
+def _open_unnamed(directory: Path) -> int:
     try:
         return os.open(directory, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
     except OSError:
@@ -191,11 +189,10 @@ def _run_tool(scope: Scope, command: tuple[str, ...], disk: Disk) -> tuple[int, 
     tool = _find_tool(command[0])
     if tool is None:
         raise DiskError(f"{command[0]} is missing")
-    with tempfile.TemporaryFile() as output, Path(os.devnull).open("rb") as nothing:
+    with open(os.memfd_create(command[0], os.MFD_CLOEXEC), "w+b") as output:
         child = scope.spawn(
             (tool, *command[1:], f"/proc/self/fd/{CHILD_DESCRIPTOR}"),
             env={**os.environ, "LC_ALL": "C"},
-            stdin=nothing.fileno(),
             stdout=output.fileno(),
             stderr=output.fileno(),
             pass_fds={CHILD_DESCRIPTOR: disk.descriptor},

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import replace
 
 from lkltest.host import Host, Process
@@ -29,7 +29,7 @@ class Execution:
         self._listen = listen
         self._started = time.monotonic()
 
-    def points(self) -> Iterator[PointResult]:
+    def points(self) -> Generator[PointResult]:
         """Yield every test point as it is reported, at last those that never were.
 
         The program is ended when the caller stops iterating, for whatever reason.

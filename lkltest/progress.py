@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from typing import Any
@@ -80,4 +81,8 @@ class LineReporter(SuiteReporter):
 
     @staticmethod
     def _print(line: str) -> None:
-        print(line, flush=True)
+        try:
+            print(line, flush=True)
+        except BrokenPipeError:
+            # Whoever read it (head, a pager) has gone; the run and its JUnit files go on.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,6 @@ import pytest
 from lkltest.build import Build, named_build
 from lkltest.deadline import Deadlines
 from lkltest.host import Host, LaunchError, host_for_build, host_names, make_host
-from lkltest.results import SuiteResult
 
 _session_key: pytest.StashKey[Session] = pytest.StashKey()
 
@@ -39,7 +37,6 @@ class Session:
     ) -> None:
         self.build_name = named_build(build_name)
         self.deadlines = Deadlines.from_timeout(timeout)
-        self.results: list[SuiteResult] = []
         self._host_options = host_options
         self._shared = shared
         self._hosts: dict[str, Host] = {}
@@ -91,8 +88,10 @@ class Session:
     def share(self) -> Path:
         """The directory that xdist's controller and workers have in common, made at first use."""
         if self._shared is None:
-            path = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="lkltest-"))
-            self._shared = Path(path)
+            from lkltest.scope import Scope
+
+            # A scope's folder goes with the runner, however that ends.
+            self._shared = self._stack.enter_context(Scope()).folder
         return self._shared
 
     def close(self) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import contextlib
 import platform
+import signal
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -28,6 +30,19 @@ CAN_RUN = "can run"
 
 _HELPER_GRACE = 10.0
 """Seconds a helper program may outlive the main one before it counts as hanging."""
+
+_ENDED_EARLY = frozenset(
+    {
+        ProblemKind.SIGNAL,
+        ProblemKind.EXIT_STATUS,
+        ProblemKind.NO_PLAN,
+        ProblemKind.PLAN_NOT_MET,
+        ProblemKind.NEVER_REPORTED,
+        ProblemKind.OPEN_YAML,
+        ProblemKind.INCOMPLETE_LINE,
+    }
+)
+"""What follows from ending a program in mid-stream."""
 
 
 class SuiteRun:
@@ -59,6 +74,7 @@ class SuiteRun:
         self._subtests = subtests
         self._dry_run = dry_run
         self._names = Names()
+        self._program_seconds = 0.0
         self._helpers: list[BackgroundExecution] = []
         self._network: Network | None = None
         self._scope: Scope | None = None
@@ -81,11 +97,14 @@ class SuiteRun:
         Must be asked for before the first program or tool is run. `mounts` adds a private mount
         namespace (macvtap needs it). Skips the test when this machine cannot have one.
         """
-        from lkltest.netdev import MissingNetwork, Network
+        from lkltest.netdev import MissingNetwork, Network, lacking
 
         if self._network is None:
             if self._scope is not None:
                 raise RuntimeError("ask for the network before anything is run")
+            reason = lacking()
+            if reason is not None:
+                pytest.skip(reason)
             try:
                 scope = self._open_scope(network=True, mounts=mounts)
                 self._network = self._stack.enter_context(Network(scope))
@@ -116,12 +135,13 @@ class SuiteRun:
         """
         execution = self._execution(program, arguments, environment)
         points = execution.points()
-        with contextlib.closing(points):  # type: ignore[type-var]  # a generator, typed as Iterator
+        names: dict[str, str] = {}  # as the program called a point: as the suite does
+        with contextlib.closing(points):
             for point in points:
-                self._report(point)
+                names[point.name] = self._report(point)
         result = execution.result
         assert result is not None  # noqa: S101 - points() ran to its end
-        self._gather(result)
+        self._gather(result, names)
         return result
 
     def start(
@@ -160,8 +180,7 @@ class SuiteRun:
             except Exception as error:  # noqa: BLE001 - whatever it was, it fails the suite
                 self.problems.append(Problem(ProblemKind.HELPER, f"helper {helper.name}: {error}"))
                 continue
-            if helper.ends_itself:
-                self.problems.extend(_helper_problems(helper.name, result))
+            self.problems.extend(_helper_problems(helper, result))
         self._helpers.clear()
 
     def _execution(
@@ -199,17 +218,26 @@ class SuiteRun:
         self._scope = self._stack.enter_context(scope)
         return self._scope
 
-    def _gather(self, result: ProgramResult) -> None:
-        self.problems.extend(result.problems)
+    def _gather(self, result: ProgramResult, names: Mapping[str, str]) -> None:
+        for problem in result.problems:
+            name = None if problem.point is None else names.get(problem.point)
+            self.problems.append(replace(problem, point=name))
+        self._program_seconds += result.seconds
+        self.properties["program seconds"] = f"{self._program_seconds:.3f}"
         for name, value in result.properties.items():
             self.properties.setdefault(name, value)
         self.output += result.output_tail
 
-    def _report(self, point: PointResult) -> None:
-        """Make the point a subtest of pytest's: live in -v, counted in the summary."""
-        self.points.append(point)
-        with self._subtests.test(msg=point.name):
-            _raise_outcome(point)
+    def _report(self, point: PointResult) -> str:
+        """Make the point a subtest of pytest's: live in -v, counted in the summary.
+
+        Returns its name, which is unique in the suite whatever the programs call their points.
+        """
+        named = replace(point, name=self._names.claim(point.name))
+        self.points.append(named)
+        with self._subtests.test(msg=printable(named.name)):
+            _raise_outcome(named)
+        return named.name
 
 
 def _raise_outcome(point: PointResult) -> None:
@@ -222,13 +250,20 @@ def _raise_outcome(point: PointResult) -> None:
         pytest.xfail(printable(point.reason or "TODO"))
 
 
-def _helper_problems(name: str, result: ProgramResult) -> Iterator[Problem]:
-    """What a helper's failures mean for the suite: its points are not the suite's own."""
-    for problem in result.problems:
-        where = f" (at its {problem.point})" if problem.point else ""
-        yield Problem(ProblemKind.HELPER, f"helper {name}: {problem}{where}", detail=problem.detail)
+def _helper_problems(helper: BackgroundExecution, result: ProgramResult) -> Iterator[Problem]:
+    """What a helper's failures mean for the suite: its points are not the suite's own.
+
+    One that was ended on purpose is not blamed for what its end alone brought about.
+    """
+    was_ended = not helper.ends_itself and result.exit.signal in (None, signal.SIGKILL)
     explained = {problem.point for problem in result.problems}
+    for problem in result.problems:
+        if was_ended and problem.kind in _ENDED_EARLY:
+            continue
+        where = f" (at its {problem.point})" if problem.point else ""
+        reason = f"helper {helper.name}: {problem}{where}"
+        yield Problem(ProblemKind.HELPER, reason, detail=problem.detail)
     for point in result.points:
         if point.outcome is Outcome.FAILED and point.name not in explained:
-            reason = f"helper {name}: not ok {point.name} {point.reason}".rstrip()
+            reason = f"helper {helper.name}: not ok {point.name} {point.reason}".rstrip()
             yield Problem(ProblemKind.HELPER, reason, detail=point.log)
