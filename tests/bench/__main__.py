@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""`make bench`: ratios, each measured side by side in one run. No figure here fails anything."""
+
+from __future__ import annotations
+
+import sys
+
+from tests.bench import native
+
+BENCHMARKS = {
+    "boot": native.boot,
+    "everything": native.everything,
+}
+
+
+def main(names: list[str]) -> int:
+    """Run the benchmarks called `names`, all without any."""
+    unknown = [name for name in names if name not in BENCHMARKS]
+    if unknown:
+        print(f"unknown benchmark {unknown[0]}; there are: {', '.join(BENCHMARKS)}")
+        return 2
+    for name in names or BENCHMARKS:
+        print(f"\n== {name}", flush=True)
+        BENCHMARKS[name]()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

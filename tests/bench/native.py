@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What lkltest costs over the programs it runs, and over pytest itself."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+from xml.etree import ElementTree
+
+from tests.bench.measure import in_turns, run_once, table
+from tests.compiler import ROOT
+
+ROUNDS = 15
+_BIN = Path(sys.executable).parent
+
+
+def boot() -> None:
+    """`lkltest run boot` against the program alone and pytest on an empty test."""
+    with tempfile.TemporaryDirectory() as directory:
+        empty = Path(directory) / "test_empty.py"
+        empty.write_text("def test_empty():\n    pass\n")
+        program, floor, runner = in_turns(
+            {
+                "the boot program alone": [str(ROOT / "build/tests/boot")],
+                "pytest on an empty test": [
+                    *(str(_BIN / "pytest"), "-q", "-p", "no:cacheprovider"),
+                    *("-c", "/dev/null", "--rootdir", directory, str(empty)),
+                ],
+                "lkltest run boot": [str(_BIN / "lkltest"), "run", "boot"],
+            },
+            ROUNDS,
+        )
+    print(table([program, floor, runner], floor))
+    beyond = runner.cpu - floor.cpu - program.cpu
+    print(f"CPU of lkltest run boot over pytest's floor and the program: {beyond:+.3f} s")
+
+
+def everything() -> None:
+    """The whole of `make run-tests` against the sum of the programs' own times."""
+    for jobs in (1, 2):
+        overheads = []
+        for _ in range(5):
+            with tempfile.TemporaryDirectory() as junit:
+                command = ["make", "-C", str(ROOT), "-s", f"JOBS={jobs}", f"JUNIT={junit}"]
+                sample = run_once([*command, "run-tests"])
+                if sample.status != 0:
+                    raise RuntimeError(f"make run-tests failed with {sample.status}")
+                programs = sum(program_seconds(file) for file in Path(junit).glob("*.xml"))
+            overheads.append((sample.wall - programs / jobs, sample.wall, programs))
+        over, wall, programs = sorted(overheads)[len(overheads) // 2]
+        print(
+            f"make run-tests JOBS={jobs}: {wall:.2f} s wall, programs' own times {programs:.2f} s: "
+            f"{over:+.2f} s over {'them' if jobs == 1 else 'half of them'} "
+            f"(ratio {wall / (programs / jobs):.2f})"
+        )
+
+
+def program_seconds(junit_file: Path) -> float:
+    """How long the main programs of a suite ran, from the JUnit property of that name."""
+    for entry in ElementTree.parse(junit_file).iter("property"):
+        if entry.get("name") == "program seconds":
+            return float(entry.get("value", "0"))
+    raise RuntimeError(f"{junit_file} has no property 'program seconds'")
