@@ -63,6 +63,18 @@ class Devices:
         self.addresses(name, addresses)
         self.up(name)
 
+    def open_tap(self, name: str) -> int:
+        """Attach to a TAP device that `tap` made; returns the descriptor of its packets."""
+        flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR
+        descriptor = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC)
+        try:
+            with _naming(name):
+                fcntl.ioctl(descriptor, TUNSETIFF, struct.pack("16sH22x", _name_bytes(name), flags))
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return descriptor
+
     def veth(self, left: str, right: str, right_addresses: Sequence[str]) -> None:
         """Make a pair of connected Ethernet devices, both up, without offloads."""
         with _naming(left):

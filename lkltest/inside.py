@@ -143,7 +143,7 @@ def serve(descriptor: int) -> None:
             devices = devices or Devices()
             result = getattr(devices, name)(*arguments)
             answer = (False, result)
-            if name == "open_socket":
+            if name in ("open_socket", "open_tap"):
                 descriptors.append(result)
         except OSError as error:
             answer = (True, (error.errno or 0, error.strerror or str(error), error.filename))
