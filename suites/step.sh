@@ -21,7 +21,12 @@ elapsed() { echo $(($(date +%s) - start)); }
 # script ends its compilers too and not just the make that started them.
 stop() {
 	trap - INT TERM HUP
-	[ -n "$child" ] && kill -TERM -- "-$child" 2>/dev/null
+	if [ -n "$child" ]; then
+		kill -TERM -- "-$child" 2>/dev/null
+		(sleep 5; kill -KILL -- "-$child") 2>/dev/null &
+		wait "$child"
+		kill $! 2>/dev/null
+	fi
 	[ -n "$ticker" ] && kill "$ticker" 2>/dev/null
 	[ -t 1 ] && echo
 	echo "  $what: interrupted" >&2
