@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Which of a console's streams is the program's, and what becomes of the others. Pure.
+
+The stream of the program under test goes to the parser as it comes. Others that speak TAP too are
+kept, and follow when the console has ended, as plans of their own that name their program.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from lkltest.recorder import Recorder
+from lkltest.tap13 import Parser
+
+from .l4re_blocks import BlockReader
+from .l4re_console import Piece
+
+_TAP = re.compile(rb"(?mi)^(?:TAP version \d+|1\.\.\d)")
+_RESULT = re.compile(rb"(?m)^(?:not )?ok\b")
+_PLAN = re.compile(rb"(?m)^(1\.\.\d+)(?:[ \t]+#[ \t]*([^\n]*))?$")
+_KEPT = 4 << 20
+"""Bytes that are kept of a stream that is not the program's."""
+_TAIL = 64
+
+
+@dataclass(slots=True)
+class _Stream:
+    """One program's text, or one block of it; `recorder` follows what is kept, once it is TAP."""
+
+    kept: bytearray = field(default_factory=bytearray)
+    is_tap: bool = False
+    has_results: bool = False
+    parser: Parser | None = None
+    recorder: Recorder | None = None
+
+
+_Key = tuple[bytes | None, bytes | None]
+
+
+class Streams:
+    """Takes a console's pieces, gives the parser's bytes.
+
+    Args:
+        tag: the program's tag, where it is known; by default the first stream with a plan or a
+            version line, or the first block, is the program's.
+    """
+
+    def __init__(self, tag: bytes | None = None) -> None:
+        self._tag = tag
+        self._blocks: dict[bytes | None, BlockReader] = {}
+        self._streams: dict[_Key, _Stream] = {}
+        self._program: _Key | None = None
+
+    @property
+    def program_tag(self) -> bytes | None:
+        """Tag of the program's stream; None while none is known, and for one without a tag."""
+        return self._program[0] if self._program else self._tag
+
+    @property
+    def found(self) -> bool:
+        """Whether the program has shown up."""
+        return self._program is not None
+
+    @property
+    def blocks_open(self) -> bool:
+        """Whether a block has started and not finished."""
+        return any(reader.open for reader in self._blocks.values())
+
+    @property
+    def others_done(self) -> bool:
+        """Whether every other stream that speaks TAP has met its plan."""
+        return all(
+            stream.recorder.done
+            for key, stream in self._streams.items()
+            if key != self._program and stream.recorder is not None
+        )
+
+    def feed(self, pieces: Iterable[Piece]) -> bytes:
+        """Take pieces; return what of them is the program's."""
+        out = bytearray()
+        for tag, data in pieces:
+            reader = self._blocks.setdefault(tag, BlockReader())
+            for prefix, text in reader.feed(data):
+                out += self._take((tag, prefix), text, reader.seen)
+        return bytes(out)
+
+    def close(self) -> bytes:
+        """Return the rest: the program's, then the other streams that speak TAP, one by one."""
+        out = bytearray()
+        for tag, reader in self._blocks.items():
+            for prefix, text in reader.close():
+                out += self._take((tag, prefix), text, reader.seen)
+        if self._program is None:
+            results = (key for key, stream in self._streams.items() if stream.has_results)
+            fallback = next(results, (self._tag, None))
+            self._program = fallback
+            if fallback in self._streams:
+                out += self._streams[fallback].kept
+        for key, stream in self._streams.items():
+            if key != self._program and stream.is_tap:
+                if out and not out.endswith(b"\n"):
+                    out += b"\n"
+                out += _named(bytes(stream.kept), _title(key))
+        return bytes(out)
+
+    def text(self) -> bytes:
+        """What all streams said that is kept, for a failure before the program showed up."""
+        return b"".join(bytes(stream.kept) for stream in self._streams.values())
+
+    def _take(self, key: _Key, data: bytes, in_blocks: bool) -> bytes:
+        if key == self._program:
+            return data
+        stream = self._streams.setdefault(key, _Stream())
+        before = len(stream.kept)
+        stream.kept += data[: max(0, _KEPT - before)]
+        if in_blocks and key[1] is None:
+            return b""  # outside of the blocks nothing counts
+        self._look(stream, max(0, before - _TAIL))
+        if self._program is None and self._is_program(key, stream):
+            self._program = key
+            kept, stream.kept = bytes(stream.kept), bytearray()
+            stream.recorder = stream.parser = None
+            return kept
+        if stream.is_tap:
+            self._follow(stream, data)
+        return b""
+
+    def _look(self, stream: _Stream, start: int) -> None:
+        """See whether the stream speaks TAP. `start` may be in mid-line: go back to its start."""
+        if not stream.is_tap or not stream.has_results:
+            start = stream.kept.rfind(b"\n", 0, start) + 1
+            stream.is_tap = stream.is_tap or _TAP.search(stream.kept, start) is not None
+            stream.has_results = stream.has_results or bool(_RESULT.search(stream.kept, start))
+
+    def _is_program(self, key: _Key, stream: _Stream) -> bool:
+        if self._tag is not None and key[0] != self._tag:
+            return False
+        return key[1] is not None or stream.is_tap
+
+    @staticmethod
+    def _follow(stream: _Stream, data: bytes) -> None:
+        if stream.recorder is None or stream.parser is None:
+            stream.recorder, stream.parser = Recorder(keep=False), Parser()
+            data = bytes(stream.kept)
+        for event in stream.parser.feed(data):
+            stream.recorder.add(event)
+
+
+def _title(key: _Key) -> bytes:
+    return (key[0] or key[1] or b"untagged").strip(b" |:")
+
+
+def _named(data: bytes, title: bytes) -> bytes:
+    """Name each plan after its program, so that points of one name are told apart."""
+
+    def name(match: re.Match[bytes]) -> bytes:
+        return match[1] + b" # " + b" ".join(filter(None, (match[2], b"(" + title + b")")))
+
+    return _PLAN.sub(name, data)

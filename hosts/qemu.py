@@ -1,0 +1,238 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The qemu host: bootable images in a virtual machine, read over its serial port.
+
+L4Re's images and module lists, CDs, other Multiboot kernels, and Linux kernels with an initramfs.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from lkltest.build import Build, BuildError, default_directory
+from lkltest.guest import FEATURES, guest_program, guest_programs
+from lkltest.host import Host, Launch, LaunchError, Missing, NotInstalled
+from lkltest.kernel_modules import KernelModules
+from lkltest.scope import Scope
+
+from .l4re_script import TAG
+from .qemu_accel import kvm_works, missing_qemu, qemu_version
+from .qemu_boot import Job, lay_out
+from .qemu_clock import Clock, with_overrides
+from .qemu_console import GuestConsole
+from .qemu_end import Judge
+from .qemu_guest import LinuxGuest, Needs
+from .qemu_hang import hang_report
+from .qemu_image import ANY, Image, is_image
+from .qemu_keep import Keeper
+from .qemu_machine import MACHINES
+from .qemu_process import QemuProcess
+from .qemu_start import make_devices, setup_of, start
+from .qemu_table import image_of_file, read_images
+
+ACCELERATORS = ("auto", "tcg", "kvm")
+LINUX = "linux"
+"""Folder of a build directory in which the default kernel is looked for."""
+
+
+class QemuHost(Host):
+    """Boots an image for each program."""
+
+    name = "qemu"
+
+    def __init__(self, options: Mapping[str, Any] | None = None) -> None:
+        super().__init__(options)
+        self._images: dict[Path, dict[str, Image]] = {}
+        self._keeper = Keeper(self._option("keep"), pcap=bool(self._option("pcap")))
+
+    @classmethod
+    def add_options(cls, parser: Any) -> None:
+        parser.addoption(
+            "--lkl-qemu-accel",
+            choices=ACCELERATORS,
+            default="auto",
+            help="accelerator; auto: kvm where `lkltest doctor` has seen it boot, else tcg",
+        )
+        parser.addoption(
+            "--lkl-qemu-images", metavar="PATH", help="images for programs that `exec` is given"
+        )
+        parser.addoption(
+            "--lkl-qemu-keep",
+            metavar="DIR",
+            help="keep each console, with times, and pictures of displays in DIR",
+        )
+        parser.addoption(
+            "--lkl-qemu-pcap", action="store_true", help="keep what went over the network, too"
+        )
+
+    def missing(self) -> Missing | None:
+        return missing_qemu(MACHINES["q35"], version=False)
+
+    def check(self) -> None:
+        if self._option("pcap") and not self._option("keep"):
+            raise LaunchError("--lkl-qemu-pcap needs --lkl-qemu-keep=DIR, where to put it")
+        self._keeper.check()
+
+    def open_build(self, name: str | None) -> Build:
+        """A directory, a TOML file or an image; by default the kernel that `make` has fetched."""
+        path = Path(name).expanduser().absolute() if name else default_kernel()
+        images = read_images(path)
+        self._images[path] = images
+        any_image = images.get(ANY)
+        if any_image is not None and any_image.linux is not None:
+            return Build(path, "linux", guest_programs(), FEATURES, any_image.linux)
+        return Build(path, "images", {image: path / image for image in images if image != ANY})
+
+    def suits(self, build: Build) -> bool:
+        if build.kind == "program":  # asked what runs a file
+            return all(is_image(path) for path in build.programs.values())
+        return build.kind in ("images", "linux")
+
+    def lacks(self, feature: str, build: Build) -> str | None:
+        kind, _, what = feature.partition(":")
+        if kind == "net" and what not in ("", "loopback", "tap"):
+            return f"a virtual machine has no {what} device, only tap"
+        image = self._images.get(build.directory, {}).get(ANY)
+        if kind == "filesystem" and image is not None and image.linux is not None:
+            if not KernelModules(image.module_directory).has(what):
+                return f"kernel {image.linux.name} has no {what}"
+            return None
+        program = {"disk": "disk", "net": "net-test"}.get(kind)
+        if program and build.kind == "images" and not self._image_for(build, program):
+            return f"{build.directory} has no image for {program}"
+        return None
+
+    def program(self, build: Build, name: str) -> Path:
+        """The guest program of a Linux kernel, else a name for the image."""
+        if build.kind == "linux" and name in build.programs:
+            return guest_program(name)
+        if build.kind == "images" and name not in build.programs and self._image_for(build, name):
+            return build.directory / name
+        return super().program(build, name)
+
+    def properties(self) -> dict[str, str]:
+        return {"qemu": qemu_version(MACHINES["q35"]) or "unknown"}
+
+    def doctor(self) -> dict[str, str]:
+        """Facts for `lkltest doctor`, which may take seconds: KVM is tried."""
+        works = kvm_works(MACHINES["q35"], probe=True)
+        return {"accelerators": "kvm tcg" if works else "tcg (kvm does not boot here)"}
+
+    def launch(self, launch: Launch, scope: Scope) -> QemuProcess:
+        image = self._image(launch)
+        missing = missing_qemu(image.machine, version=False)
+        if missing is not None:
+            raise NotInstalled(str(missing))
+        accelerator = self._accelerator(image)
+        try:
+            folder = Path(tempfile.mkdtemp(prefix="qemu-", dir=scope.folder))
+        except OSError as error:
+            raise LaunchError(f"{error.filename}: {error.strerror}") from None
+        kept = self._keeper.files(launch.program.name)
+        devices = make_devices(launch.arguments, image, scope, kept.pcap)
+        try:
+            guest = None
+            if image.linux is not None and image.program is not None:
+                kernel = KernelModules(image.module_directory)
+                needs = Needs(
+                    kernel,
+                    devices.filesystems,
+                    image.disk if devices.drives else "",
+                    image.nic if devices.nics else "",
+                    devices.waited,
+                )
+                guest = LinuxGuest.of(image.program, devices.words, launch.environment, needs)
+            boot = lay_out(image, Job(devices.words, launch.environment), folder, guest)
+            setup = setup_of(image, boot, devices, accelerator, 0)
+            child, links, words = start(scope, setup, folder, devices.descriptors)
+        finally:
+            devices.close()
+        process = QemuProcess(
+            child,
+            links,
+            tuple(words),
+            console=_console(image),
+            clock=Clock(with_overrides(launch.deadlines, image.deadlines), image.drain),
+            judge=Judge(token=guest.orders.token if guest else "", debug_exit=image.debug_exit),
+            diagnose=lambda process: hang_report(
+                process,
+                _symbol_files(image),
+                debugger=image.serial_esc,
+                picture=kept.picture if image.display else None,
+            ),
+        )
+        process.on_end = kept.save
+        process.files = kept.names()
+        return process
+
+    def _image(self, launch: Launch) -> Image:
+        """The image for a launch, with its program when it is given one. Raises LaunchError."""
+        build, name = launch.build, launch.program.name
+        try:
+            if build is not None and build.kind != "program":
+                images = self._images_of(build.directory)
+                image = images.get(name) or images.get(ANY)
+                if image is None:
+                    raise LaunchError(f"{build.directory}: has no image for {name}")
+                if build.kind == "linux" or image.name == ANY:
+                    return replace(image, program=image.program or launch.program)
+                return image
+            found = image_of_file(launch.program)
+            if found is not None:
+                return found
+            table = self._option("images")
+            path = Path(table).expanduser().absolute() if table else default_kernel()
+            image = self._images_of(path).get(ANY)
+        except BuildError as error:
+            raise LaunchError(str(error)) from None
+        if image is None:
+            raise LaunchError(f'{path}: has no [images."*"], which is what runs other programs')
+        return replace(image, program=launch.program)
+
+    def _images_of(self, path: Path) -> dict[str, Image]:
+        if path not in self._images:
+            self._images[path] = read_images(path)
+        return self._images[path]
+
+    def _image_for(self, build: Build, name: str) -> Image | None:
+        images = self._images.get(build.directory, {})
+        return images.get(name) or images.get(ANY)
+
+    def _accelerator(self, image: Image) -> str:
+        wanted = self._option("accel") or "auto"
+        if wanted == "auto":
+            return "kvm" if kvm_works(image.machine, probe=False) else "tcg"
+        if wanted == "kvm" and not os.access("/dev/kvm", os.R_OK | os.W_OK):
+            raise LaunchError("/dev/kvm cannot be opened: use --lkl-qemu-accel=tcg")
+        return str(wanted)
+
+    def _option(self, name: str) -> Any:
+        return self.options.get(f"lkl_qemu_{name}")
+
+
+def default_kernel() -> Path:
+    """The folder of the kernel that `make` fetches. Raises BuildError."""
+    directory = default_directory()
+    if directory is None or not (directory / LINUX).is_dir():
+        raise BuildError(
+            "no image: fetch Debian's kernel with `make linux` in a checkout of lkltest, "
+            "or name images with --lkl-build=PATH"
+        )
+    return directory / LINUX
+
+
+def _console(image: Image) -> GuestConsole:
+    if image.linux is not None:
+        return GuestConsole(tags=False, whole=True)
+    own_script = image.is_l4re and image.program is not None
+    return GuestConsole(tag=image.tag or (TAG if own_script else None))
+
+
+def _symbol_files(image: Image) -> list[Path]:
+    """ELF files whose symbols can name an address: the program's first."""
+    files = [image.program, image.kernel, *(module.file for module in image.modules)]
+    return [path for path in files if path is not None]

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Which accelerators really work here: a machine is booted with them.
+
+That /dev/kvm opens proves nothing: where virtual machines are nested it may open, and then the
+machine stops with an internal error, or hangs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from lkltest.host import Missing
+from lkltest.initramfs import cache_directory, write_atomically
+
+from .qemu_machine import Machine
+
+PROBE_SECONDS = 4.0
+OLDEST = (7, 1)
+"""The oldest version that has all that is used: screendump in PNG came last."""
+
+# A boot sector: write 0x10 to port 0xf4 (isa-debug-exit: status 33), then halt.
+#   mov dx, 0xf4; mov al, 0x10; out dx, al; 1: hlt; jmp 1b
+_SECTOR = bytes.fromhex("baf400b010eef4ebfd").ljust(510, b"\0") + b"\x55\xaa"
+_PASSED = 0x10 << 1 | 1
+
+
+def missing_qemu(machine: Machine, *, version: bool = True) -> Missing | None:
+    """Why QEMU cannot be used, with what to install; None when it can.
+
+    version: look at its version, too, which costs a process.
+    """
+    install = f"apt-get install {machine.package}"
+    if shutil.which(machine.program) is None:
+        return Missing(f"{machine.program} is missing", install)
+    if not version:
+        return None
+    found = qemu_version(machine)
+    if found is None:
+        return Missing(f"{machine.program} does not say its version", install)
+    if _numbers(found) < OLDEST:
+        oldest = ".".join(map(str, OLDEST))
+        return Missing(f"{machine.program} is version {found}; {oldest} is needed", install)
+    return None
+
+
+_versions: dict[str, str | None] = {}
+
+
+def qemu_version(machine: Machine) -> str | None:
+    """QEMU's version, "7.2.22", asked once a process; None when it cannot be had."""
+    program = shutil.which(machine.program)
+    if program is None:
+        return None
+    if program not in _versions:
+        _versions[program] = _ask_version(program)
+    return _versions[program]
+
+
+def kvm_works(machine: Machine, *, probe: bool) -> bool:
+    """Whether a machine has booted with KVM here; tried when `probe`, else only remembered."""
+    if machine.architecture != platform.machine() or not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        return False
+    try:
+        cache = cache_directory("qemu") / "kvm.json"
+    except OSError:
+        return probe and _boots(machine)
+    key = f"{qemu_version(machine)} {platform.release()} {platform.version()}"
+    known = _read(cache)
+    if key not in known and probe:
+        known[key] = _boots(machine)
+        try:
+            write_atomically(cache, json.dumps(known).encode())
+        except OSError:
+            return known[key]
+    return known.get(key, False)
+
+
+def _boots(machine: Machine) -> bool:
+    """Boot the sector with KVM and wait for its exit."""
+    with tempfile.NamedTemporaryFile(prefix="lkltest-kvm-") as disk:
+        disk.write(_SECTOR.ljust(1 << 16, b"\0"))
+        disk.flush()
+        command = [machine.program, "-nodefaults", "-no-user-config", "-display", "none"]
+        command += ["-M", machine.machine, "-m", "32", "-accel", "kvm", "-cpu", "host"]
+        command += ["-no-reboot", "-device", "isa-debug-exit,iobase=0xf4,iosize=4"]
+        command += ["-drive", f"file={disk.name},format=raw,if=ide,snapshot=on"]
+        try:
+            done = subprocess.run(
+                command,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=PROBE_SECONDS,
+                check=False,
+            )
+        except (OSError, subprocess.TimeoutExpired):
+            return False
+    return done.returncode == _PASSED
+
+
+def _ask_version(program: str) -> str | None:
+    try:
+        done = subprocess.run(
+            [program, "--version"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=10,
+            check=False,
+            text=True,
+            errors="replace",
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    _, found, rest = done.stdout.partition("version ")
+    return rest.split()[0] if found and rest.split() and done.returncode == 0 else None
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    parts = version.split(".")[:2]
+    return tuple(int(part) for part in parts if part.isdigit())
+
+
+def _read(cache: Path) -> dict[str, bool]:
+    try:
+        known = json.loads(cache.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return {key: value is True for key, value in known.items()} if isinstance(known, dict) else {}

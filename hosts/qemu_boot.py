@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What is booted, laid out in a directory of its own under names that say nothing.
+
+QEMU runs in that directory; files are there as symbolic links. See `qemu_machine.Boot` for why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lkltest.host import LaunchError
+
+from .l4re_modules import Module, ModulesError, with_program
+from .l4re_script import SCRIPT, TAG, ned_script
+from .qemu_guest import LinuxGuest
+from .qemu_image import Image
+from .qemu_machine import Boot, doubled
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What a program is started with: its words and its environment, as the guest sees them."""
+
+    words: Sequence[str] = ()
+    environment: Mapping[str, str] | None = None
+
+
+def lay_out(image: Image, job: Job, folder: Path, guest: LinuxGuest | None) -> Boot:
+    """Fill `folder` with what `image` needs. Raises LaunchError, one line.
+
+    guest: for a Linux kernel, what its initramfs has to hold.
+    """
+    try:
+        if image.linux is not None:
+            return _linux(image, folder, guest)
+        if image.iso is not None:
+            _link(folder / "cd.iso", image.iso)
+            return Boot(cdrom="cd.iso")
+        if image.kernel is None:
+            raise LaunchError(f"image {image.name}: has nothing to boot")
+        _link(folder / "kernel", image.kernel)
+        if not image.modules:
+            return Boot("kernel", " ".join(filter(None, (image.append, *job.words))))
+        return Boot("kernel", image.append, _modules(image, job, folder))
+    except OSError as error:
+        raise LaunchError(f"{error.filename}: {error.strerror}") from None
+    except ModulesError as error:
+        raise LaunchError(f"image {image.name}: {error}") from None
+
+
+def _linux(image: Image, folder: Path, guest: LinuxGuest | None) -> Boot:
+    assert image.linux is not None  # noqa: S101 - for the type checker
+    _link(folder / "kernel", image.linux)
+    append = f"{_LINUX_OPTIONS} {image.append}".strip()
+    if guest is None:
+        return Boot("kernel", append)
+    guest.write_initrd(folder / "initrd")
+    return Boot("kernel", append, "initrd")
+
+
+# Time stamps tell where a kernel message begins in the middle of a program's line. The delay loop
+# is calibrated by what QEMU says; keyboards and PCI slots that are not there need no search.
+_LINUX_OPTIONS = "console=ttyS0 panic=-1 printk.time=1 rdinit=/init tsc=reliable no_timer_check"
+
+
+def _modules(image: Image, job: Job, folder: Path) -> str:
+    """Link the modules, with the program and its script when there is one; return `-initrd`."""
+    modules: Sequence[Module] = image.modules
+    if image.program is not None:
+        program = Module(image.program, image.program.name)
+        script = Module(folder / SCRIPT, SCRIPT)
+        modules = with_program(modules, program, script)
+        text = ned_script(program.name, job.words, job.environment or {}, image.tag or TAG)
+        script.file.write_bytes(text)
+    for module in modules:
+        if any(blank in module.name for blank in " \t\n"):
+            raise ModulesError(f"module {module.name!r}: a module's name can hold no blank")
+        if module.file.parent != folder:
+            _link(folder / module.name, module.file)
+    lines = (f"{module.name} {module.arguments}".rstrip() for module in modules)
+    return ",".join(map(doubled, lines))
+
+
+def _link(link: Path, target: Path) -> None:
+    if link.is_symlink():
+        raise ModulesError(f"two modules are called {link.name}")
+    link.symlink_to(target.absolute())

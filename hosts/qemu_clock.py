@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The four deadlines of a machine: first byte, plan, silence, total. See lkltest.deadline."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from lkltest.deadline import Deadlines
+
+from .qemu_end import Decision
+
+LimitCause = Literal["first_byte", "plan", "silence", "total", "quiet"]
+_SETTLE_LIMIT = 1.0
+"""Seconds after which a machine that goes on printing is ended although it goes on printing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """A moment, what it is the limit of, and how many seconds that was."""
+
+    moment: float
+    cause: LimitCause
+    seconds: float
+
+    def remaining(self) -> float:
+        return max(0.0, self.moment - time.monotonic())
+
+    @property
+    def expired(self) -> bool:
+        return self.remaining() == 0.0
+
+
+def with_overrides(deadlines: Deadlines, overrides: Mapping[str, float]) -> Deadlines:
+    """`deadlines` with what an image says of its own."""
+    return replace(deadlines, **{name: float(value) for name, value in overrides.items()})
+
+
+class Clock:
+    """Knows which limit is the next one."""
+
+    def __init__(self, deadlines: Deadlines, drain: float) -> None:
+        self._deadlines = deadlines
+        self._drain = drain
+        self._started = self._last = time.monotonic()
+        self._anything = False
+        self._plan_seen = False
+        self._settling_since: float | None = None
+
+    def start(self) -> None:
+        """The machine runs from now on."""
+        self._started = self._last = time.monotonic()
+
+    def heard(self, *, plan_seen: bool) -> None:
+        """Bytes have come."""
+        self._last = time.monotonic()
+        self._anything = True
+        self._plan_seen = self._plan_seen or plan_seen
+
+    def limit(self, *, settling: bool, decision: Decision | None) -> Limit:
+        """The next limit. `settling`: all is there; `decision`: the run is lost already."""
+        limits = [self._absolute("total")]
+        if not self._anything:
+            limits.append(self._absolute("first_byte"))
+        else:
+            seconds = self._deadlines.silence
+            limits.append(Limit(self._last + seconds, "silence", seconds))
+        if not self._plan_seen:
+            limits.append(self._absolute("plan"))
+        if settling or decision is not None:
+            limits.append(self._quiet(decision.listen if decision else self._drain))
+        else:
+            self._settling_since = None
+        return min(limits, key=lambda limit: limit.moment)
+
+    def _quiet(self, seconds: float) -> Limit:
+        now = time.monotonic()
+        if self._settling_since is None:
+            self._settling_since = now
+        moment = max(self._last, self._settling_since) + seconds
+        latest = self._settling_since + max(_SETTLE_LIMIT, 3 * seconds)
+        return Limit(min(moment, latest), "quiet", seconds)
+
+    def _absolute(self, name: Literal["first_byte", "plan", "total"]) -> Limit:
+        seconds = float(getattr(self._deadlines, name))
+        return Limit(self._started + seconds, name, seconds)

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A machine's console on its way to the parser, and what it shows beside the program. Pure."""
+
+from __future__ import annotations
+
+from lkltest.rejoin import Rejoiner
+
+from .l4re_console import ConsoleReader, Piece
+from .l4re_streams import Streams
+from .qemu_signs import JDB, Sign, banners, find_sign, is_debugger
+
+_SEEN_LIMIT = 1 << 16
+
+
+class GuestConsole:
+    """Raw bytes in, the program's bytes out.
+
+    Args:
+        tag: of the program's lines, None when it has to be found.
+        tags: whether lines can have tags (L4Re); else kernel messages are told apart by time stamps
+            (Linux), and the whole console is the program's.
+        whole: the whole console is the program's, from its first byte.
+    """
+
+    def __init__(self, *, tag: str | None = None, tags: bool = True, whole: bool = False) -> None:
+        self._reader = ConsoleReader(tags=tags)
+        self._streams = Streams(tag.encode() if tag else None)
+        self._rejoiner = Rejoiner() if whole else None
+        self._lines: dict[bytes | None, bytes] = {}
+        self._boots: dict[str, int] = {}
+        self.signs: list[tuple[Sign, str, bytes | None]] = []
+        """What was found since the owner last emptied it: the sign, its line, whose it is."""
+        self.found = False
+        """Whether the program has begun to speak TAP."""
+        self.recent = bytearray()
+        """The end of the clean console, all streams together."""
+
+    @property
+    def others_done(self) -> bool:
+        """Whether nothing but the program itself is waited for."""
+        return self._streams.others_done and not self._streams.blocks_open
+
+    @property
+    def program_tag(self) -> bytes | None:
+        return self._streams.program_tag
+
+    @property
+    def booted_again(self) -> str:
+        """What has booted more than once, or empty."""
+        return next((name for name, count in self._boots.items() if count > 1), "")
+
+    @property
+    def damage(self) -> list[str]:
+        """What could not be put back together."""
+        return self._rejoiner.damage if self._rejoiner else []
+
+    @property
+    def open(self) -> bool:
+        """Whether a block of TAP has started and not finished."""
+        return self._streams.blocks_open
+
+    def feed(self, data: bytes) -> bytes:
+        """Take raw bytes, return the program's."""
+        out = self._take(self._reader.feed(data))
+        if is_debugger(self._reader.partial):
+            self.signs.append((JDB, self._reader.partial.decode("ascii", "replace"), None))
+        return out
+
+    def flush(self) -> bytes:
+        """Return what is held back; nothing has come for a while."""
+        return self._take(self._reader.flush())
+
+    def close(self) -> bytes:
+        """Return the rest."""
+        out = self._take(self._reader.close())
+        if self._rejoiner is not None:
+            return out + self._rejoiner.close()
+        return out + self._streams.close()
+
+    def _take(self, pieces: list[Piece]) -> bytes:
+        for tag, data in pieces:
+            self._watch(tag, data)
+        if self._rejoiner is not None:
+            out = b"".join(self._rejoiner.feed(data) for _, data in pieces)
+            self.found = self.found or b"\n1.." in out or out.startswith(b"1..")
+            return out
+        out = self._streams.feed(pieces)
+        self.found = self.found or self._streams.found
+        return out
+
+    def _watch(self, tag: bytes | None, data: bytes) -> None:
+        """Look for signs and banners in the stream's lines that are complete."""
+        self.recent += data
+        del self.recent[:-_SEEN_LIMIT]
+        text = self._lines.get(tag, b"") + data
+        end = text.rfind(b"\n") + 1
+        self._lines[tag] = text[end:][-4096:]
+        text = text[:end]
+        found = find_sign(text)
+        if found is not None:
+            self.signs.append((*found, tag))
+        for name in banners(text):
+            self._boots[name] = self._boots.get(name, 0) + 1

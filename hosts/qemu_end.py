@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""How a machine's run came to its end: what console, monitor, guest and QEMU said of it. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from lkltest.guest_orders import GuestReport, read_report
+from lkltest.results import Exit, Problem, ProblemKind
+
+if TYPE_CHECKING:
+    from .qemu_console import GuestConsole
+    from .qemu_monitor import MonitorEvent
+
+_DETAIL = 16384
+
+
+@dataclass(slots=True)
+class Decision:
+    """A run that is lost: why, how long to listen on for more of it, and whether to look closer."""
+
+    problem: Problem
+    listen: float = 0.1
+    diagnose: bool = False
+
+    def add_detail(self, text: str) -> None:
+        detail = f"{self.problem.detail}\n{text}".strip()
+        self.problem = replace(self.problem, detail=detail)
+
+
+class Judge:
+    """Gathers what is said, keeps the first decision.
+
+    Args:
+        token: of /init's reports; empty for a guest that makes none.
+        debug_exit: whether QEMU's status can be the guest's (isa-debug-exit).
+    """
+
+    def __init__(self, *, token: str = "", debug_exit: bool = False) -> None:
+        self.decision: Decision | None = None
+        self._token = token
+        self._debug_exit = debug_exit
+        self._status = bytearray()
+        self._more: list[Problem] = []
+        self._shutdown = ""
+        self._console: GuestConsole | None = None
+
+    @property
+    def problems(self) -> list[Problem]:
+        """Everything that is wrong beside the stream."""
+        first = [self.decision.problem] if self.decision else []
+        return first + self._more
+
+    def decide(self, decision: Decision) -> None:
+        """The run is lost. The first reason is the one that counts."""
+        if self.decision is None:
+            self.decision = decision
+
+    def look(self, console: GuestConsole) -> None:
+        """See what the console has shown since the last look."""
+        self._console = console
+        for sign, line, tag in console.signs:
+            reason = f"{sign.what}: {line}"
+            kernel = tag is None
+            if kernel or not console.found or tag == console.program_tag:
+                detail = _after(console.recent, line)
+                self.decide(Decision(Problem(sign.kind, reason, detail=detail), sign.listen))
+            else:
+                name = tag.decode("utf-8", "backslashreplace") if tag else ""
+                self._more.append(Problem(ProblemKind.HELPER, f"program {name}: {reason}"))
+        console.signs.clear()
+        if self.decision is not None and self.decision.problem.kind in _GROWS:
+            self._grow(console)
+        if console.booted_again:
+            reason = f"the machine booted twice: {console.booted_again}'s banner came again"
+            self.decide(Decision(Problem(ProblemKind.REPEATED, reason)))
+
+    @staticmethod
+    def needs_status(event: MonitorEvent) -> bool:
+        """Whether only query-status tells what an event means."""
+        return event.name == "STOP"
+
+    def stopped(self, status: str) -> None:
+        """QEMU has stopped the machine: "internal-error", "io-error", "guest-panicked", ..."""
+        if status == "internal-error":
+            reason = "QEMU stopped the machine: internal error of the accelerator"
+            self.decide(Decision(Problem(ProblemKind.GUEST, reason), diagnose=True))
+        elif status in ("io-error", "shutdown"):
+            reason = f"QEMU stopped the machine: {status}"
+            self.decide(Decision(Problem(ProblemKind.GUEST, reason)))
+
+    def take_event(self, event: MonitorEvent) -> None:
+        """Take an event of the monitor's."""
+        if event.name == "GUEST_PANICKED":
+            reason = "the guest says that it panicked (pvpanic)"
+            self.decide(Decision(Problem(ProblemKind.PANIC, reason), 0.2, diagnose=True))
+        elif event.name == "RESET" and event.data.get("guest"):
+            self.decide(Decision(Problem(ProblemKind.GUEST, "the guest reset the machine")))
+        elif event.name == "SHUTDOWN":
+            self._shutdown = str(event.data.get("reason", ""))
+
+    def take_status(self, data: bytes) -> None:
+        """Take what the guest's /init reports."""
+        self._status += data
+
+    def out_of_time(self, cause: str, seconds: float, report: str, console: GuestConsole) -> None:
+        """A deadline has passed."""
+        if cause == "first_byte":
+            reason = f"not a byte on the console within {seconds:g} s"
+            self.decide(Decision(Problem(ProblemKind.NO_BOOT, reason, detail=report)))
+        elif cause == "plan":
+            reason = f"no plan within {seconds:g} s; the console ends with {_last_line(console)!r}"
+            detail = f"{_text(console.recent)}\n{report}"
+            self.decide(Decision(Problem(ProblemKind.NO_BOOT, reason, detail=detail)))
+        elif cause == "silence":
+            self._time_out = Exit(cause="stall", note=f"{seconds:g} s")
+        else:
+            self._time_out = Exit(cause="deadline", note=f"{seconds:g} s")
+
+    _time_out: Exit | None = None
+
+    def exit(self, ended: Exit | None, said: str) -> Exit:
+        """How the program ended. `ended`: QEMU, when it did by itself; `said`: its last words."""
+        report = read_report(bytes(self._status), self._token) if self._token else GuestReport()
+        self._more += [Problem(ProblemKind.GUEST, warning) for warning in report.warnings]
+        if report.failure:
+            self.decide(Decision(Problem(ProblemKind.SETUP, f"in the guest: {report.failure}")))
+        if self._console is not None:
+            self._more += [
+                Problem(ProblemKind.CONSOLE_DAMAGE, damage) for damage in self._console.damage
+            ]
+        if self._time_out is not None:
+            return self._time_out
+        if ended is not None:
+            self._judge_end(ended, said, report)
+        if report.signal is not None:
+            return Exit(signal=report.signal, cause="signalled", note="in the guest")
+        if report.status is not None:
+            return Exit(status=report.status, cause="exited")
+        if ended is not None and self._is_debug_exit(ended, said):
+            return Exit(status=((ended.status or 0) - 1) // 2, cause="exited")
+        return Exit(cause="ended")
+
+    def _judge_end(self, ended: Exit, said: str, report: GuestReport) -> None:
+        """QEMU has ended by itself: see who is to blame, if anybody is."""
+        if ended.signal is not None:
+            reason = f"QEMU was killed by signal {ended.signal}"
+            self.decide(Decision(Problem(ProblemKind.SIGNAL, reason, detail=said)))
+        elif self._is_debug_exit(ended, said) or report.ended:
+            return
+        elif ended.status != 0:
+            reason = f"QEMU failed with status {ended.status}: {_first(said)}"
+            self.decide(Decision(Problem(ProblemKind.LAUNCH, reason, detail=said)))
+        elif self._shutdown == "guest-reset":
+            reason = "the guest reset the machine (a reboot or a triple fault)"
+            self.decide(Decision(Problem(ProblemKind.GUEST, reason)))
+        elif self._shutdown == "host-signal":
+            reason = f"QEMU was ended by a signal: {_first(said)}"
+            self.decide(Decision(Problem(ProblemKind.SIGNAL, reason)))
+        elif self._token and not report.started:
+            reason = "the guest's first program did not start"
+            self.decide(Decision(Problem(ProblemKind.NO_BOOT, reason)))
+        elif self._token:
+            reason = "the guest powered off before its program had ended"
+            self.decide(Decision(Problem(ProblemKind.GUEST, reason)))
+
+    def _is_debug_exit(self, ended: Exit, said: str) -> bool:
+        """isa-debug-exit ends QEMU with an odd status, and QEMU says nothing then."""
+        odd = ended.status is not None and ended.status % 2 == 1
+        return self._debug_exit and odd and not said.strip()
+
+    def _grow(self, console: GuestConsole) -> None:
+        """A dump goes on after the line that announced it."""
+        assert self.decision is not None  # noqa: S101 - the caller has looked
+        problem = self.decision.problem
+        line = problem.reason.partition(": ")[2]
+        detail = _after(console.recent, line)
+        if len(detail) > len(problem.detail):
+            self.decision.problem = replace(problem, detail=detail)
+
+
+_GROWS = (ProblemKind.CRASH, ProblemKind.PANIC, ProblemKind.SETUP)
+
+
+def _after(text: bytearray, line: str) -> str:
+    start = text.find(line.encode("utf-8", "ignore"))
+    return _text(text[max(start, 0) :][:_DETAIL])
+
+
+def _text(data: bytes | bytearray) -> str:
+    return bytes(data[-_DETAIL:]).decode("utf-8", "backslashreplace")
+
+
+def _last_line(console: GuestConsole) -> str:
+    lines = _text(console.recent).strip().splitlines()
+    return lines[-1] if lines else ""
+
+
+def _first(text: str) -> str:
+    lines = [line for line in text.splitlines() if line.strip()]
+    return lines[0] if lines else "it said nothing"

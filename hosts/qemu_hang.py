@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What a machine that hangs is doing: state, registers with a verdict, the kernel debugger's say.
+
+In this order: what changes nothing first, the NMI last. See QEMU's QMP reference (query-status,
+human-monitor-command, inject-nmi, screendump) and Fiasco's manual for JDB.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .qemu_monitor import Monitor, MonitorError
+from .qemu_symbols import Symbols
+
+if TYPE_CHECKING:
+    from .qemu_process import QemuProcess
+
+SAMPLES = 5
+_BETWEEN = 0.02
+_SPREAD = 64
+"""Bytes: a loop that stays within them is called one address."""
+
+_RIP = re.compile(r"\b[RE]?IP=([0-9a-f]+)|\bPC=([0-9a-f]+)")
+_CPL = re.compile(r"\bCPL=(\d)")
+_HLT = re.compile(r"\bHLT=(\d)")
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Where the processor was: address, privilege level (0 the kernel), whether it waits in HLT."""
+
+    address: int
+    level: int | None
+    halted: bool
+
+
+def read_sample(registers: str) -> Sample | None:
+    """Read the output of `info registers`; None when it holds no address."""
+    address = _RIP.search(registers)
+    if address is None:
+        return None
+    level = _CPL.search(registers)
+    halted = _HLT.search(registers)
+    return Sample(
+        int(address[1] or address[2], 16),
+        int(level[1]) if level else None,
+        halted is not None and halted[1] == "1",
+    )
+
+
+def verdict(samples: Sequence[Sample], symbols: Symbols | None = None) -> str:
+    """What samples taken one after the other come to: idle, spinning at, or busy."""
+    if not samples:
+        return "no registers could be read"
+    if all(sample.halted for sample in samples):
+        return "idle: the processor waits in HLT, nobody has anything to do"
+    awake = [sample for sample in samples if not sample.halted]
+    addresses = [sample.address for sample in awake]
+    where = _where(addresses[-1], symbols)
+    level = {0: " in the kernel", 3: " in a program"}.get(awake[-1].level or 0, "")
+    level = level if awake[-1].level is not None else ""
+    if len(awake) < len(samples):
+        return f"mostly idle, last seen at {where}{level}"
+    if max(addresses) - min(addresses) <= _SPREAD:
+        return f"spinning at {where}{level}"
+    return f"busy{level}, last seen at {where}"
+
+
+def hang_report(
+    process: QemuProcess, files: Sequence[Path], *, debugger: bool, picture: Path | None
+) -> str:
+    """Look at a machine that hangs. Never raises; says what could not be had.
+
+    Args:
+        process: the machine.
+        files: ELF files whose symbols may name an address.
+        debugger: ask Fiasco's kernel debugger (the image was started with -serial_esc).
+        picture: where to write a PNG of the display, None when there is none.
+    """
+    monitor = process.links.monitor
+    lines = []
+    try:
+        status = monitor.execute("query-status", seconds=2.0)
+        lines.append(f"machine: {status['status']}")
+        lines += _registers(monitor, files)
+        if picture is not None:
+            lines.append(_picture(monitor, picture))
+        if debugger:
+            lines.append(_debugger(process))
+        monitor.execute("inject-nmi", seconds=2.0)
+        said = process.read_quiet(0.2, 1.0)
+        lines.append("after an NMI: " + (_text(said) if said else "no answer"))
+    except MonitorError as error:
+        lines.append(str(error))
+    return "\n".join(lines)
+
+
+def _registers(monitor: Monitor, files: Sequence[Path]) -> list[str]:
+    samples = []
+    registers = ""
+    for _ in range(SAMPLES):
+        registers = monitor.human("info registers", seconds=2.0)
+        sample = read_sample(registers)
+        if sample is not None:
+            samples.append(sample)
+        time.sleep(_BETWEEN)
+    return [verdict(samples, Symbols(files)), registers.replace("\r\n", "\n").strip()]
+
+
+def _picture(monitor: Monitor, file: Path) -> str:
+    try:
+        monitor.execute("screendump", {"filename": str(file), "format": "png"}, 5.0)
+    except MonitorError as error:
+        return f"no picture of the display: {error}"
+    return f"picture of the display: {file}"
+
+
+def _debugger(process: QemuProcess) -> str:
+    """ESC enters JDB, `Y` is its report of the whole system."""
+    process.send(b"\x1b")
+    said = process.read_quiet(0.2, 2.0)
+    if b"jdb: " not in said:
+        return "the kernel debugger does not answer"
+    process.send(b"Y")
+    return "kernel debugger:\n" + _text(process.read_quiet(0.3, 5.0))
+
+
+def _text(data: bytes) -> str:
+    from .l4re_console import strip_escapes
+
+    lines = (strip_escapes(line.rstrip(b"\r")) for line in data.split(b"\n"))
+    return b"\n".join(lines).decode("utf-8", "backslashreplace").strip()
+
+
+def _where(address: int, symbols: Symbols | None) -> str:
+    name = symbols.name(address) if symbols is not None else ""
+    return f"{address:#x} ({name})" if name else f"{address:#x}"

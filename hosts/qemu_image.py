@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""An image: what QEMU boots for one program."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lkltest.build import BuildError
+
+from .l4re_modules import Module
+from .qemu_kind import KindError, kind_of
+from .qemu_machine import MACHINES, Machine
+
+ANY = "*"
+"""Name of the image that runs whatever program it is given."""
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """What is booted for one program.
+
+    Attributes:
+        name: of the program it is for.
+        kernel, iso, linux: the file that is booted; one of them is set.
+        modules: what bootstrap gets besides, in order (L4Re).
+        module_directory: a Linux kernel's modules, `lib/modules/VERSION`.
+        program: a program that the image is given to start, by ned or by /init.
+        append: further words for the kernel's command line.
+        tag: how the program's lines are tagged; empty for what is found.
+        deadlines: limits in seconds that differ from those of `--lkl-timeout`, by name.
+        drain: seconds of silence after the last test point until the machine is ended.
+        disk, nic: how they are attached; `disk_serial` is what drivers choose a disk by.
+        debug_exit: the machine has isa-debug-exit at port 0xf4, whose status counts.
+        display: the machine has a display, of which a hang report takes a picture.
+        extra: further words of QEMU's command line.
+    """
+
+    name: str
+    kernel: Path | None = None
+    iso: Path | None = None
+    linux: Path | None = None
+    modules: tuple[Module, ...] = ()
+    module_directory: Path | None = None
+    program: Path | None = None
+    append: str = ""
+    tag: str = ""
+    machine: Machine = MACHINES["q35"]
+    memory: int = 0
+    deadlines: Mapping[str, float] = field(default_factory=dict)
+    drain: float = 0.1
+    disk: str = "virtio"
+    disk_serial: str = "lkltest"
+    nic: str = "virtio"
+    debug_exit: bool = False
+    display: bool = False
+    extra: tuple[str, ...] = ()
+
+    @property
+    def serial_esc(self) -> bool:
+        """Whether ESC on the console enters the kernel debugger."""
+        arguments = [self.append, *(module.arguments for module in self.modules)]
+        return any("-serial_esc" in text.split() for text in arguments)
+
+    @property
+    def is_l4re(self) -> bool:
+        """Whether programs are started from a module list."""
+        return self.kernel is not None and bool(self.modules)
+
+
+def single_image(path: Path, name: str = ANY) -> Image:
+    """The image that a file is by itself. Raises BuildError when it is none."""
+    try:
+        kind = kind_of(path)
+    except KindError as error:
+        raise BuildError(str(error)) from None
+    if kind.name == "linux":
+        return Image(name, linux=path, module_directory=modules_beside(path))
+    if kind.name == "iso":
+        return Image(name, iso=path)
+    return Image(name, kernel=path, machine=machine_for(kind.architecture, path))
+
+
+def is_image(path: Path) -> bool:
+    """Whether a file can be booted by itself."""
+    if image_name(path) is not None:
+        return True
+    try:
+        return kind_of(path).name != "elf"
+    except KindError:
+        return False
+
+
+def image_name(path: Path) -> tuple[Path, str] | None:
+    """Take `FILE:NAME` apart, an entry of a module list or of a table; None for anything else."""
+    file, colon, name = str(path).rpartition(":")
+    if colon and name and "/" not in name and Path(file).is_file():
+        return Path(file), name
+    return None
+
+
+def machine_for(architecture: str, path: Path) -> Machine:
+    """The first machine that runs images for an architecture. Raises BuildError."""
+    if architecture == "i386":
+        architecture = "x86_64"
+    for machine in MACHINES.values():
+        if machine.architecture == architecture:
+            return machine
+    known = ", ".join(dict.fromkeys(machine.architecture for machine in MACHINES.values()))
+    raise BuildError(f"{path}: is for {architecture}; there are machines for: {known}")
+
+
+def find_kernel(directory: Path) -> Path | None:
+    """A Linux kernel as Debian's packages hold it, or just `vmlinuz`."""
+    kernels = [*directory.glob("vmlinuz*"), *directory.glob("boot/vmlinuz*")]
+    return max((path.absolute() for path in kernels if path.is_file()), default=None)
+
+
+def modules_beside(kernel: Path) -> Path | None:
+    """`lib/modules/VERSION` of the tree that `vmlinuz-VERSION` or `boot/vmlinuz-VERSION` is in."""
+    version = kernel.name.removeprefix("vmlinuz").removeprefix("-")
+    for top in (kernel.parent, kernel.parent.parent):
+        modules = top / "lib" / "modules"
+        found = sorted(modules.iterdir()) if modules.is_dir() else []
+        if version:
+            found = [path for path in found if path.name == version]
+        if found:
+            return found[-1]
+    return None

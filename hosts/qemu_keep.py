@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Files that are kept of a machine's run for people: console, network, picture of the display."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lkltest.host import LaunchError
+
+if TYPE_CHECKING:
+    from .qemu_process import QemuProcess
+
+
+@dataclass(frozen=True, slots=True)
+class KeptFiles:
+    """The files of one run; `base` is their path without what tells them apart."""
+
+    base: Path | None
+    pcap: str = ""
+
+    @property
+    def picture(self) -> Path | None:
+        return self.base.with_name(f"{self.base.name}.png") if self.base else None
+
+    def names(self) -> dict[str, str]:
+        """What is written, for reports."""
+        if self.base is None:
+            return {}
+        names = {"console": f"{self.base}.raw"}
+        return names | ({"pcap": self.pcap} if self.pcap else {})
+
+    def save(self, process: QemuProcess) -> None:
+        """Write the console when the machine has ended."""
+        if self.base is not None:
+            with contextlib.suppress(OSError):
+                process.raw.save(self.base.with_name(f"{self.base.name}.raw"))
+
+
+class Keeper:
+    """Names the files of each run in `directory`; None keeps nothing."""
+
+    def __init__(self, directory: str | None, *, pcap: bool) -> None:
+        self._directory = Path(directory).expanduser().absolute() if directory else None
+        self._pcap = pcap
+
+    def check(self) -> None:
+        """Make the directory. Raises LaunchError, one line."""
+        if self._directory is None:
+            return
+        try:
+            self._directory.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise LaunchError(f"--lkl-qemu-keep: {error.filename}: {error.strerror}") from None
+        if not os.access(self._directory, os.W_OK | os.X_OK):
+            raise LaunchError(f"--lkl-qemu-keep: {self._directory}: cannot be written")
+
+    def files(self, program: str) -> KeptFiles:
+        """Files for a run of `program`."""
+        if self._directory is None:
+            return KeptFiles(None)
+        safe = re.sub(r"[^\w.+-]", "_", program) or "program"
+        base = self._directory / f"{safe}-{secrets.token_hex(4)}"
+        return KeptFiles(base, f"{base}.pcap" if self._pcap else "")

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What kind of bootable file something is, read from its first bytes.
+
+Sources: the Multiboot specification 0.6.96, 3.1; the kernel's Documentation/arch/x86/boot.rst and
+arch/arm64/booting.rst; ECMA-119 for CDs.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+from lkltest.executable import ExecutableError, identify
+
+_MULTIBOOT = 0x1BADB002
+_MULTIBOOT_WITHIN = 8192
+_CD_AT = 0x8001
+
+
+class KindError(Exception):
+    """A file that cannot be booted; the message is one line that names it and what it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """`name` is "multiboot", "elf", "linux" or "iso"."""
+
+    name: str
+    architecture: str
+
+
+def kind_of(path: Path) -> Kind:
+    """Say what kind of image `path` is. Raises KindError when it is none."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(_CD_AT + 5)
+    except IsADirectoryError:
+        raise KindError(f"{path}: is a directory, not an image") from None
+    except OSError as error:
+        raise KindError(f"{path}: {error.strerror}") from None
+    if head[0x202:0x206] == b"HdrS":
+        return Kind("linux", "x86_64")
+    if head[0x38:0x3C] == b"ARMd":
+        return Kind("linux", "aarch64")
+    if head[_CD_AT : _CD_AT + 5] == b"CD001":
+        return Kind("iso", "x86_64")
+    try:
+        executable = identify(path)
+    except ExecutableError as error:
+        text = str(error).replace(", not an ELF or PE program", "")
+        raise KindError(f"{text}: no image that can be booted") from None
+    if executable.format != "ELF":
+        raise KindError(f"{path}: is {executable}: no image that can be booted")
+    if _is_multiboot(head):
+        return Kind("multiboot", executable.machine)
+    return Kind("elf", executable.machine)
+
+
+def _is_multiboot(head: bytes) -> bool:
+    words = struct.iter_unpack("<I", head[: _MULTIBOOT_WITHIN & ~3][: len(head) & ~3])
+    return any(word == _MULTIBOOT for (word,) in words)

@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The machines that QEMU is asked for: one frozen dataclass each. Pure.
+
+Sources: QEMU's system emulation manual ("Invocation", "Device emulation"), docs/specs/pvpanic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+DISK_DRIVERS: Mapping[str, str] = {
+    "virtio": "virtio-blk-pci",
+    "nvme": "nvme",
+    "ide": "ide-hd",
+}
+LINUX_DISKS: Mapping[str, str] = {
+    "virtio": "/dev/vd{}",
+    "nvme": "/dev/nvme{}n1",
+    "ide": "/dev/sd{}",
+}
+"""What Linux calls a disk; letters where disks have letters, else numbers."""
+NICS: Mapping[str, str] = {"virtio": "virtio-net-pci", "e1000": "e1000"}
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """A kind of machine: which QEMU emulates it and with what.
+
+    Attributes:
+        name: what it is asked for by.
+        program: QEMU's executable.
+        machine: value of -M.
+        architecture: as `lkltest.executable` calls it.
+        memory: MiB; L4Re says nothing at all with 256.
+        package: Debian's package of `program`.
+        panic: arguments that make a guest's panic known over QMP.
+        display: device that gives a picture to dump.
+        cpu: value of -cpu, or empty for the machine's own.
+    """
+
+    name: str
+    program: str
+    machine: str
+    architecture: str
+    memory: int
+    package: str
+    panic: tuple[str, ...] = ()
+    display: tuple[str, ...] = ("-device", "VGA")
+    cpu: str = ""
+
+
+MACHINES: Mapping[str, Machine] = {
+    machine.name: machine
+    for machine in (
+        Machine(
+            *("q35", "qemu-system-x86_64", "q35", "x86_64", 512, "qemu-system-x86"),
+            panic=("-device", "pvpanic"),
+        ),
+        Machine(
+            *("pc", "qemu-system-x86_64", "pc", "x86_64", 512, "qemu-system-x86"),
+            panic=("-device", "pvpanic"),
+        ),
+        Machine(
+            *("arm64", "qemu-system-aarch64", "virt", "aarch64", 1024, "qemu-system-arm"),
+            panic=("-device", "pvpanic-pci"),
+            display=("-device", "virtio-gpu-pci"),
+            cpu="cortex-a57",
+        ),
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Drive:
+    """A disk: the file as QEMU reaches it, how it is attached, and the serial that drivers see."""
+
+    file: str
+    driver: str = "virtio"
+    serial: str = "lkltest0"
+    snapshot: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Nic:
+    """A network interface on an open TAP device, as `fd` in QEMU; `pcap` records it."""
+
+    fd: int
+    driver: str = "virtio"
+    pcap: str = ""
+    vnet_header: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Boot:
+    """What is booted, in names that mean the same in QEMU's directory and say nothing else.
+
+    A path must not get there: it becomes part of the guest's command line, where bootstrap of L4Re
+    takes `-wait` or `-noserial` in it for an option of its own.
+    """
+
+    kernel: str = ""
+    append: str = ""
+    initrd: str = ""
+    cdrom: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """Everything of one machine that is to run. Numbers are descriptors in QEMU."""
+
+    machine: Machine
+    boot: Boot
+    accelerator: str
+    monitor: int
+    consoles: Sequence[int]
+    memory: int = 0
+    drives: Sequence[Drive] = ()
+    nics: Sequence[Nic] = ()
+    debug_exit: bool = False
+    display: bool = False
+    extra: Sequence[str] = field(default_factory=tuple)
+
+
+def command(setup: Setup) -> list[str]:
+    """QEMU's command line for `setup`."""
+    machine = setup.machine
+    words = [machine.program, "-nodefaults", "-no-user-config", "-display", "none"]
+    words += ["-M", machine.machine, "-m", str(setup.memory or machine.memory)]
+    words += ["-accel", setup.accelerator]
+    cpu = "host" if setup.accelerator == "kvm" else machine.cpu
+    words += ["-cpu", cpu] if cpu else []
+    words += ["-S", "-no-reboot", "-action", "panic=pause"]
+    words += ["-chardev", f"socket,id=qmp,fd={setup.monitor}", "-mon", "chardev=qmp,mode=control"]
+    for index, descriptor in enumerate(setup.consoles):
+        words += ["-chardev", f"socket,id=ser{index},fd={descriptor}"]
+        words += ["-serial", f"chardev:ser{index}"]
+    words += machine.panic
+    words += ["-device", "isa-debug-exit,iobase=0xf4,iosize=4"] if setup.debug_exit else []
+    words += machine.display if setup.display else []
+    for index, drive in enumerate(setup.drives):
+        words += _drive(index, drive)
+    for index, nic in enumerate(setup.nics):
+        words += _nic(index, nic)
+    return words + _boot(setup.boot) + list(setup.extra)
+
+
+def doubled(text: str) -> str:
+    """A value inside of an option with commas: each of its own is written twice."""
+    return text.replace(",", ",,")
+
+
+def _boot(boot: Boot) -> list[str]:
+    words = ["-kernel", boot.kernel] if boot.kernel else []
+    words += ["-initrd", boot.initrd] if boot.initrd else []
+    words += ["-append", boot.append] if boot.kernel and boot.append else []
+    return [*words, "-cdrom", boot.cdrom] if boot.cdrom else words
+
+
+def _drive(index: int, drive: Drive) -> list[str]:
+    snapshot = ",snapshot=on" if drive.snapshot else ""
+    value = f"if=none,id=d{index},format=raw,file={doubled(drive.file)}{snapshot}"
+    device = f"{DISK_DRIVERS[drive.driver]},drive=d{index},serial={doubled(drive.serial)}"
+    return ["-drive", value, "-device", device]
+
+
+def _nic(index: int, nic: Nic) -> list[str]:
+    header = "" if nic.vnet_header else ",vnet_hdr=off"
+    words = ["-netdev", f"tap,id=n{index},fd={nic.fd}{header}"]
+    words += ["-device", f"{NICS[nic.driver]},netdev=n{index},mac=02:00:00:00:00:{index + 1:02x}"]
+    if nic.pcap:
+        words += ["-object", f"filter-dump,id=p{index},netdev=n{index},file={doubled(nic.pcap)}"]
+    return words

@@ -1,0 +1,259 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A running machine: its console, its monitor, its deadlines and its end."""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from lkltest.console import exit_from_status
+from lkltest.results import Exit, Problem, ProblemKind
+from lkltest.scope import Child, ScopeError
+
+from .qemu_clock import Clock
+from .qemu_console import GuestConsole
+from .qemu_end import Decision, Judge
+from .qemu_monitor import Monitor, MonitorError
+from .qemu_raw_log import RawLog
+
+_CHUNK = 1 << 16
+_QUIT_SECONDS, _TERM_SECONDS, _KILL_SECONDS = 2.0, 2.0, 5.0
+
+
+@dataclass(slots=True)
+class Links:
+    """Our ends of what leads into the machine."""
+
+    monitor: Monitor
+    console: socket.socket
+    status: socket.socket | None
+    said: Callable[[], str]
+    """What QEMU itself has written to its standard error."""
+
+    def close(self) -> None:
+        self.monitor.close()
+        self.console.close()
+        if self.status is not None:
+            self.status.close()
+
+
+class QemuProcess:
+    """A `Process` as hosts return it.
+
+    Args:
+        child: QEMU.
+        links: what leads to it.
+        command: its command line.
+        console: takes the raw console apart.
+        clock: the four deadlines.
+        judge: what the console, the monitor and the end come to.
+        diagnose: takes a hang report; asked once, while the machine still lives.
+    """
+
+    def __init__(
+        self,
+        child: Child,
+        links: Links,
+        command: tuple[str, ...],
+        *,
+        console: GuestConsole,
+        clock: Clock,
+        judge: Judge,
+        diagnose: Callable[[QemuProcess], str],
+    ) -> None:
+        self.child = child
+        self.links = links
+        self.command = command
+        self.exit = Exit(cause="ended")
+        self.hang_report = ""
+        self.raw = RawLog()
+        self.listener: Callable[[bytes], object] | None = None
+        """Called with the raw bytes of the console, for people."""
+        self.files: dict[str, str] = {}
+        """Files that are kept of the run, by what they are."""
+        self.on_end: Callable[[QemuProcess], None] | None = None
+        self._console = console
+        self._clock = clock
+        self._judge = judge
+        self._diagnose = diagnose
+        self._done = False
+        self._closed = False
+
+    def chunks(self) -> Iterator[bytes]:
+        """Let the machine run; yield the program's bytes until it is over."""
+        try:
+            self.links.monitor.execute("cont")
+        except MonitorError as error:
+            self._judge.decide(Decision(Problem(ProblemKind.LAUNCH, str(error))))
+        self._clock.start()
+        yield from self._run()
+        yield from self._last()
+
+    def stream_done(self) -> None:
+        """The program's plan is met: listen on for a moment, then end the machine."""
+        self._done = True
+
+    def problems(self) -> list[Problem]:
+        """What was seen beside the stream."""
+        return self._judge.problems
+
+    def send(self, data: bytes) -> None:
+        """Type on the machine's console."""
+        with contextlib.suppress(OSError):
+            self.links.console.sendall(data)
+
+    def read_quiet(self, quiet: float, limit: float) -> bytes:
+        """Read the console until it has been silent for `quiet` seconds, at most for `limit`."""
+        data = bytearray()
+        end = time.monotonic() + limit
+        while (left := end - time.monotonic()) > 0:
+            poller = select.poll()
+            poller.register(self.links.console, select.POLLIN)
+            if not poller.poll(min(quiet, left) * 1000):
+                break
+            portion = self._receive()
+            if not portion:
+                break
+            data += portion
+        return bytes(data)
+
+    def kill(self) -> None:
+        """End the machine now."""
+        self.child.kill(signal.SIGKILL)
+
+    def close(self) -> None:
+        """End the machine, whatever state it is in, and free what it holds."""
+        if self._closed:
+            return
+        self._closed = True
+        with contextlib.suppress(ScopeError):
+            self._end()
+        self.links.close()
+        if self.on_end is not None:
+            self.on_end(self)
+
+    def _run(self) -> Iterator[bytes]:
+        """Yield bytes until something ends the run."""
+        poller = self._poller()
+        while True:
+            settling = self._done and self._console.others_done
+            limit = self._clock.limit(settling=settling, decision=self._judge.decision)
+            ready = {descriptor for descriptor, _ in poller.poll(limit.remaining() * 1000)}
+            if self.links.monitor.fileno() in ready:
+                self._take_events()
+            if self.links.status is not None and self.links.status.fileno() in ready:
+                self._take_status(poller)
+            if self.links.console.fileno() in ready:
+                data = self._receive()
+                if data:
+                    self._done = False
+                    yield from self._hand_on(data)
+                    continue
+                poller.unregister(self.links.console)
+            if self.child.fileno() in ready:
+                return
+            if not ready and limit.expired:
+                self._done = False
+                yield from self._some(self._console.flush())
+                if limit.cause == "quiet" and settling and not self._done and self._console.open:
+                    continue
+                self._give_up(limit.cause, limit.seconds)
+                return
+
+    def _poller(self) -> select.poll:
+        poller = select.poll()
+        for source in (self.links.monitor, self.links.console, self.child, self.links.status):
+            if source is not None:
+                poller.register(source, select.POLLIN)
+        return poller
+
+    def _receive(self) -> bytes:
+        try:
+            data = self.links.console.recv(_CHUNK)
+        except OSError:
+            return b""
+        self.raw.add(data)
+        if data and self.listener is not None:
+            self.listener(data)
+        return data
+
+    def _hand_on(self, data: bytes) -> Iterator[bytes]:
+        self._clock.heard(plan_seen=self._console.found)
+        yield from self._some(self._console.feed(data))
+        self._judge.look(self._console)
+
+    def _some(self, data: bytes) -> Iterator[bytes]:
+        if data:
+            yield data
+
+    def _take_events(self) -> None:
+        for event in self.links.monitor.events():
+            if self._judge.needs_status(event):
+                with contextlib.suppress(MonitorError):
+                    status = self.links.monitor.execute("query-status")["status"]
+                    self._judge.stopped(str(status))
+            else:
+                self._judge.take_event(event)
+
+    def _take_status(self, poller: select.poll) -> None:
+        assert self.links.status is not None  # noqa: S101 - it was polled
+        data = b""
+        with contextlib.suppress(OSError):
+            data = self.links.status.recv(_CHUNK)
+        if data:
+            self._judge.take_status(data)
+        else:
+            poller.unregister(self.links.status)
+
+    def _give_up(self, cause: str, seconds: float) -> None:
+        """Nothing more is waited for: because all is there, or because it is not."""
+        decided = self._judge.decision
+        if decided is not None or cause == "quiet":
+            if decided is not None and decided.diagnose:
+                decided.add_detail(self._diagnose(self))
+            return
+        self.hang_report = self._diagnose(self)
+        self._judge.out_of_time(cause, seconds, self.hang_report, self._console)
+
+    def _last(self) -> Iterator[bytes]:
+        """End the machine and yield what is left."""
+        by_itself = self.child.poll() is not None
+        self._end()
+        if by_itself:
+            rest = self.read_quiet(0.05, 2.0)
+            if rest:
+                yield from self._some(self._console.feed(rest))
+                self._judge.look(self._console)
+            self.links.monitor.closed.wait(1.0)
+        if self.links.status is not None:
+            with contextlib.suppress(OSError):
+                self.links.status.settimeout(0.0)
+                while data := self.links.status.recv(_CHUNK):
+                    self._judge.take_status(data)
+        yield from self._some(self._console.close())
+        self._take_last_events()
+        ended = exit_from_status(self.child.poll()) if by_itself else None
+        self.exit = self._judge.exit(ended, self.links.said())
+
+    def _take_last_events(self) -> None:
+        for event in self.links.monitor.events():
+            if not self._judge.needs_status(event):
+                self._judge.take_event(event)
+
+    def _end(self) -> None:
+        """End QEMU: by its own command, then by signals."""
+        if self.child.poll() is None:
+            with contextlib.suppress(MonitorError):
+                self.links.monitor.execute("quit", seconds=_QUIT_SECONDS)
+                if self.child.wait(_QUIT_SECONDS) is not None:
+                    return
+        for number, seconds in ((signal.SIGTERM, _TERM_SECONDS), (signal.SIGKILL, _KILL_SECONDS)):
+            if self.child.poll() is not None:
+                return
+            self.child.kill(number)
+            self.child.wait(seconds)

@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Images: what QEMU boots for which suite. Read from a directory or a TOML file.
+
+A directory holds `images.toml`, or images named after programs (`boot.elf`, `disk.iso`), or a Linux
+kernel (`vmlinuz`, `boot/vmlinuz-*`) with its modules in `lib/modules`. The TOML file:
+
+    machine = "q35"                  # of every image, and so are these
+    memory = 512
+    [deadlines]                      # seconds; what is missing follows from --lkl-timeout
+    first_byte = 20
+    [images.boot]                    # the suites' programs: boot, disk, net-test; "*" is any other
+    kernel = "boot.elf"              # a single image: an ELF file or bootstrap
+    iso = "boot.iso"                 # or a CD
+    linux = "vmlinuz"                # or a Linux kernel, `modules = "lib/modules/6.1.0"`
+    modules = ["fiasco -serial_esc", "sigma0", "moe rom/lkltest.cfg", "l4re", "ned"]
+    modules_list = "modules.list"    # or an entry of L4Re's
+    entry = "hello"
+    search = ["bin/l4f"]             # where modules are looked for
+    program = "bin/boot"             # started by a ned script that lkltest writes
+
+Paths are relative to the file that names them.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from lkltest.build import PROGRAMS, BuildError
+
+from .l4re_modules import ModulesError, find_modules, read_entry
+from .qemu_image import ANY, Image, find_kernel, image_name, modules_beside, single_image
+from .qemu_kind import KindError, kind_of
+from .qemu_machine import DISK_DRIVERS, MACHINES, NICS
+
+TABLE = "images.toml"
+DEADLINES = ("first_byte", "plan", "silence", "total")
+
+
+def read_images(path: Path) -> dict[str, Image]:
+    """Read the images of a directory or a TOML file, by program. Raises BuildError, one line."""
+    if path.is_dir():
+        table = path / TABLE
+        return read_table(table) if table.is_file() else _found_images(path)
+    if not path.exists():
+        raise BuildError(f"build {path}: no such directory or file")
+    if path.suffix == ".toml":
+        return read_table(path)
+    return {name: single_image(path, name) for name in (*PROGRAMS, ANY)}
+
+
+def image_of_file(path: Path) -> Image | None:
+    """The image that a command line names: a file, `TABLE.toml:NAME` or `modules.list:ENTRY`.
+
+    None for a program that has to be given to an image. Raises BuildError for what is neither.
+    """
+    named = image_name(path)
+    if named is None:
+        try:
+            kind = kind_of(path)
+        except KindError as error:
+            raise BuildError(str(error)) from None
+        return None if kind.name == "elf" else single_image(path)
+    file, name = named
+    if file.suffix == ".toml":
+        images = read_table(file)
+        if name not in images:
+            raise BuildError(f"{file}: has no image {name!r}; there are: {', '.join(images)}")
+        return images[name]
+    try:
+        return Image(name, **_from_list({"modules_list": file.name, "entry": name}, file.parent))
+    except ModulesError as error:
+        raise BuildError(str(error)) from None
+
+
+def read_table(path: Path) -> dict[str, Image]:
+    """Read a TOML file of images. Raises BuildError, one line, for whatever is wrong in it."""
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BuildError(f"{path}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BuildError(f"{path}: {error}") from None
+    entries = table.pop("images", None)
+    if not isinstance(entries, dict) or not entries:
+        raise BuildError(f"{path}: names no image: there is no [images.NAME]")
+    images: dict[str, Image] = {}
+    for name, entry in entries.items():
+        if not isinstance(entry, dict):
+            raise BuildError(f"{path}: images.{name} is not a table")
+        merged = {**table, **entry}
+        merged["deadlines"] = {**table.get("deadlines", {}), **entry.get("deadlines", {})}
+        try:
+            images[name] = _image(name, merged, path.parent)
+        except (BuildError, ModulesError) as error:
+            raise BuildError(f"{path}: images.{name}: {error}") from None
+    return images
+
+
+def _image(name: str, entry: Mapping[str, Any], base: Path) -> Image:
+    known = {item.name for item in fields(Image)} - {"name"} | {"modules_list", "entry", "search"}
+    for key, value in entry.items():
+        if key not in known:
+            raise BuildError(f"unknown key {key!r}; there are: {', '.join(sorted(known))}")
+        _check_type(key, value)
+    values = {key: value for key, value in entry.items() if key in _PLAIN}
+    for key in ("kernel", "iso", "linux", "program"):
+        if key in entry:
+            values[key] = _file(base, entry[key])
+    booted = [key for key in ("kernel", "iso", "linux") if key in entry]
+    if "modules_list" in entry:
+        values |= _from_list(entry, base)
+    elif len(booted) != 1:
+        raise BuildError("needs one of kernel, iso, linux and modules_list")
+    elif isinstance(entry.get("modules"), list):
+        search = [base / folder for folder in entry.get("search", ["."])]
+        values["modules"] = find_modules(entry["modules"], search)
+    if "linux" in entry:
+        values["module_directory"] = (
+            base / entry["modules"] if "modules" in entry else modules_beside(values["linux"])
+        )
+    if "machine" in entry:
+        _check_choice("machine", entry["machine"], MACHINES)
+        values["machine"] = MACHINES[entry["machine"]]
+    elif "kernel" in values:
+        values["machine"] = single_image(values["kernel"]).machine
+    values["deadlines"] = dict(entry["deadlines"])
+    values["extra"] = tuple(entry.get("extra", ()))
+    image = Image(name, **values)
+    _check_choice("disk", image.disk, DISK_DRIVERS)
+    _check_choice("nic", image.nic, NICS)
+    return image
+
+
+_PLAIN = ("append", "tag", "memory", "drain", "disk", "disk_serial", "nic", "debug_exit", "display")
+_TYPES: Mapping[str, tuple[type, ...]] = {
+    **dict.fromkeys(("memory",), (int,)),
+    **dict.fromkeys(("drain",), (int, float)),
+    **dict.fromkeys(("debug_exit", "display"), (bool,)),
+    **dict.fromkeys(("extra", "search"), (list,)),
+    "modules": (list, str),
+    "deadlines": (dict,),
+}
+
+
+def _check_type(key: str, value: Any) -> None:
+    wanted = _TYPES.get(key, (str,))
+    if not isinstance(value, wanted) or (isinstance(value, bool) and bool not in wanted):
+        raise BuildError(f"{key} must be {' or '.join(kind.__name__ for kind in wanted)}")
+    if isinstance(value, list) and not all(isinstance(word, str) for word in value):
+        raise BuildError(f"{key} must be a list of strings")
+    if isinstance(value, dict):
+        for name, seconds in value.items():
+            _check_choice("deadlines", name, dict.fromkeys(DEADLINES))
+            if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+                raise BuildError(f"deadlines.{name} must be a number of seconds")
+
+
+def _check_choice(key: str, value: str, known: Mapping[str, object]) -> None:
+    if value not in known:
+        raise BuildError(f"{key}: unknown {value!r}; there are: {', '.join(known)}")
+
+
+def _file(base: Path, name: str) -> Path:
+    path = base / Path(name).expanduser()
+    if not path.is_file():
+        raise BuildError(f"{path}: no such file")
+    return path.absolute()
+
+
+def _from_list(entry: Mapping[str, Any], base: Path) -> dict[str, Any]:
+    search = [base / folder for folder in entry.get("search", ["."])]
+    found = read_entry(_file(base, entry["modules_list"]), entry.get("entry", ""), search)
+    words = " ".join(filter(None, (found.append, entry.get("append", ""))))
+    return {"kernel": found.bootstrap, "modules": found.modules, "append": words}
+
+
+def _found_images(directory: Path) -> dict[str, Image]:
+    kernel = find_kernel(directory)
+    if kernel is not None:
+        return {name: single_image(kernel, name) for name in (*PROGRAMS, ANY)}
+    images: dict[str, Image] = {}
+    for name in PROGRAMS:
+        for suffix in (".elf", ".iso"):
+            path = directory / f"{name}{suffix}"
+            if path.is_file():
+                images.setdefault(name, single_image(path, name))
+    if not images:
+        wanted = ", ".join(f"{name}.elf" for name in PROGRAMS)
+        raise BuildError(f"build {directory}: found no {TABLE}, no vmlinuz and none of {wanted}")
+    return images
