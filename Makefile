@@ -23,8 +23,9 @@ RUN_PACKAGES := gcc=gcc /usr/include/stdio.h=libc6-dev bc=bc npm=npm gdb=gdb \
 WINE_PACKAGES := /usr/lib/wine/wine64=wine64
 WINDOWS_PACKAGES := x86_64-w64-mingw32-gcc=gcc-mingw-w64-x86-64 \
 	x86_64-w64-mingw32-g++=g++-mingw-w64-x86-64
+QEMU_PACKAGES := qemu-system-x86_64=qemu-system-x86 depmod=kmod
 
-.PHONY: run-tests check bench doctor windows wine-for-tests setup setup-dev build clean lint types tests
+.PHONY: run-tests check bench doctor windows wine-for-tests linux qemu-for-tests setup setup-dev build clean lint types tests
 .DEFAULT_GOAL := run-tests
 
 run-tests: setup
@@ -43,7 +44,7 @@ lint: setup-dev
 types: setup-dev
 	$(VENV)/bin/mypy
 
-tests: setup-dev wine-for-tests
+tests: setup-dev wine-for-tests qemu-for-tests
 	$(VENV)/bin/pytest tests -q
 
 bench: setup-dev
@@ -63,6 +64,19 @@ endif
 # Where these cannot be installed, check skips its Wine tests and says so; CI allows no such skip.
 wine-for-tests:
 	-@$(MAKE) --no-print-directory -s $(BUNDLED)/.packages-wine windows
+
+# A Linux kernel for virtual machines, the qemu host's default build.
+linux: $(BUNDLED)/.packages-qemu
+	@[ -d $(BUNDLED)/linux ] || $(STEP) "fetching Debian's kernel for guests" \
+		$(BUNDLED)/log/linux.log setup/linux.sh $(BUNDLED)/linux
+
+ifneq ($(filter qemu,$(HOST)),)
+setup: $(BUNDLED)/.packages-qemu $(if $(BUILD),,linux)
+endif
+
+# As above.
+qemu-for-tests:
+	-@$(MAKE) --no-print-directory -s $(BUNDLED)/.packages-qemu linux
 
 setup: $(VENV)/.run build
 setup-dev: $(VENV)/.dev build
@@ -93,6 +107,10 @@ $(BUNDLED)/.packages: Makefile
 
 $(BUNDLED)/.packages-wine: Makefile | $(BUNDLED)/.packages
 	@setup/packages.sh $(WINE_PACKAGES)
+	@touch $@
+
+$(BUNDLED)/.packages-qemu: Makefile | $(BUNDLED)/.packages
+	@setup/packages.sh $(QEMU_PACKAGES)
 	@touch $@
 
 $(BUNDLED)/.packages-windows: Makefile | $(BUNDLED)/.packages
