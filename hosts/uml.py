@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lkltest import initramfs
-from lkltest.build import Build, BuildError
+from lkltest.build import Build, BuildError, named_build
 from lkltest.console import open_terminal
 from lkltest.disk import CHILD_DESCRIPTOR, Disk
 from lkltest.executable import ExecutableError, identify, is_dynamic
@@ -67,15 +67,16 @@ class UmlHost(Host):
         return None
 
     def program(self, build: Build, name: str) -> Path:
-        """The guest program, compiled unless it is there. Raises LaunchError."""
-        if name not in build.programs:
-            return super().program(build, name)
-        return guest_program(name)
+        """A guest program, compiled unless it is there. Raises LaunchError."""
+        path = super().program(build, name)
+        if path == guest_programs().get(name):
+            path = guest_program(name)
+        check_static(path)
+        return path
 
     def launch(self, launch: Launch, scope: Scope) -> UmlConsole:
-        check_static(launch.program)
         try:
-            kernel = kernel_of(launch.build or self.open_build(None))
+            kernel = kernel_of(launch.build or self.open_build(named_build(None)))
         except BuildError as error:
             raise LaunchError(str(error)) from None
         guest = Guest.of(launch, kernel)
@@ -115,7 +116,10 @@ class Guest:
                 disks.append(argument)
             elif isinstance(argument, Interface):
                 words.append(f"vec{networks}")
-                options.append(f"vec{networks}:transport=tap,ifname={argument.name},depth=128")
+                # Without gro the kernel has no room for the large packets that it tells the TAP
+                # device it takes: each is lost and sent again.
+                vector = f"vec{networks}:transport=tap,ifname={argument.name},depth=64,gro=1"
+                options.append(vector)
                 networks += 1
             else:
                 words.append(argument)

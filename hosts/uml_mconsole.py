@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from pathlib import Path
 
 from lkltest.scope import Scope
@@ -25,23 +26,21 @@ def show_tasks(socket: Path, scope: Scope) -> str:
     tool = shutil.which(_TOOL)
     if tool is None:
         return f"no stacks: {_TOOL} is missing: apt-get install uml-utilities"
-    read_end, write_end = os.pipe()
-    with open(read_end, "rb") as output:
+    with tempfile.TemporaryFile() as output:  # no pipe: the answer can be longer than one holds
         try:
             child = scope.spawn(
                 [tool, str(socket), "sysrq", "t"],
                 cwd=socket.parent,
                 env={**os.environ, "TMPDIR": str(socket.parent)},
-                stdout=write_end,
-                stderr=write_end,
+                stdout=output.fileno(),
+                stderr=output.fileno(),
             )
         except OSError as error:
             return f"no stacks: {tool}: {error.strerror}"
-        finally:
-            os.close(write_end)
-        # A kernel that does not answer any more keeps the tool waiting; a pipe holds its answer.
+        note = ""
         if child.wait(_SECONDS) is None:
             child.kill()
             child.wait(_SECONDS)
-            return f"no stacks: the kernel did not answer within {_SECONDS:g} s"
-        return output.read().decode("utf-8", "backslashreplace")
+            note = f"\nthe kernel did not end its answer within {_SECONDS:g} s"
+        output.seek(0)
+        return output.read().decode("utf-8", "backslashreplace") + note
