@@ -28,7 +28,7 @@ from lkltest.scope import Scope
 
 from .uml_console import UmlConsole, status_pipe
 from .uml_kernel import UmlKernel, find_kernel
-from .uml_mconsole import show_tasks
+from .uml_mconsole import Mconsole
 from .uml_xstate import preload
 
 KERNEL = "linux.uml"
@@ -189,6 +189,7 @@ def start(
 
     environment: what it needs beside the machine's: TMPDIR is where its files lie.
     """
+    socket = Path(environment["TMPDIR"]) / UMID / "mconsole"
     status, status_write = status_pipe()
     terminal, theirs = open_terminal()
     numbers = {CHILD_DESCRIPTOR + index: disk for index, disk in enumerate(guest.disks)}
@@ -214,5 +215,5 @@ def start(
         launch.deadlines,
         status=status,
         token=guest.orders.token,
-        diagnose=lambda: show_tasks(Path(environment["TMPDIR"]) / UMID / "mconsole", scope),
+        ask=lambda process, read: Mconsole(socket, scope, read).what_hangs(process),
     )

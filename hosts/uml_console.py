@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import select
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -19,6 +20,8 @@ class UmlConsole(Console):
     """A `Console` whose program is a whole kernel.
 
     status: a pipe from the guest's status device. token: what each of /init's reports begins with.
+    ask: called when it hangs, with the program's process number in the guest, if that is known, and
+    a function that reads the console; returns what hangs.
     """
 
     def __init__(
@@ -30,10 +33,14 @@ class UmlConsole(Console):
         *,
         status: int,
         token: str,
-        diagnose: Callable[[], str],
+        ask: Callable[[int | None, Callable[[], bytes]], str],
     ) -> None:
-        super().__init__(child, terminal, command, deadlines, side=status, diagnose=diagnose)
+        super().__init__(
+            child, terminal, command, deadlines, side=status, diagnose=self._what_hangs
+        )
         self._token = token
+        self._ask = ask
+        self._asked = False
         self._rejoiner = Rejoiner()
         self._problems: list[Problem] = []
 
@@ -41,15 +48,16 @@ class UmlConsole(Console):
         """Yield bytes with kernel messages on lines of their own."""
         for data in super().chunks():
             text = self._rejoiner.feed(data)
-            if text:
+            # What the kernel prints when it is asked is its answer, no part of the stream.
+            if text and not self._asked:
                 yield text
         rest = self._rejoiner.close()
-        if rest:
+        if rest and not self._asked:
             yield rest
         self._problems += [
             Problem(ProblemKind.CONSOLE_DAMAGE, damage) for damage in self._rejoiner.damage
         ]
-        report = read_report(bytes(self.side_output), self._token)
+        report = self._report()
         self._problems += [Problem(ProblemKind.GUEST, warning) for warning in report.warnings]
         self.exit, problem = judge_end(self.exit, report)
         if problem is not None:
@@ -58,6 +66,18 @@ class UmlConsole(Console):
     def problems(self) -> list[Problem]:
         """What the guest's /init and the console had to say."""
         return self._problems
+
+    def _report(self) -> GuestReport:
+        return read_report(bytes(self.side_output), self._token)
+
+    def _what_hangs(self) -> str:
+        self._asked = True
+        return self._ask(self._report().process, self._read_now)
+
+    def _read_now(self) -> bytes:
+        poller = select.poll()
+        poller.register(self._descriptor, select.POLLIN)
+        return self._read() if poller.poll(0) else b""
 
 
 def judge_end(kernel: Exit, report: GuestReport) -> tuple[Exit, Problem | None]:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the tasks of a hanging UML kernel do, asked through its management console.
+"""What a hanging UML kernel does, asked through its management console.
 
-Source: the kernel's Documentation/virt/uml/user_mode_linux_howto_v2.rst, "The UML Management
+Sources: the kernel's Documentation/virt/uml/user_mode_linux_howto_v2.rst, "The UML Management
 Console"; uml_mconsole(1) of the package uml-utilities.
 """
 
@@ -10,37 +10,76 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from lkltest.deadline import Deadline
 from lkltest.scope import Scope
 
 _TOOL = "uml_mconsole"
 _SECONDS = 5.0
+_STEP = 0.02
+_NOISE = "Warning: couldn't stat file"
+_LIMIT = 1 << 20
 
 
-def show_tasks(socket: Path, scope: Scope) -> str:
-    """The kernel's stack of every task (SysRq t); says why when it cannot be had.
+class Mconsole:
+    """Asks the kernel behind `socket`; the tool runs in `scope` and dies with the runner.
 
-    The tool runs in `scope`, so that it dies with the runner.
+    read_console: returns what the kernel printed by now. It has to be read on, or the kernel waits
+    for room to print in and answers nothing.
     """
-    tool = shutil.which(_TOOL)
-    if tool is None:
-        return f"no stacks: {_TOOL} is missing: apt-get install uml-utilities"
-    with tempfile.TemporaryFile() as output:  # no pipe: the answer can be longer than one holds
-        try:
-            child = scope.spawn(
-                [tool, str(socket), "sysrq", "t"],
-                cwd=socket.parent,
-                env={**os.environ, "TMPDIR": str(socket.parent)},
-                stdout=output.fileno(),
-                stderr=output.fileno(),
-            )
-        except OSError as error:
-            return f"no stacks: {tool}: {error.strerror}"
-        note = ""
-        if child.wait(_SECONDS) is None:
-            child.kill()
-            child.wait(_SECONDS)
-            note = f"\nthe kernel did not end its answer within {_SECONDS:g} s"
-        output.seek(0)
-        return output.read().decode("utf-8", "backslashreplace") + note
+
+    def __init__(self, socket: Path, scope: Scope, read_console: Callable[[], bytes]) -> None:
+        self._socket = socket
+        self._scope = scope
+        self._read_console = read_console
+        self._printed = bytearray()
+
+    def what_hangs(self, process: int | None) -> str:
+        """The kernel's stack of `process` in the guest, and then of every task (SysRq t).
+
+        Says why when it cannot be had. A kernel that panics over the question is no failure of the
+        program's: the text says so and nothing else does.
+        """
+        tool = shutil.which(_TOOL)
+        if tool is None:
+            return f"no stacks: {_TOOL} is missing: apt-get install uml-utilities"
+        limit = Deadline(_SECONDS)
+        answers = []
+        if process is not None:
+            answers.append(self._ask(tool, ("stack", str(process)), limit))
+        answers.append(self._ask(tool, ("sysrq", "t"), limit))
+        printed = bytes(self._printed).decode("utf-8", "backslashreplace").replace("\r\n", "\n")
+        if "Kernel panic" in printed:
+            printed = f"(asked for its tasks, this kernel panics on the way)\n{printed}"
+        # The answers are what the console shows, without what came of them.
+        return printed.strip() or "\n".join(answers)
+
+    def _ask(self, tool: str, command: Sequence[str], limit: Deadline) -> str:
+        with tempfile.TemporaryFile() as output:
+            try:
+                child = self._scope.spawn(
+                    [tool, str(self._socket), *command],
+                    env={**os.environ, "TMPDIR": str(self._socket.parent)},
+                    stdout=output.fileno(),
+                    stderr=output.fileno(),
+                )
+            except OSError as error:
+                return f"{tool}: {error.strerror}"
+            note = ""
+            while child.wait(_STEP) is None:
+                self._take()
+                if limit.expired or b"Kernel panic" in self._printed:
+                    note = "(the kernel did not end its answer)"
+                    child.kill()
+                    break
+            self._take()
+            output.seek(0)
+            text = output.read(_LIMIT).decode("utf-8", "backslashreplace")
+        said = [line for line in text.splitlines() if line.strip() and not line.startswith(_NOISE)]
+        return "\n".join([*said, note]).strip()
+
+    def _take(self) -> None:
+        while len(self._printed) < _LIMIT and (data := self._read_console()):
+            self._printed += data

@@ -46,10 +46,12 @@ class Orders:
 class GuestReport:
     """What /init said: whether it started the program, and how that ended, if it did.
 
-    `failure` is why the program could not be run; `warnings` are about the guest's set-up.
+    `process` is its number in the guest, `failure` is why it could not be run, `warnings` are about
+    the guest's set-up.
     """
 
     started: bool = False
+    process: int | None = None
     status: int | None = None
     signal: int | None = None
     failure: str = ""
@@ -76,6 +78,7 @@ def read_report(text: bytes, token: str) -> GuestReport:
             found.setdefault(word, value)
     return GuestReport(
         "started" in found,
+        _number(found.get("started")),
         _number(found.get("exited")),
         _number(found.get("signalled")),
         found.get("failed", ""),

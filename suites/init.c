@@ -13,7 +13,7 @@
  *	arg WORD	of the command line; the first is the program's file
  *	env NAME=VALUE	of its environment
  *
- * A report is a line: "T started", "T exited 0", "T signalled 11",
+ * A report is a line: "T started 72" (its process), "T exited 0", "T signalled 11",
  * "T failed TEXT", "T warning TEXT".
  */
 #include <errno.h>
@@ -213,6 +213,7 @@ static int run(void)
 	if (pid < 0)
 		fail("fork: %s", strerror(errno));
 	if (!pid) {
+		report("started %d", (int)getpid());
 		setsid();
 		execve(orders.args[0], orders.args, orders.env);
 		fprintf(stderr, "init: %s: %s\n", orders.args[0], strerror(errno));
@@ -239,7 +240,6 @@ int main(void)
 	follow_orders();
 	if (!orders.arg_count)
 		fail("no program was named");
-	report("started");
 	status = run();
 	/* All that the program printed has to be out before anybody hears. */
 	tcdrain(1);
