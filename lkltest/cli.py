@@ -10,6 +10,8 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from lkltest.deadline import timeout
+
 PASSED, FAILED, USED_WRONGLY, INTERRUPTED = 0, 1, 2, 130
 
 # pytest.ExitCode: 0 ok, 1 failed, 2 interrupted (or used wrongly, by our own pytest.exit),
@@ -41,15 +43,15 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--host", action="append", help="host to run on; may be repeated")
     run.add_argument("--build", metavar="DIR")
     run.add_argument("--junit-dir", metavar="DIR")
-    run.add_argument("--timeout", type=float, metavar="SECONDS")
-    run.add_argument("-j", "--jobs", type=int, default=1, metavar="N", help="suites at once")
+    run.add_argument("--timeout", type=timeout, metavar="SECONDS")
+    run.add_argument("-j", "--jobs", type=_jobs, default=1, metavar="N", help="suites at once")
     run.add_argument("-v", "--verbose", action="store_true", help="show every test point")
     _add_host_options(run)
     run.set_defaults(function=_run)
 
     execute = commands.add_parser("exec", help="run one program on a host")
     execute.add_argument("--host")
-    execute.add_argument("--timeout", type=float, metavar="SECONDS")
+    execute.add_argument("--timeout", type=timeout, metavar="SECONDS")
     _add_host_options(execute)
     execute.add_argument("program")
     execute.add_argument("arguments", nargs=argparse.REMAINDER)
@@ -63,6 +65,13 @@ def _parser() -> argparse.ArgumentParser:
     doctor.add_argument("--build", metavar="DIR")
     doctor.set_defaults(function=_doctor)
     return parser
+
+
+def _jobs(text: str) -> int:
+    jobs = int(text)
+    if jobs < 1:
+        raise argparse.ArgumentTypeError(f"{text} is no number of suites to run at once")
+    return jobs
 
 
 class _HostOptions:
@@ -102,7 +111,10 @@ def _run(options: argparse.Namespace) -> int:
 
     # The run must not depend on the ini file of whatever directory it is started in.
     arguments = ["--pyargs", "lkltest.suites", "-c", os.devnull, "--rootdir", "."]
-    arguments += ["-p", "no:cacheprovider"]
+    # Neither on whatever other plugins are installed, which also cost their start.
+    arguments += ["--disable-plugin-autoload", "-p", "lkltest.plugin"]
+    # pytest rewrites what it imports, and warns of what it no longer can: this very module.
+    arguments += ["-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
     arguments += ["-v", "--tb=short"] if options.verbose else ["-p", "no:terminal", "--lkl-lines"]
     arguments += [f"--lkl-host={host}" for host in options.host or ()]
     arguments += [f"--lkl-suite={suite}" for suite in options.suites]
@@ -120,8 +132,21 @@ def _run(options: argparse.Namespace) -> int:
         # A wrong name is said here, because a worker that finds it could only die of it.
         if options.suites and pytest.main([*arguments, "--collect-only"]):
             return USED_WRONGLY
-        arguments += ["-n", str(options.jobs), "--dist=worksteal"]
-    return _EXIT_STATUS.get(int(pytest.main(arguments)), FAILED)
+        arguments += ["-p", "xdist", "-n", str(options.jobs), "--dist=worksteal"]
+    interrupts = _Interrupts()
+    status = int(pytest.main(arguments, plugins=[interrupts]))
+    if interrupts.happened:
+        raise KeyboardInterrupt
+    return _EXIT_STATUS.get(status, FAILED)
+
+
+class _Interrupts:
+    """Learns whether Ctrl-C ended pytest, whose status does not tell it from `pytest.exit`."""
+
+    happened = False
+
+    def pytest_keyboard_interrupt(self, excinfo: Any) -> None:
+        self.happened = isinstance(excinfo.value, KeyboardInterrupt)
 
 
 def _execute(options: argparse.Namespace) -> int:

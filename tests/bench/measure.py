@@ -42,7 +42,13 @@ def run_once(command: Sequence[str], environment: Mapping[str, str] | None = Non
     started = time.monotonic()
     before = os.times()
     process = subprocess.run(
-        command, stdin=nothing, stdout=nothing, stderr=nothing, env=environment, check=False
+        command,
+        stdin=nothing,
+        stdout=nothing,
+        stderr=nothing,
+        env=environment,
+        check=False,
+        timeout=600,
     )
     after = os.times()
     cpu = (after.children_user - before.children_user) + (
