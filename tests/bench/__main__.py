@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import sys
 
-from tests.bench import native
+from tests.bench import native, tap
 
 BENCHMARKS = {
     "boot": native.boot,
     "everything": native.everything,
+    "tap": tap.parsers,
+    "tap2junit": tap.to_junit,
 }
 
 

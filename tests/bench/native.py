@@ -24,7 +24,9 @@ def boot() -> None:
             {
                 "the boot program alone": [str(ROOT / "build/tests/boot")],
                 "pytest on an empty test": [
-                    *(str(_BIN / "pytest"), "-q", "-p", "no:cacheprovider"),
+                    # Its own floor: no plugin but its own, ours least of all.
+                    *(str(_BIN / "pytest"), "-q", "--disable-plugin-autoload"),
+                    *("-p", "no:cacheprovider"),
                     *("-c", "/dev/null", "--rootdir", directory, str(empty)),
                 ],
                 "lkltest run boot": [str(_BIN / "lkltest"), "run", "boot"],
