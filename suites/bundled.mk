@@ -24,7 +24,9 @@ SUITE_CFLAGS := -std=gnu11 -D_GNU_SOURCE -O2 -g -Wall -Wextra -Wno-unused-parame
 
 .PHONY: bundled guest bundled-clean
 bundled: $(BUNDLED_PROGRAMS) $(BUILD)/tests/autoconf.sh
+	@:
 guest: $(GUEST_PROGRAMS)
+	@:
 
 # Everything below takes its final name only when it is complete, so that what
 # an interrupt leaves behind is never taken for done.

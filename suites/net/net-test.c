@@ -14,6 +14,7 @@
  */
 #include <arpa/inet.h>
 #include <getopt.h>
+#include <net/if.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -149,6 +150,16 @@ static int netdev_id = -1;
 
 static enum tap_result test_nd_create(void)
 {
+	/*
+	 * LKL cuts a long name, which then makes a device of another name, and
+	 * has a raw socket without an interface listen on all of them.
+	 */
+	if ((options.backend == TAP && strlen(options.ifname) >= IF_NAMESIZE) ||
+	    (options.backend == RAW && !if_nametoindex(options.ifname))) {
+		tap_logf("there is no interface %s\n", options.ifname);
+		return TAP_FAIL;
+	}
+
 	switch (options.backend) {
 	case LOOPBACK:
 		return tap_skip("loopback needs no device");
