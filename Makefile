@@ -17,15 +17,17 @@ VENV := .venv
 BUNDLED := build
 STEP := setup/step.sh
 
-RUN_PACKAGES := gcc=gcc /usr/include/stdio.h=libc6-dev bc=bc npm=npm gdb=gdb \
+RUN_PACKAGES := gcc=gcc /usr/include/stdio.h=libc6-dev gdb=gdb \
 	mkfs.ext4=e2fsprogs mkfs.btrfs=btrfs-progs mkfs.vfat=dosfstools mkfs.xfs=xfsprogs \
 	unshare=util-linux
+KERNEL_PACKAGES := bc=bc npm=npm
 WINE_PACKAGES := /usr/lib/wine/wine64=wine64
 WINDOWS_PACKAGES := x86_64-w64-mingw32-gcc=gcc-mingw-w64-x86-64 \
 	x86_64-w64-mingw32-g++=g++-mingw-w64-x86-64
+UML_PACKAGES := linux.uml=user-mode-linux uml_mconsole=uml-utilities
 QEMU_PACKAGES := qemu-system-x86_64=qemu-system-x86 depmod=kmod
 
-.PHONY: run-tests check bench doctor windows wine-for-tests linux qemu-for-tests setup setup-dev build clean lint types tests
+.PHONY: run-tests check bench doctor windows wine-for-tests linux qemu-for-tests uml-for-tests setup setup-dev build clean lint types tests
 .DEFAULT_GOAL := run-tests
 
 run-tests: setup
@@ -44,13 +46,13 @@ lint: setup-dev
 types: setup-dev
 	$(VENV)/bin/mypy
 
-tests: setup-dev wine-for-tests qemu-for-tests
+tests: setup-dev wine-for-tests qemu-for-tests uml-for-tests
 	$(VENV)/bin/pytest tests -q
 
 bench: setup-dev
 	$(VENV)/bin/python -m tests.bench
 
-build: $(BUNDLED)/.packages
+build: $(BUNDLED)/.packages-kernel
 	@$(MAKE) --no-print-directory -s -f setup/bundled.mk BUILD=$(BUNDLED) bundled
 
 # The Windows programs are the wine host's default build, as the bundled kernel is everybody else's.
@@ -74,11 +76,20 @@ ifneq ($(filter qemu,$(HOST)),)
 setup: $(BUNDLED)/.packages-qemu $(if $(BUILD),,linux)
 endif
 
+ifneq ($(filter uml,$(HOST)),)
+setup: $(BUNDLED)/.packages-uml
+endif
+
+# As above.
+uml-for-tests:
+	-@$(MAKE) --no-print-directory -s $(BUNDLED)/.packages-uml
+
 # As above.
 qemu-for-tests:
 	-@$(MAKE) --no-print-directory -s $(BUNDLED)/.packages-qemu linux
 
-setup: $(VENV)/.run build
+# These hosts have kernels of their own.
+setup: $(VENV)/.run $(if $(HOST),$(if $(filter-out uml wine qemu,$(HOST)),build),build)
 setup-dev: $(VENV)/.dev build
 
 # Both are installed in place (editable): an edit is seen without installing again.
@@ -103,6 +114,14 @@ $(BUNDLED)/.packages: Makefile
 	@mkdir -p $(BUNDLED)/log
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || setup/packages.sh /nonexistent=python3-venv
 	@setup/packages.sh $(RUN_PACKAGES)
+	@touch $@
+
+$(BUNDLED)/.packages-kernel: Makefile | $(BUNDLED)/.packages
+	@setup/packages.sh $(KERNEL_PACKAGES)
+	@touch $@
+
+$(BUNDLED)/.packages-uml: Makefile | $(BUNDLED)/.packages
+	@setup/packages.sh $(UML_PACKAGES)
 	@touch $@
 
 $(BUNDLED)/.packages-wine: Makefile | $(BUNDLED)/.packages
