@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What the tests of the QEMU host share: the player guest, consoles to play, skips."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from lkltest.deadline import Deadlines
+from lkltest.execution import Execution
+from lkltest.host import Launch
+from lkltest.hosts.qemu import QemuHost
+from lkltest.results import ProgramResult
+from lkltest.scope import Scope
+from tests.compiler import ROOT
+
+STREAMS = ROOT / "tests" / "streams"
+SOURCES = Path(__file__).parent / "player"
+KERNEL = ROOT / "build" / "linux"
+_FLAGS = (
+    *("-m32", "-std=gnu11", "-O2", "-Wall", "-Wextra", "-ffreestanding", "-fno-pic", "-no-pie"),
+    *("-fno-stack-protector", "-mno-sse", "-mno-mmx", "-nostdlib", "-static"),
+    *("-Wl,-Ttext=0x100000", "-Wl,--build-id=none", "-Wl,-n", "-Wl,--no-warn-rwx-segments"),
+)
+PLAYED = (
+    b"1..2 # played\r\n* 1 first\r\nok 1 first\r\n ---\r\n time_us: 5\r\n ...\r\n"
+    b"* 2 second\r\nok 2 second\r\n ---\r\n time_us: 6\r\n ...\r\n"
+)
+"""A console that passes."""
+HALF = PLAYED[: PLAYED.index(b"ok 2")]
+"""A console that stops in the second point."""
+
+
+def require_qemu() -> None:
+    """Skip, naming the package, where QEMU is missing."""
+    missing = QemuHost().missing()
+    if missing is not None:
+        pytest.skip(str(missing))
+
+
+def require_kernel() -> None:
+    """Skip where Debian's kernel for guests was not fetched."""
+    require_qemu()
+    if not KERNEL.is_dir():
+        pytest.skip(f"{KERNEL} is missing: make linux")
+
+
+def player() -> Path:
+    """The guest that plays consoles, compiled once per content."""
+    require_qemu()
+    if shutil.which("gcc") is None:
+        pytest.skip("gcc is missing: apt-get install gcc")
+    sources = [SOURCES / "start.S", SOURCES / "player.c"]
+    content = b"".join(source.read_bytes() for source in sources) + repr(_FLAGS).encode()
+    program = (
+        ROOT / "build" / "test-programs" / f"player-{hashlib.sha256(content).hexdigest()[:16]}"
+    )
+    if not program.exists():
+        program.parent.mkdir(parents=True, exist_ok=True)
+        part = program.with_name(f"{program.name}.{os.getpid()}.part")
+        subprocess.run(["gcc", *_FLAGS, "-o", part, *sources], check=True, timeout=60)
+        part.rename(program)
+    return program
+
+
+def image(folder: Path, console: bytes | Path, how: str = "end=idle", **table: object) -> Path:
+    """A table whose image `x` plays `console`; returns the name that `exec` takes, `FILE:x`.
+
+    table: further keys of the image, as TOML writes them.
+    """
+    if isinstance(console, bytes):
+        (folder / "console").write_bytes(console)
+    else:
+        (folder / "console").symlink_to(console)
+    keys = {"kernel": str(player()), "modules": [f"console {how}"], **table}
+    lines = [f"{key} = {_toml(value)}" for key, value in keys.items()]
+    (folder / "images.toml").write_text("[images.x]\n" + "\n".join(lines) + "\n")
+    return folder / "images.toml:x"
+
+
+def play(
+    folder: Path,
+    console: bytes | Path,
+    how: str = "end=idle",
+    deadlines: Deadlines | None = None,
+    options: Mapping[str, object] | None = None,
+    **table: object,
+) -> ProgramResult:
+    """Play a console through a real machine; returns the verdict."""
+    name = image(folder, console, how, **table)
+    host = QemuHost(options)
+    with Scope() as scope:
+        launch = Launch(name, (), {}, deadlines or Deadlines(30, 10, 10, 10))
+        return Execution(host, host.launch(launch, scope)).run()
+
+
+def lkltest(*words: str | Path, **options: object) -> subprocess.CompletedProcess[str]:
+    """Run an lkltest command to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "lkltest", *map(str, words)],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="backslashreplace",
+        timeout=120,
+        check=False,
+        **options,  # type: ignore[call-overload]
+    )
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_toml, value)) + "]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key} = {_toml(item)}" for key, item in value.items()) + "}"
+    return f"{value}" if isinstance(value, int | float) else f"'{value}'"
