@@ -7,6 +7,7 @@ import argparse
 import contextlib
 import ctypes
 import signal
+import tempfile
 from collections.abc import Generator, Iterable
 from pathlib import Path
 from typing import Any, NoReturn
@@ -14,7 +15,7 @@ from typing import Any, NoReturn
 import pytest
 
 from lkltest.build import BuildError
-from lkltest.deadline import DEFAULT_TIMEOUT
+from lkltest.deadline import DEFAULT_TIMEOUT, timeout
 from lkltest.fixtures import disk_image, lkl, network
 from lkltest.host import LaunchError, add_host_options
 from lkltest.item import host_of, record_key, recorded, result_of, select
@@ -38,7 +39,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--lkl-junit-dir", metavar="DIR", help="write a JUnit file a suite into DIR")
     group.addoption(
         "--lkl-timeout",
-        type=float,
+        type=timeout,
         default=DEFAULT_TIMEOUT,
         metavar="SECONDS",
         help=f"limit for one program (default {DEFAULT_TIMEOUT:g}); other limits follow from it",
@@ -78,6 +79,8 @@ def pytest_configure(config: pytest.Config) -> None:
                     session.build(name)
         except (BuildError, LaunchError, UnknownHost) as error:
             _used_wrongly(config, str(error))
+        if option.lkl_junit_dir:
+            _check_junit_directory(config, Path(option.lkl_junit_dir))
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -192,6 +195,18 @@ def _enter_hosts(session: Session, names: Iterable[str]) -> None:
         if host.missing() is None:
             with contextlib.suppress(LaunchError):
                 session.enter(host)
+
+
+def _check_junit_directory(config: pytest.Config, directory: Path) -> None:
+    """Make it and write into it, so that a long run does not end without its reports."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=directory):
+            pass
+    except FileExistsError:
+        _used_wrongly(config, f"JUnit directory {directory}: is not a directory")
+    except OSError as error:
+        _used_wrongly(config, f"JUnit directory {directory}: {error.strerror}")
 
 
 def _used_wrongly(config: pytest.Config, message: str) -> NoReturn:

@@ -75,6 +75,11 @@ class LineReporter(SuiteReporter):
             self._print(f"{report.nodeid}: cannot be collected")
             self._print(terminal.printable(report.longreprtext))
 
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """Tell why somebody ended pytest; Ctrl-C is known to who pressed it."""
+        if isinstance(excinfo.value, pytest.exit.Exception):
+            self._print(str(excinfo.value))
+
     def pytest_sessionfinish(self) -> None:
         if self.results:
             self._print(self._summary())
