@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A program of a fake build: what contract.c does for its argument MODE,
+ * whatever the suite says on its command line.
+ */
+#define main contract_main
+#include "contract.c"
+#undef main
+
+#define STRING(x) #x
+#define QUOTED(x) STRING(x)
+
+int main(int argc, char **argv)
+{
+	char *words[] = { argv[0], QUOTED(MODE), QUOTED(ARGUMENT), NULL };
+
+	(void)argc;
+	if (!strcmp(words[1], "fail-then-hang")) {
+		plan(3);
+		point(1, "first", "ok");
+		point(2, "second", "not ok");
+		announce(3, "third");
+		hang();
+	}
+	return contract_main(3, words);
+}
