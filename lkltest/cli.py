@@ -21,7 +21,8 @@ _EXIT_STATUS = {0: PASSED, 1: FAILED, 2: USED_WRONGLY, 3: FAILED, 4: USED_WRONGL
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit status: 0 passed, 1 failed, 2 used wrongly."""
-    options = _parser().parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    options = _parser(words).parse_args(words)
     try:
         status: int = options.function(options)
     except KeyboardInterrupt:
@@ -33,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return status
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="lkltest", description="Run the Linux Kernel Library's test suites."
     )
@@ -46,13 +47,13 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--timeout", type=timeout, metavar="SECONDS")
     run.add_argument("-j", "--jobs", type=_jobs, default=1, metavar="N", help="suites at once")
     run.add_argument("-v", "--verbose", action="store_true", help="show every test point")
-    _add_host_options(run)
+    _add_host_options(run, words)
     run.set_defaults(function=_run)
 
     execute = commands.add_parser("exec", help="run one program on a host")
     execute.add_argument("--host")
     execute.add_argument("--timeout", type=timeout, metavar="SECONDS")
-    _add_host_options(execute)
+    _add_host_options(execute, words)
     execute.add_argument("program")
     execute.add_argument("arguments", nargs=argparse.REMAINDER)
     execute.set_defaults(function=_execute)
@@ -85,11 +86,11 @@ class _HostOptions:
         self.added.append(self._parser.add_argument(*names, **settings))
 
 
-def _add_host_options(parser: argparse.ArgumentParser) -> None:
+def _add_host_options(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
     from lkltest.host import add_host_options
 
     options = _HostOptions(parser)
-    add_host_options(options)
+    add_host_options(options, words)
     parser.set_defaults(host_actions=options.added)
 
 

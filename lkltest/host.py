@@ -11,7 +11,7 @@ import argparse
 import contextlib
 import importlib.metadata
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
@@ -107,7 +107,7 @@ class Host(ABC):
     """Whether a status of 0 can be believed and any other is a failure."""
 
     def __init__(self, options: Mapping[str, Any] | None = None) -> None:
-        """`options` are the values of the host's own command line options, by destination."""
+        """`options` are the command line's, by destination; the host's own may be missing."""
         self.options: Mapping[str, Any] = options or {}
 
     @classmethod  # noqa: B027 - optional
@@ -226,9 +226,16 @@ def make_host(name: str, options: Mapping[str, Any] | None = None) -> Host:
         return BrokenHost(name, one_line(error))
 
 
-def add_host_options(parser: Any) -> None:
-    """Let every host add its options with `parser.addoption`; one that fails is broken then."""
+def add_host_options(parser: Any, words: Sequence[str]) -> None:
+    """Let hosts add their options with `parser.addoption`; one that fails is broken then.
+
+    Only those that the command line `words` name an option of (`--lkl-NAME-...`), or all when it
+    asks for help: loading every host would cost each run a tenth of a second.
+    """
     for name in host_names():
+        prefixes = ("-h", "--help", f"--lkl-{name}-")
+        if not any(word.startswith(prefixes) for word in words):
+            continue
         host_class = load_host_class(name)
         if isinstance(host_class, BrokenHost):
             continue

@@ -52,7 +52,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption("--lkl-dry-run", action="store_true", help=argparse.SUPPRESS)
     group.addoption("--lkl-lines", action="store_true", help=argparse.SUPPRESS)
-    add_host_options(group)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(parser: pytest.Parser, args: list[str]) -> None:
+    add_host_options(parser.getgroup("lkl"), args)
 
 
 def pytest_configure(config: pytest.Config) -> None:
