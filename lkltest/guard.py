@@ -91,6 +91,7 @@ class Guard:
         if not self.namespace and libc().prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
             raise OSError(0, "prctl(PR_SET_CHILD_SUBREAPER) failed")
         self.folder = make_folder(settings["parents"])
+        os.chdir(self.folder)  # tells those who join us where to make theirs
         unmounted = self.mount(settings["network"]) if settings["mounts"] else {}
         pidfd = os.pidfd_open(os.getpid())
         self.send({"kind": "hello", "folder": self.folder, "unmounted": unmounted}, [pidfd])

@@ -76,7 +76,8 @@ class Scope:
     daemons: what programs leave behind lives on until the scope ends. Without it, the end of the
         last program ends its daemons too, so that a console they hold comes to its end.
     join: the `pid` of another scope, perhaps made by another process, whose namespaces are entered
-        instead of making new ones. Its end ends this one; this one's end leaves it alone.
+        instead of making new ones. Its end ends this one; this one's end leaves it alone. The run
+        folder is made in that scope's, whose guard removes it if ours dies with the namespace.
     containment: for tests; the default is what `probe()` found.
     """
 
@@ -200,8 +201,10 @@ class Scope:
         if answer["kind"] == "failed":
             raise _failure(answer, path)
 
-    def _settings(self) -> dict[str, bool]:
+    def _settings(self) -> dict[str, Any]:
+        settings = {} if self._join is None else {"parents": [_folder_of(self._join)]}
         return {
+            **settings,
             "namespace": self.contained == NAMESPACE and self._join is None,
             "network": self._network,
             "mounts": self._mounts,
@@ -238,6 +241,14 @@ def _failure(answer: dict[str, Any], name: Any) -> OSError:
     if answer["where"] not in {"program", "directory", ""}:
         where = f"{where} ({answer['where']})"
     return OSError(number, os.strerror(number), where)
+
+
+def _folder_of(guard: int) -> str:
+    """The run folder of another scope, which is its guard's directory (proc(5))."""
+    try:
+        return os.readlink(f"/proc/{guard}/cwd")  # noqa: PTH115  # a string, as it stands
+    except OSError as error:
+        raise ScopeError(f"cannot join process {guard}: {error.strerror}") from error
 
 
 def _readable(descriptor: int, seconds: float | None) -> bool:
