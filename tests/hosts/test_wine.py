@@ -48,7 +48,7 @@ class TestWine(HostContract):
         return wine
 
     @pytest.fixture
-    def scope(self, joined: Scope) -> Scope:  # type: ignore[override]  # enters the session's
+    def scope(self, joined: Scope) -> Scope:  # enters the session's
         return joined
 
     @pytest.fixture

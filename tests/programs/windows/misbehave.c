@@ -94,8 +94,10 @@ static int die(const char *mode)
 
 int main(int argc, char **argv)
 {
-	const char *mode = argc > 1 ? argv[1] : "";
+	const char *mode = argc > 1 ? argv[1] : getenv("LKLTEST_MISBEHAVE");
 
+	if (!mode)
+		mode = "";
 	if (!strcmp(mode, "nothing"))
 		return 0;
 	if (!strcmp(mode, "sleep"))
