@@ -50,15 +50,16 @@ def _report_host(name: str, build_name: str | None) -> bool:
         _line(f"host {name}", "no", str(missing))
         return False
     facts = ", ".join(f"{key} {value}" for key, value in host.properties().items())
+    known = f"; {facts}" if facts else ""
     try:
         build = host.open_build(build_name)
     except BuildError as error:
-        _line(f"host {name}", "no", str(error))
+        _line(f"host {name}", "no", str(error) + known)
         return False
     if not host.suits(build):
-        _line(f"host {name}", "no", f"build {build.directory} is not for it")
+        _line(f"host {name}", "no", f"build {build.directory} is not for it{known}")
         return False
-    _line(f"host {name}", "yes", _build_text(build) + (f"; {facts}" if facts else ""))
+    _line(f"host {name}", "yes", _build_text(build) + known)
     for result in _dry_run(host, build_name):
         can_run = result.skip == CAN_RUN
         _line(f"  {result.title}", "yes" if can_run else "no", "" if can_run else _reason(result))
