@@ -19,7 +19,7 @@ from lkltest.scope import Scope
 from .wine_console import WineConsole
 from .wine_debugger import backtrace
 from .wine_prefix import cache_directory, copy, ensure, flaw, refusal
-from .wine_program import check_program
+from .wine_program import INSTALL_32_BIT, check_program
 from .wine_server import Server, make_prefix, session_server
 from .wine_tools import WineTools, find_tools, program_environment
 
@@ -166,11 +166,9 @@ class WineHost(Host):
             return {}
         prefix = self._prefix()
         state = "not made yet" if not prefix.exists() else flaw(prefix) or "whole"
-        return {
-            "wine": tools.version,
-            "wine runs": "PE32+ and PE32" if tools.bits32 else "PE32+ (64 bit)",
-            "wine prefix": f"{prefix} ({state})",
-        }
+        facts = {"wine": tools.version, "PE32+": "yes"}
+        facts["PE32"] = "yes" if tools.bits32 else f"missing: {INSTALL_32_BIT}"
+        return facts | {"prefix": f"{prefix} ({state})"}
 
     def _tools(self) -> WineTools:
         tools = find_tools()

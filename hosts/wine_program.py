@@ -14,6 +14,8 @@ from pathlib import Path
 from lkltest.executable import Executable, ExecutableError, identify
 from lkltest.host import LaunchError, NotInstalled
 
+INSTALL_32_BIT = "dpkg --add-architecture i386 && apt-get update && apt-get install wine32:i386"
+
 _RUNNABLE = ("console", "windows")
 _SECTION_BYTES = 40
 
@@ -40,8 +42,7 @@ def check_program(program: Path, bits32: bool) -> Executable:
         raise LaunchError(f"{program}: is a truncated PE file ({size} of {end} bytes)")
     if executable.machine == "i386" and not bits32:
         raise NotInstalled(
-            f"{program.name} is PE32 and Wine's 32 bit half is missing: "
-            "dpkg --add-architecture i386 && apt-get update && apt-get install wine32:i386"
+            f"{program.name} is PE32 and Wine's 32 bit half is missing: {INSTALL_32_BIT}"
         )
     return executable
 

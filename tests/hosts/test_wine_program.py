@@ -30,7 +30,10 @@ def patched(offset: int, value: int) -> Callable[[Path], None]:
 
 
 def cut(size: int) -> Callable[[Path], None]:
-    return lambda target: target.write_bytes(misbehave().read_bytes()[:size]) and None
+    def write(target: Path) -> None:
+        target.write_bytes(misbehave().read_bytes()[:size])
+
+    return write
 
 
 BAD: dict[str, tuple[Callable[[Path], object], str]] = {
