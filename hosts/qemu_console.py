@@ -34,6 +34,7 @@ class GuestConsole:
         """Whether the program has begun to speak TAP."""
         self.recent = bytearray()
         """The end of the clean console, all streams together."""
+        self._own: dict[bytes | None, bytearray] = {}
 
     @property
     def others_done(self) -> bool:
@@ -58,6 +59,11 @@ class GuestConsole:
     def open(self) -> bool:
         """Whether a block of TAP has started and not finished."""
         return self._streams.blocks_open
+
+    def after(self, line: str, tag: bytes | None) -> bytes:
+        """What stream `tag` has shown from `line` on, as far as it is kept."""
+        own = self._own.get(tag, b"")
+        return bytes(own[max(0, own.find(line.encode("utf-8", "ignore"))) :])
 
     def feed(self, data: bytes) -> bytes:
         """Take raw bytes, return the program's."""
@@ -90,8 +96,10 @@ class GuestConsole:
 
     def _watch(self, tag: bytes | None, data: bytes) -> None:
         """Look for signs and banners in the stream's lines that are complete."""
-        self.recent += data
-        del self.recent[:-_SEEN_LIMIT]
+        own = self._own.setdefault(tag, bytearray())
+        for kept in (self.recent, own):
+            kept.extend(data)
+            del kept[:-_SEEN_LIMIT]
         text = self._lines.get(tag, b"") + data
         end = text.rfind(b"\n") + 1
         self._lines[tag] = text[end:][-4096:]

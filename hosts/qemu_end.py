@@ -45,6 +45,8 @@ class Judge:
         self._more: list[Problem] = []
         self._shutdown = ""
         self._console: GuestConsole | None = None
+        self._time_out: Exit | None = None
+        self._dump: tuple[str, bytes | None] | None = None  # the line that it began with, and whose
 
     @property
     def problems(self) -> list[Problem]:
@@ -62,19 +64,21 @@ class Judge:
         self._console = console
         for sign, line, tag in console.signs:
             reason = f"{sign.what}: {line}"
-            kernel = tag is None
-            if kernel or not console.found or tag == console.program_tag:
-                detail = _after(console.recent, line)
-                self.decide(Decision(Problem(sign.kind, reason, detail=detail), sign.listen))
+            if tag is None or not console.found or tag == console.program_tag:
+                if self.decision is None:
+                    self._dump = (line, tag)
+                self.decide(Decision(Problem(sign.kind, reason), sign.listen))
             else:
-                name = tag.decode("utf-8", "backslashreplace") if tag else ""
+                name = tag.decode("utf-8", "backslashreplace")
                 self._more.append(Problem(ProblemKind.HELPER, f"program {name}: {reason}"))
         console.signs.clear()
-        if self.decision is not None and self.decision.problem.kind in _GROWS:
-            self._grow(console)
         if console.booted_again:
             reason = f"the machine booted twice: {console.booted_again}'s banner came again"
             self.decide(Decision(Problem(ProblemKind.REPEATED, reason)))
+        if self.decision is not None and self._dump is not None:
+            # A dump goes on after the line that announced it.
+            detail = _text(console.after(*self._dump)[:_DETAIL])
+            self.decision.problem = replace(self.decision.problem, detail=detail)
 
     @staticmethod
     def needs_status(event: MonitorEvent) -> bool:
@@ -118,10 +122,11 @@ class Judge:
         else:
             self._time_out = Exit(cause="deadline", note=f"{seconds:g} s")
 
-    _time_out: Exit | None = None
+    def exit(self, ended: Exit | None, said: str, *, complete: bool) -> Exit:
+        """How the program ended.
 
-    def exit(self, ended: Exit | None, said: str) -> Exit:
-        """How the program ended. `ended`: QEMU, when it did by itself; `said`: its last words."""
+        ended: QEMU, when it did by itself; `said`: its last words. complete: the plan was met.
+        """
         report = read_report(bytes(self._status), self._token) if self._token else GuestReport()
         self._more += [Problem(ProblemKind.GUEST, warning) for warning in report.warnings]
         if report.failure:
@@ -133,7 +138,7 @@ class Judge:
         if self._time_out is not None:
             return self._time_out
         if ended is not None:
-            self._judge_end(ended, said, report)
+            self._judge_end(ended, said, report, complete=complete)
         if report.signal is not None:
             return Exit(signal=report.signal, cause="signalled", note="in the guest")
         if report.status is not None:
@@ -142,7 +147,7 @@ class Judge:
             return Exit(status=((ended.status or 0) - 1) // 2, cause="exited")
         return Exit(cause="ended")
 
-    def _judge_end(self, ended: Exit, said: str, report: GuestReport) -> None:
+    def _judge_end(self, ended: Exit, said: str, report: GuestReport, *, complete: bool) -> None:
         """QEMU has ended by itself: see who is to blame, if anybody is."""
         if ended.signal is not None:
             reason = f"QEMU was killed by signal {ended.signal}"
@@ -161,7 +166,7 @@ class Judge:
         elif self._token and not report.started:
             reason = "the guest's first program did not start"
             self.decide(Decision(Problem(ProblemKind.NO_BOOT, reason)))
-        elif self._token:
+        elif not complete:
             reason = "the guest powered off before its program had ended"
             self.decide(Decision(Problem(ProblemKind.GUEST, reason)))
 
@@ -169,23 +174,6 @@ class Judge:
         """isa-debug-exit ends QEMU with an odd status, and QEMU says nothing then."""
         odd = ended.status is not None and ended.status % 2 == 1
         return self._debug_exit and odd and not said.strip()
-
-    def _grow(self, console: GuestConsole) -> None:
-        """A dump goes on after the line that announced it."""
-        assert self.decision is not None  # noqa: S101 - the caller has looked
-        problem = self.decision.problem
-        line = problem.reason.partition(": ")[2]
-        detail = _after(console.recent, line)
-        if len(detail) > len(problem.detail):
-            self.decision.problem = replace(problem, detail=detail)
-
-
-_GROWS = (ProblemKind.CRASH, ProblemKind.PANIC, ProblemKind.SETUP)
-
-
-def _after(text: bytearray, line: str) -> str:
-    start = text.find(line.encode("utf-8", "ignore"))
-    return _text(text[max(start, 0) :][:_DETAIL])
 
 
 def _text(data: bytes | bytearray) -> str:

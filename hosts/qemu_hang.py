@@ -87,7 +87,7 @@ def hang_report(
     try:
         status = monitor.execute("query-status", seconds=2.0)
         lines.append(f"machine: {status['status']}")
-        lines += _registers(monitor, files)
+        lines += _registers(monitor, files, running=status["status"] == "running")
         if picture is not None:
             lines.append(_picture(monitor, picture))
         if debugger:
@@ -100,16 +100,21 @@ def hang_report(
     return "\n".join(lines)
 
 
-def _registers(monitor: Monitor, files: Sequence[Path]) -> list[str]:
+def _registers(monitor: Monitor, files: Sequence[Path], *, running: bool) -> list[str]:
     samples = []
     registers = ""
-    for _ in range(SAMPLES):
+    for _ in range(SAMPLES if running else 1):
         registers = monitor.human("info registers", seconds=2.0)
         sample = read_sample(registers)
         if sample is not None:
             samples.append(sample)
         time.sleep(_BETWEEN)
-    return [verdict(samples, Symbols(files)), registers.replace("\r\n", "\n").strip()]
+    symbols = Symbols(files)
+    if running or not samples:
+        said = verdict(samples, symbols)
+    else:
+        said = f"stopped at {_where(samples[0].address, symbols)}"
+    return [said, registers.replace("\r\n", "\n").strip()]
 
 
 def _picture(monitor: Monitor, file: Path) -> str:

@@ -151,16 +151,14 @@ class QemuProcess:
             if self.links.console.fileno() in ready:
                 data = self._receive()
                 if data:
-                    self._done = False
                     yield from self._hand_on(data)
                     continue
                 poller.unregister(self.links.console)
             if self.child.fileno() in ready:
                 return
             if not ready and limit.expired:
-                self._done = False
                 yield from self._some(self._console.flush())
-                if limit.cause == "quiet" and settling and not self._done and self._console.open:
+                if limit.cause == "quiet" and settling and not self._done:
                     continue
                 self._give_up(limit.cause, limit.seconds)
                 return
@@ -188,7 +186,9 @@ class QemuProcess:
         self._judge.look(self._console)
 
     def _some(self, data: bytes) -> Iterator[bytes]:
+        """Yield the program's bytes; the consumer says again whether they complete the stream."""
         if data:
+            self._done = False
             yield data
 
     def _take_events(self) -> None:
@@ -238,7 +238,7 @@ class QemuProcess:
         yield from self._some(self._console.close())
         self._take_last_events()
         ended = exit_from_status(self.child.poll()) if by_itself else None
-        self.exit = self._judge.exit(ended, self.links.said())
+        self.exit = self._judge.exit(ended, self.links.said(), complete=self._done)
 
     def _take_last_events(self) -> None:
         for event in self.links.monitor.events():
