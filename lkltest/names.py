@@ -10,12 +10,13 @@ class Names:
     """Keeps names apart: the second `readdir` becomes `readdir#2`.
 
     Memory is bounded: after `limit` distinct names every further one carries its ordinal
-    (`name#100001`), which is unique without remembering it.
+    (`name#20001`), which is unique without remembering it.
     """
 
-    def __init__(self, taken: Iterable[str] = (), limit: int = 100_000) -> None:
+    def __init__(self, taken: Iterable[str] = (), limit: int = 20_000) -> None:
         self._seen: dict[str, int] = {}
         self._limit = limit
+        self._full = False
         self._ordinal = 0
         for name in taken:
             self.claim(name)
@@ -24,18 +25,25 @@ class Names:
         """Return `name`, or the first `name#N` that nobody has claimed yet."""
         self._ordinal += 1
         seen = self._seen
-        if name not in seen and len(seen) < self._limit:
-            seen[name] = 1
-            return name
-        if len(seen) >= self._limit:
+        if self._full:
             suffix = f"#{self._ordinal}"
-            name = name if name.endswith(suffix) else name + suffix
+            if not name.endswith(suffix):  # claimed elsewhere already, at the same place
+                name += suffix
+            if name not in seen:
+                return name
+        elif name not in seen:
+            self._remember(name, 1)
+            return name
         number = seen.get(name, 1)
         unique = name
         while unique in seen:
             number += 1
             unique = f"{name}#{number}"
-        if len(seen) < self._limit:
+        if not self._full:
             seen[name] = number
-            seen[unique] = 1
+            self._remember(unique, 1)
         return unique
+
+    def _remember(self, name: str, number: int) -> None:
+        self._seen[name] = number
+        self._full = len(self._seen) >= self._limit

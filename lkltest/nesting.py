@@ -58,31 +58,46 @@ class Level:
         if len(self.waiting) < _MAX_WAITING:
             self.waiting.append(trouble)
 
+    def take_waiting(self) -> list[Trouble]:
+        """Return the troubles for the point that reports now."""
+        waiting = self.waiting
+        self.waiting = []
+        return waiting
+
 
 class Nest:
-    """The levels that are open, outermost first; the outermost always is."""
+    """The levels that are open, outermost first; the outermost always is.
 
-    __slots__ = ("levels", "top")
+    Attributes:
+        top: the outermost.
+        depth: of the innermost.
+    """
+
+    __slots__ = ("depth", "levels", "top")
 
     def __init__(self) -> None:
         self.top = Level()
         self.levels = [self.top]
+        self.depth = 0
 
     @property
     def busy(self) -> bool:
         """Whether a point is in flight: announced, or with subtests that wait for their parent."""
-        return self.top.announced is not None or len(self.levels) > 1
+        return self.top.announced is not None or self.depth > 0
 
     def level(self, depth: int) -> Level | None:
         """Return the level of `depth`, opened if need be; None where that is too deep."""
+        if depth <= self.depth:
+            return self.levels[depth]
         if depth > MAX_DEPTH:
             reason = f"subtests are nested deeper than {MAX_DEPTH} levels"
             trouble = Trouble(ProblemKind.CONSOLE_DAMAGE, reason)
             if trouble not in self.top.waiting:
                 self.top.wait(trouble)
             return None
-        while len(self.levels) <= depth:
+        while self.depth < depth:
             self.levels.append(Level())
+            self.depth += 1
         return self.levels[depth]
 
     def fold(self, depth: int, why: str) -> tuple[PointResult, ...]:
@@ -92,9 +107,9 @@ class Nest:
             depth: the outermost level to close.
             why: what ended the points in flight there.
         """
-        if len(self.levels) <= depth:
+        if self.depth < depth:
             return ()
-        for index in range(len(self.levels) - 1, depth - 1, -1):
+        for index in range(self.depth, depth - 1, -1):
             level, above = self.levels[index], self.levels[index - 1]
             if level.announced:
                 level.points.append(_never_reported(level, why, ()))
@@ -109,6 +124,7 @@ class Nest:
                 above.points.append(_parentless(tuple(level.points)))
         points = tuple(self.levels[depth].points)
         del self.levels[depth:]
+        self.depth = depth - 1
         return points
 
     def abandon(self, depth: int, why: str) -> PointResult | None:

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Sequence
 
 from lkltest.results import ProblemKind
 
@@ -44,7 +45,7 @@ class PlanLedger:
         """Whether the plan is there and every number of it came."""
         return self.count is not None and self._unbroken >= self.count
 
-    def record(self, number: int | None) -> list[Remark]:
+    def record(self, number: int | None) -> Sequence[Remark]:
         """Count a point; None is the number after the last. Return what is wrong with it."""
         expected = self.last + 1
         if number is None:
@@ -54,7 +55,7 @@ class PlanLedger:
         if number == expected == self._unbroken + 1:
             self._unbroken = number
             if self.count is None or number <= self.count:
-                return []
+                return ()
         return self._judge(number, expected)
 
     def announce(self, name: str, count: int) -> list[Remark]:

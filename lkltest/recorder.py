@@ -16,7 +16,7 @@ from collections.abc import Iterable
 
 from lkltest.endings import judge_exit
 from lkltest.gathered import Gathered, one_line
-from lkltest.nesting import Announced, Level, Nest, Trouble, subtest_troubles
+from lkltest.nesting import Announced, Nest, Trouble, subtest_troubles
 from lkltest.plan import PlanLedger
 from lkltest.point import outcome_said, seconds_taken, stand_in
 from lkltest.results import Exit, Outcome, PointResult, Problem, ProblemKind, ProgramResult
@@ -38,6 +38,7 @@ _DAMAGE = {
     "yaml-open": ProblemKind.OPEN_YAML,
     "line-incomplete": ProblemKind.INCOMPLETE_LINE,
 }
+_new = tuple.__new__  # a NamedTuple's own constructor takes three times as long
 
 
 class Recorder:
@@ -65,6 +66,7 @@ class Recorder:
         self._damage: list[Trouble] = []  # about the event that follows
         self._skip: str | None = None  # name of a `1..0` whose reason may follow
         self._skip_reason = ""
+        self._unsettled = False  # output, damage or skip that wait for the event that follows
         self._ktap = False
 
     @property
@@ -98,7 +100,7 @@ class Recorder:
             self._take_output(event)
             return []
         fresh = self._gathered.fresh = []
-        if self._stream_log.pending or self._damage or self._skip is not None:
+        if self._unsettled:
             self._settle(before_point=isinstance(event, Point))
         if isinstance(event, Point):
             self._take_point(event, at)
@@ -111,6 +113,7 @@ class Recorder:
         elif isinstance(event, Damage):
             kind = _DAMAGE.get(event.what, ProblemKind.CONSOLE_DAMAGE)
             self._damage.append(Trouble(kind, event.detail or event.what))
+            self._unsettled = True
         elif isinstance(event, BailOut):
             self._blame(Trouble(ProblemKind.BAIL_OUT, event.reason or "no reason given"))
         elif isinstance(event, Version):
@@ -158,18 +161,21 @@ class Recorder:
     # Events
 
     def _take_output(self, event: Output) -> None:
+        self._unsettled = True
         if self._stream_log.add(event.data) or self._damage:
             self._settle_output()
         if self._skip is not None and not self._skip_reason:
             self._skip_reason = one_line(decode(event.data))
 
     def _take_started(self, event: Started, at: float | None) -> None:
-        level = self._nest.level(event.depth)
+        number, raw, depth = event
+        level = self._nest.level(depth)
         if level is None:
             return
-        self._abandon(event.depth, "the next test point began")
-        name = level.names.claim(event.name or stand_in(event.number))
-        level.announced = Announced(event.number, event.name, name, at)
+        if level.announced is not None or self._nest.depth > depth:
+            self._abandon(depth, "the next test point began")
+        name = level.names.claim(raw or stand_in(number))
+        level.announced = _new(Announced, (number, raw, name, at))
 
     def _take_plan(self, event: Plan) -> None:
         level = self._nest.level(event.depth)
@@ -189,51 +195,56 @@ class Recorder:
         if event.count == 0 and event.depth == 0:
             self._skip = event.name or "(skipped)"
             self._skip_reason = one_line(event.skip or "")
+            self._unsettled = True
 
     def _take_point(self, event: Point, at: float | None) -> None:
-        level = self._nest.level(event.depth)
+        _, number, raw, _, reason, _, depth = event
+        level = self._nest.level(depth)
         if level is None:
             return
         announced = level.announced
-        if announced and event.number is not None and event.number != announced.number:
-            self._abandon(event.depth, f"test point {event.number} reported instead")
+        if announced is not None and number is not None and number != announced.number:
+            self._abandon(depth, f"test point {number} reported instead")
             announced = None
         level.announced = None
-        children = self._nest.fold(event.depth + 1, "its parent reported first")
-        troubles = level.waiting
-        level.waiting = []
-        troubles += [Trouble(*remark) for remark in level.ledger.record(event.number)]
-        name = self._name(level, event, announced, troubles)
-        log = self._log(event, troubles)
+        children: tuple[PointResult, ...] = ()
+        if self._nest.depth > depth:
+            children = self._nest.fold(depth + 1, "its parent reported first")
+        troubles = level.take_waiting() if level.waiting else []
+        ledger = level.ledger
+        for remark in ledger.record(number):
+            troubles.append(Trouble(*remark))
+        if self._reported is not None and depth == 0:
+            troubles += self._repeated(ledger.name, raw)
+        if announced is not None and raw in (announced.raw, ""):
+            name = announced.name
+        else:
+            name = level.names.claim(raw or stand_in(ledger.last))
+        log = self._log(event, troubles) if event.block or self._stream_log.comments else ""
         outcome = outcome_said(event, self._ktap)
-        if outcome in (Outcome.PASSED, Outcome.SKIPPED):
+        if children and outcome in (Outcome.PASSED, Outcome.SKIPPED):
             troubles += subtest_troubles(children)
-        reason = event.reason
         if outcome is Outcome.SKIPPED and not reason:
             reason = one_line(log)  # LKL's tests say it there
         if troubles:
             outcome = Outcome.FAILED
             reason = one_line("\n".join(f"{kind}: {text}" for kind, text, _ in troubles))
         seconds = seconds_taken(event, announced, at)
-        ledger = level.ledger
         point = PointResult(name, outcome, ledger.last, ledger.name, reason, log, seconds, children)
-        self._report(event.depth, point, troubles)
+        if depth:
+            self._nest.lift(depth, point, troubles)
+        else:
+            self._gathered.report(point, troubles)
 
     # Parts of a point
 
-    def _name(
-        self, level: Level, event: Point, announced: Announced | None, troubles: list[Trouble]
-    ) -> str:
-        """Return the point's unique name; a trouble where the stream had that point before."""
-        if self._reported is not None and event.name and event.depth == 0:
-            key = (level.ledger.name, event.name)
-            if key in self._reported:
-                reason = f"{event.name} came again: did the guest boot twice?"
-                troubles.append(Trouble(ProblemKind.REPEATED, reason))
-            self._reported.add(key)
-        if announced and event.name in ("", announced.raw):
-            return announced.name
-        return level.names.claim(event.name or stand_in(level.ledger.last))
+    def _repeated(self, plan: str, name: str) -> list[Trouble]:
+        """Return a trouble if the stream had that point before."""
+        assert self._reported is not None  # noqa: S101 - the caller looked
+        known = name and (plan, name) in self._reported
+        self._reported.add((plan, name))
+        reason = f"{name} came again: did the guest boot twice?"
+        return [Trouble(ProblemKind.REPEATED, reason)] if known else []
 
     def _log(self, event: Point, troubles: list[Trouble]) -> str:
         """Return the point's log; add to `troubles` what the kernel says in it."""
@@ -241,28 +252,25 @@ class Recorder:
         if event.block:
             troubles += self._stream_log.search(event.block)
             log = event.log
-        comments = self._stream_log.take_comments()
-        if comments and not log and not event.ok:
-            log = comments  # KTAP says there why a test failed
+        if self._stream_log.comments:
+            comments = self._stream_log.take_comments()
+            if not log and not event.ok:
+                log = comments  # KTAP says there why a test failed
         return log
 
     # Ends
 
-    def _report(self, depth: int, point: PointResult, troubles: list[Trouble]) -> None:
-        """Hand a finished point to its parent, or out; its troubles go with it."""
+    def _abandon(self, depth: int, why: str, ending: Trouble | None = None) -> None:
+        """Report the point in flight at `depth`, if there is one, as failed."""
+        point = self._nest.abandon(depth, why)
+        if point is None:
+            return
+        troubles = self._nest.levels[depth].take_waiting()
+        troubles.append(ending or Trouble(ProblemKind.NEVER_REPORTED, why))
         if depth:
             self._nest.lift(depth, point, troubles)
         else:
             self._gathered.report(point, troubles)
-
-    def _abandon(self, depth: int, why: str, ending: Trouble | None = None) -> None:
-        """Report the point in flight at `depth`, if there is one, as failed."""
-        point = self._nest.abandon(depth, why)
-        if point is not None:
-            level = self._nest.levels[depth]
-            troubles, level.waiting = level.waiting, []
-            troubles.append(ending or Trouble(ProblemKind.NEVER_REPORTED, why))
-            self._report(depth, point, troubles)
 
     def _blame(self, trouble: Trouble) -> None:
         """Tie a trouble to the point in flight, or else let it stand for itself."""
@@ -273,6 +281,7 @@ class Recorder:
 
     def _settle(self, before_point: bool) -> None:
         """Deal with what was left open until it was clear which event follows."""
+        self._unsettled = False
         if before_point:
             for trouble in self._damage:  # it is about that point
                 self._nest.top.wait(trouble)
@@ -300,6 +309,5 @@ class Recorder:
             self._abandon(0, [*blamed, ending[1] if ending else "the stream ended"][0], trouble)
         elif trouble:
             self._gathered.add_loose(trouble)
-        for waiting in self._nest.top.waiting:
+        for waiting in self._nest.top.take_waiting():
             self._gathered.add_loose(waiting)
-        self._nest.top.waiting = []

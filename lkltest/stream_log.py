@@ -17,18 +17,14 @@ class StreamLog:
 
     Attributes:
         banner: of the first kernel that started.
+        comments: diagnostics that nobody has taken yet.
     """
 
     def __init__(self) -> None:
         self.banner = Banner("", "")
         self._pending = bytearray()
         self._transcript = Excerpt()
-        self._comments = bytearray()
-
-    @property
-    def pending(self) -> bool:
-        """Whether there is output that was not searched yet."""
-        return bool(self._pending)
+        self.comments = bytearray()
 
     def add(self, data: bytes) -> bool:
         """Take output. Return whether it is time to search it."""
@@ -40,15 +36,13 @@ class StreamLog:
         """Take a diagnostic: it is not the kernel's, so it is not searched."""
         line = f"# {text}\n".encode("utf-8", "backslashreplace")
         self._transcript.add(line)
-        if len(self._comments) < _COMMENT_LIMIT:
-            self._comments += line
+        if len(self.comments) < _COMMENT_LIMIT:
+            self.comments += line
 
     def take_comments(self) -> str:
         """Return the diagnostics since the last call."""
-        if not self._comments:
-            return ""
-        comments = decode(bytes(self._comments))
-        self._comments.clear()
+        comments = decode(bytes(self.comments))
+        self.comments.clear()
         return comments
 
     def search_pending(self) -> list[Trouble]:

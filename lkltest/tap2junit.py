@@ -7,6 +7,7 @@ How the program ended is not known here, so it does not count; all else of the v
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -56,13 +57,14 @@ def convert(stream: BinaryIO, out: BinaryIO, name: str) -> bool:
     conversion = _Conversion(SuiteResult(name, "", ""))
     with conversion.document:
         parser = Parser()
+        add = conversion.recorder.add
         while chunk := stream.read(_CHUNK):
             for event in parser.feed(chunk):
-                points = conversion.recorder.add(event)
-                if points:
-                    conversion.write(points)
+                for point in add(event):
+                    conversion.write(point)
         for event in parser.close():
-            conversion.write(conversion.recorder.add(event))
+            for point in add(event):
+                conversion.write(point)
         return conversion.finish(out)
 
 
@@ -77,18 +79,18 @@ class _Conversion:
         self._seconds = 0.0
         self._failed = False
 
-    def write(self, points: list[PointResult]) -> None:
-        for point in points:
-            self._seconds += point.seconds or 0.0
-            problems: list[Problem] = []
-            if point.outcome is Outcome.FAILED:
-                self._failed = True
-                problems = [p for p in self.recorder.problems if p.point == point.name]
-            self.document.add(self._maker.of_point(point, problems))
+    def write(self, point: PointResult) -> None:
+        self._seconds += point.seconds or 0.0
+        problems: Sequence[Problem] = ()
+        if point.outcome is Outcome.FAILED:
+            self._failed = True
+            problems = [p for p in self.recorder.problems if p.point == point.name]
+        self.document.add(self._maker.of_point(point, problems))
 
     def finish(self, out: BinaryIO) -> bool:
         ending = self.recorder.finish(Exit(cause="ended"))
-        self.write(list(ending.points))
+        for point in ending.points:
+            self.write(point)
         result = SuiteResult(
             self._suite.suite,
             self._suite.variant,

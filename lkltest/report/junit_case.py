@@ -62,6 +62,9 @@ class Case(NamedTuple):
     output: str = ""
 
 
+_new = tuple.__new__  # nearly all testcases are passed ones; Case() takes three times as long
+
+
 class CaseMaker:
     """Makes the testcases of one file, in order: names are kept apart, texts within its limit."""
 
@@ -69,11 +72,12 @@ class CaseMaker:
         self._names = Names()
         self._spent = 0
 
-    def of_point(self, point: PointResult, problems: Sequence[Problem] = ()) -> Iterator[Case]:
+    def of_point(self, point: PointResult, problems: Sequence[Problem] = ()) -> list[Case]:
         """Make the testcases of a point, tied to `problems`, and of its subtests."""
-        yield self._point(point.name, point, problems)
+        case = self._point(point.name, point, problems)
         if point.children:
-            yield from self._subtests(point.name, point.children)
+            return [case, *self._subtests(point.name, point.children)]
+        return [case]
 
     def of_rest(self, result: SuiteResult, some: bool, failed: bool) -> Iterator[Case]:
         """Make the testcases of all that is not a point.
@@ -106,7 +110,7 @@ class CaseMaker:
         outcome = point.outcome
         if outcome is Outcome.PASSED:
             output = self._text(point.log, needed=False) if point.log else ""
-            return Case(name, point.seconds, output=output)
+            return _new(Case, (name, point.seconds, "", "", "", "", output))
         if outcome is Outcome.FAILED:
             return self._failed(name, point, problems)
         message = _shortened(point.reason)
@@ -144,7 +148,9 @@ class CaseMaker:
         # What XML cannot hold is shown before names are kept apart: it must not join two again.
         if len(name) > _NAME_LIMIT:
             name = name[: _NAME_LIMIT - 3] + "..."
-        name = self._names.claim(visible_line(name))
+        if not name.isprintable():
+            name = visible_line(name)
+        name = self._names.claim(name)
         self._spent += _CASE_COST + len(name)
         return name
 

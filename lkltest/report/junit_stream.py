@@ -112,8 +112,11 @@ class JunitStream:
 
 def _testcase(case: Case, classname: str) -> str:
     name, seconds, element, kind, message, content, output = case
-    time = "" if seconds is None else f' time="{seconds_text(seconds)}"'
-    head = f'<testcase name="{quoted(name)}" classname="{classname}"{time}'
+    if seconds is None:
+        head = f'<testcase name="{quoted(name)}" classname="{classname}"'
+    else:
+        time = seconds_text(seconds)
+        head = f'<testcase name="{quoted(name)}" classname="{classname}" time="{time}"'
     if not element and not output:
         return f"{head} />\n"
     inner = ""

@@ -14,7 +14,6 @@ _NONCHARACTERS = "".join(
 )
 _UNFIT = re.compile(f"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef{_NONCHARACTERS}]")
 _PLAIN = bytes((9, 10, *range(32, 127)))
-_MARKUP = re.compile("[&<>]")
 
 
 def visible(text: str) -> str:
@@ -34,14 +33,18 @@ def visible_line(text: str) -> str:
 
 def escaped(text: str) -> str:
     """Return `text`, which is visible already, as the content of an element."""
-    if _MARKUP.search(text) is None:
-        return text
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    # Looking is cheaper than replacing nothing, and much cheaper than one pattern for all three.
+    if "&" in text:
+        text = text.replace("&", "&amp;")
+    if "<" in text:
+        text = text.replace("<", "&lt;")
+    return text.replace(">", "&gt;") if ">" in text else text
 
 
 def quoted(text: str) -> str:
     """Return `text`, which is a visible line already, as the value of an attribute in `"`."""
-    return escaped(text).replace('"', "&quot;")
+    text = escaped(text)
+    return text.replace('"', "&quot;") if '"' in text else text
 
 
 def _escape(match: re.Match[str]) -> str:
