@@ -114,6 +114,8 @@ def _run(options: argparse.Namespace) -> int:
     arguments = ["--pyargs", "lkltest.suites", "-c", os.devnull, "--rootdir", "."]
     # Neither on whatever other plugins are installed, which also cost their start.
     arguments += ["--disable-plugin-autoload", "-p", "lkltest.plugin"]
+    # Its directories would outlive a run that is killed; suites have a scope's folder.
+    arguments += ["-p", "no:tmpdir"]
     # pytest rewrites what it imports, and warns of what it no longer can: this very module.
     arguments += ["-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
     arguments += ["-v", "--tb=short"] if options.verbose else ["-p", "no:terminal", "--lkl-lines"]
@@ -129,9 +131,6 @@ def _run(options: argparse.Namespace) -> int:
             print(
                 "lkltest: -j needs pytest-xdist: pip install 'lkltest[parallel]'", file=sys.stderr
             )
-            return USED_WRONGLY
-        # A wrong name is said here, because a worker that finds it could only die of it.
-        if options.suites and pytest.main([*arguments, "--collect-only"]):
             return USED_WRONGLY
         arguments += ["-p", "xdist", "-n", str(options.jobs), "--dist=worksteal"]
     interrupts = _Interrupts()

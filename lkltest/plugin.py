@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import ctypes
+import os
 import signal
 import tempfile
 from collections.abc import Generator, Iterable
@@ -26,6 +27,8 @@ from lkltest.session import Session, UnknownHost, open_session, session_of
 __all__ = ["disk_image", "lkl", "network"]
 
 _WORKER_SHARED = "lkltest_shared"
+_WORKER_PARENT = "lkltest_parent"
+_WORKER_ERROR = "lkltest_error"
 _USED_WRONGLY = 2
 _PR_SET_PDEATHSIG = 1
 
@@ -62,7 +65,7 @@ def pytest_load_initial_conftests(parser: pytest.Parser, args: list[str]) -> Non
 def pytest_configure(config: pytest.Config) -> None:
     worker = getattr(config, "workerinput", {})
     if worker:
-        _die_with_controller()
+        _die_with_controller(worker.get(_WORKER_PARENT))
     option = config.option
     shared = Path(worker[_WORKER_SHARED]) if _WORKER_SHARED in worker else None
     session = Session(vars(option), option.lkl_build, option.lkl_timeout, shared)
@@ -76,6 +79,9 @@ def pytest_configure(config: pytest.Config) -> None:
             # An empty directory has no suites of its own: run the installed ones.
             option.pyargs = True
             config.args = ["lkltest.suites"]
+        if getattr(option, "numprocesses", None) and not option.basetemp:
+            # xdist makes pytest's temporary directories at once; here they go with the runner.
+            option.basetemp = str(session.share() / "pytest")
         try:
             for name in option.lkl_host:
                 if session.host(name).missing() is None:
@@ -102,6 +108,14 @@ def pytest_configure_node(node: Any) -> None:
     _enter_hosts(session, node.config.option.lkl_host or ())
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """End with what a worker found wrong with the command line."""
+    message = getattr(node, "workeroutput", {}).get(_WORKER_ERROR)
+    if message:
+        _used_wrongly(node.config, message)
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "lkl_host" not in metafunc.fixturenames:
         return
@@ -115,7 +129,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     try:
         kept, dropped = select(items, config.option.lkl_suite)
     except KeyError as error:
-        _used_wrongly(config, str(error.args[0]))
+        message = str(error.args[0])
+        if not hasattr(config, "workeroutput"):
+            _used_wrongly(config, message)
+        # A worker that ends here is only replaced by the next one: its controller has to end.
+        config.workeroutput[_WORKER_ERROR] = message
+        kept, dropped = [], items[:]
     items[:] = kept
     config.hook.pytest_deselected(items=dropped)
 
@@ -220,9 +239,11 @@ def _used_wrongly(config: pytest.Config, message: str) -> NoReturn:
     pytest.exit(message, returncode=_USED_WRONGLY)
 
 
-def _die_with_controller() -> None:
+def _die_with_controller(controller: int | None) -> None:
     """Have the kernel kill this xdist worker when its controller dies (prctl(2)).
 
     By itself a worker notices only seconds later.
     """
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if controller is not None and os.getppid() != controller:
+        os._exit(1)  # it died before the kernel was asked
