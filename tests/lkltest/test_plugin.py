@@ -1,0 +1,339 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The pytest plugin in pytest runs of its own: in an empty directory and in other projects."""
+
+import os
+import re
+import signal
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from tests.census import MARKER, Census, new_marker
+from tests.compiler import ROOT
+from tests.fake_build import environment, fake_build, lkltest, start
+from tests.fake_build import pytest as run_pytest
+
+SUITE = """\
+import pytest
+
+def test_toy(lkl):
+    lkl.run("boot")
+    {body}
+"""
+
+
+@pytest.fixture
+def empty(tmp_path: Path) -> Path:
+    directory = tmp_path / "empty"
+    directory.mkdir()
+    return directory
+
+
+@pytest.fixture
+def project(empty: Path) -> Path:
+    """Another project's directory, with a pytest.ini and tests of its own."""
+    (empty / "pytest.ini").write_text("[pytest]\naddopts = -ra --strict-markers\ntestpaths = own\n")
+    (empty / "own").mkdir()
+    (empty / "own" / "test_own.py").write_text("def test_own(): pass\n")
+    return empty
+
+
+def counts(text: str) -> dict[str, int]:
+    """What pytest's last line counts: {"passed": 3, ...}."""
+    return {
+        word: int(number) for number, word in re.findall(r"(\d+) (\w[\w ]*?)(?:,| in )", last(text))
+    }
+
+
+def last(text: str) -> str:
+    return next(line for line in reversed(text.splitlines()) if " in " in line)
+
+
+class TestEmptyDirectory:
+    """`pytest --lkl-host=native` where there is no project runs the installed suites."""
+
+    @pytest.fixture
+    def build(self, tmp_path: Path) -> str:
+        return (
+            f"--lkl-build={fake_build(tmp_path / 'lkl', boot='pass', disk='pass', net_test='pass')}"
+        )
+
+    def test_every_suite_and_point_is_counted(self, empty: Path, build: str) -> None:
+        done = run_pytest("--lkl-host=native", build, cwd=empty)
+        assert done.returncode in (0, 1), done.stdout
+        lines = [line for line in done.stdout.splitlines() if "@native " in line]
+        assert {re.split(r"[@\[]", line)[0] for line in lines} == {"boot", "disk", "net"}
+        points = [int(number) for number in re.findall(r"(\d+) points?:", done.stdout)]
+        assert sum(points[:-1]) == points[-1] > 2 * len(lines), "the last line sums up"
+
+    def test_points_count_in_pytests_own_summary(self, empty: Path, build: str) -> None:
+        done = run_pytest("--lkl-host=native", build, "--lkl-suite=boot", "-v", cwd=empty)
+        assert counts(done.stdout).items() >= {"passed": 1, "subtests passed": 2}.items()
+
+    def test_parallel_is_the_same(self, empty: Path, build: str) -> None:
+        alone = run_pytest("--lkl-host=native", build, cwd=empty)
+        parallel = run_pytest("--lkl-host=native", build, "-n2", cwd=empty)
+        assert parallel.returncode == alone.returncode
+        assert counts(parallel.stdout) == counts(alone.stdout)
+
+    @pytest.mark.parametrize("words", [(), ("-n2",)])
+    def test_one_junit_file_for_each_suite(
+        self, empty: Path, build: str, words: tuple[str, ...]
+    ) -> None:
+        done = run_pytest("--lkl-host=native", build, "--lkl-junit-dir=out", *words, cwd=empty)
+        suites = [line for line in done.stdout.splitlines() if "@native " in line]
+        files = list((empty / "out").iterdir())
+        assert len(files) == len(suites)
+        assert all(ElementTree.parse(file).getroot() is not None for file in files)
+
+    def test_points_are_named_in_verbose_output(self, empty: Path, build: str) -> None:
+        done = run_pytest("--lkl-host=native", build, "--lkl-suite=boot", "-v", cwd=empty)
+        assert done.returncode == 0, done.stdout
+        assert re.search(r"test_boot\[native\] SUBPASSED\[first\]", done.stdout)
+        assert done.stdout.index("[first]") < done.stdout.index("[second]")
+
+    def test_a_failure_is_told_and_can_be_reproduced(self, empty: Path, tmp_path: Path) -> None:
+        build = fake_build(tmp_path / "bad", boot="segfault")
+        done = run_pytest(
+            "--lkl-host=native", f"--lkl-build={build}", "--lkl-suite=boot", cwd=empty
+        )
+        assert done.returncode == 1
+        assert "SIGSEGV" in done.stdout
+        assert f"reproduce: lkltest run boot --host native --build {build}" in done.stdout
+        assert "suite_run.py" not in done.stdout, (
+            "a program's failure is not a failure of Python code"
+        )
+
+
+class TestMaxfail:
+    """--maxfail may end a suite in the middle of its stream: the program ends with it."""
+
+    @pytest.mark.parametrize("words", [("--maxfail=1",), ("-x",)])
+    def test_the_program_is_ended(
+        self, empty: Path, tmp_path: Path, words: tuple[str, ...]
+    ) -> None:
+        build = fake_build(tmp_path / "lkl", boot="fail-then-hang")
+        marker = new_marker()
+        census = Census.take(marker)
+        done = run_pytest(
+            "--lkl-host=native", f"--lkl-build={build}", "--lkl-suite=boot", "--lkl-junit-dir=out",
+            *words, cwd=empty, env=environment(**{MARKER: marker}),
+        )  # fmt: skip
+        assert done.returncode in (1, 2)
+        assert "not ok second" in done.stdout
+        assert "stall" not in done.stdout
+        assert census.left() == []
+
+
+class TestBadInput:
+    """pytest ends with one line and exit status 2."""
+
+    @pytest.mark.parametrize("words", [(), ("-n2",)])
+    @pytest.mark.parametrize(
+        ("option", "message"),
+        [
+            ("--lkl-host=vax", "unknown host 'vax'; there are: "),
+            ("--lkl-build=/nonexistent", "build /nonexistent: no such directory"),
+            ("--lkl-build=/usr", "build /usr: found none of tests/boot, "),
+            ("--lkl-suite=floppy", "unknown suite or variant 'floppy'; there are: boot, "),
+        ],
+    )
+    def test_one_line(
+        self, empty: Path, tmp_path: Path, option: str, message: str, words: tuple[str, ...]
+    ) -> None:
+        build = fake_build(tmp_path / "lkl", boot="pass")
+        options = ["--lkl-host=native", f"--lkl-build={build}", option]
+        done = run_pytest(*options, *words, cwd=empty)
+        assert done.returncode == 2, done.stdout + done.stderr
+        told = [line for line in (done.stdout + done.stderr).splitlines() if message in line]
+        assert len(told) == 1, done.stdout + done.stderr
+
+
+class TestOtherProjects:
+    """Without --lkl-host the installed plugin changes nothing in anyone's test run."""
+
+    def output(self, project: Path, *words: str) -> str:
+        done = run_pytest("-p", "no:cacheprovider", *words, cwd=project)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert done.stderr == ""
+        lines = [line for line in done.stdout.splitlines() if not line.startswith("plugins:")]
+        return re.sub(r"\d+\.\d+s", "", "\n".join(lines))
+
+    @pytest.mark.parametrize("words", [(), ("-v",), ("-q",), ("-n1",)])
+    def test_output_is_the_same_as_without_the_plugin(
+        self, project: Path, words: tuple[str, ...]
+    ) -> None:
+        with_plugin = self.output(project, *words)
+        assert with_plugin == self.output(project, *words, "-p", "no:lkltest")
+        assert "suite" not in with_plugin
+
+    def test_a_build_in_the_environment_matters_not(self, project: Path) -> None:
+        done = run_pytest(cwd=project, env=environment(LKL_BUILD="/nonexistent"))
+        assert done.returncode == 0
+
+    def test_a_fixture_of_the_same_name_wins(self, project: Path) -> None:
+        (project / "own" / "conftest.py").write_text(
+            "import pytest\n@pytest.fixture\ndef network(): return 3\n"
+        )
+        (project / "own" / "test_own.py").write_text("def test_own(network): assert network == 3\n")
+        assert run_pytest(cwd=project).returncode == 0
+
+    def test_with_lkl_host_its_own_tests_are_run_not_ours(
+        self, project: Path, tmp_path: Path
+    ) -> None:
+        build = fake_build(tmp_path / "lkl", boot="fail")
+        done = run_pytest("--lkl-host=native", f"--lkl-build={build}", "-v", cwd=project)
+        assert "test_own" in done.stdout
+        assert "test_boot" not in done.stdout
+
+    def test_a_foreign_ini_does_not_change_lkltest_run(self, project: Path, tmp_path: Path) -> None:
+        (project / "pytest.ini").write_text("[pytest]\naddopts = --no-such-option\n")
+        build = fake_build(tmp_path / "lkl", boot="pass")
+        done = lkltest("run", "boot", f"--build={build}", cwd=project)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+class TestOwnSuites:
+    """What a suite module can do, wherever it lies."""
+
+    def run_suite(
+        self, directory: Path, body: str, *words: str, mode: str = "pass"
+    ) -> tuple[int, str]:
+        (directory / "pytest.ini").write_text("[pytest]\n")
+        (directory / "test_toy.py").write_text(SUITE.format(body=body))
+        build = fake_build(directory / "lkl", boot=mode)
+        done = run_pytest(
+            "--lkl-host=native",
+            f"--lkl-build={build}",
+            "--lkl-junit-dir=out",
+            *words,
+            cwd=directory,
+        )
+        return done.returncode, done.stdout
+
+    def junit(self, directory: Path) -> str:
+        (file,) = (directory / "out").iterdir()
+        return file.read_text(encoding="utf-8")
+
+    def test_points_of_its_own(self, empty: Path) -> None:
+        status, text = self.run_suite(empty, "lkl.point('mine', False, 'because')")
+        assert status == 1
+        assert "not ok mine" in text
+        assert "because" in self.junit(empty)
+        assert "3 points: 2 ok, 1 failed" in text
+
+    def test_a_failed_assertion_is_a_failure_beside_the_points(self, empty: Path) -> None:
+        status, text = self.run_suite(empty, "assert 1 + 1 == 3")
+        assert status == 1
+        assert "assert (1 + 1) == 3" in text
+        assert "FAILED" in next(line for line in text.splitlines() if line.startswith("toy@native"))
+        assert "1 + 1" in self.junit(empty)
+
+    def test_an_exception_in_it_is_reported_everywhere(self, empty: Path) -> None:
+        (empty / "pytest.ini").write_text("[pytest]\n")
+        (empty / "test_toy.py").write_text(SUITE.format(body="raise RuntimeError('oh\\nno')"))
+        build = fake_build(empty / "lkl", boot="pass")
+        words = ("--lkl-host=native", f"--lkl-build={build}", "--lkl-junit-dir=out", "--tb=line")
+        done = run_pytest(*words, cwd=empty)
+        assert done.returncode == 1
+        assert "oh" in self.junit(empty)
+
+    def test_a_skip_keeps_its_reason(self, empty: Path) -> None:
+        status, _ = self.run_suite(empty, "pytest.skip('the moon is full')")
+        assert status == 0
+        assert "the moon is full" in self.junit(empty)
+
+    def test_a_program_that_the_build_lacks_fails_in_one_line(self, empty: Path) -> None:
+        status, text = self.run_suite(empty, "lkl.run('disk')")
+        assert status == 1
+        assert f"build {empty / 'lkl'}: has no program disk" in text
+
+    def test_points_with_one_name_are_kept_apart(self, empty: Path) -> None:
+        status, text = self.run_suite(empty, "lkl.run('boot')")
+        assert status == 0
+        assert "4 points: 4 ok" in text
+        names = {
+            case.get("name") for case in ElementTree.fromstring(self.junit(empty)).iter("testcase")
+        }
+        assert len(names) == 4
+
+    @pytest.mark.parametrize(
+        ("body", "status", "words"),
+        [
+            ("lkl.start('boot')", 0, "2 points: 2 ok"),
+            ("lkl.start('boot', ends_itself=False)", 0, "2 points: 2 ok"),
+            ("lkl.start('disk')", 1, "has no program disk"),
+        ],
+    )
+    def test_helpers(self, empty: Path, body: str, status: int, words: str) -> None:
+        found, text = self.run_suite(empty, body)
+        assert found == status, text
+        assert words in text
+
+    def test_a_helper_that_crashes_fails_the_suite(self, empty: Path) -> None:
+        fake_build(empty / "lkl", disk="segfault")
+        status, text = self.run_suite(empty, "lkl.start('disk')")
+        assert status == 1
+        assert "helper disk: " in text
+        assert "SIGSEGV" in text
+
+    def test_a_host_from_a_conftest(self, empty: Path) -> None:
+        (empty / "conftest.py").write_text(
+            "from lkltest.host import register\n"
+            "from lkltest.hosts.native import NativeHost\n"
+            "@register\n"
+            "class Mine(NativeHost):\n"
+            "    name = 'mine'\n"
+        )
+        (empty / "pytest.ini").write_text("[pytest]\n")
+        (empty / "test_toy.py").write_text(SUITE.format(body=""))
+        build = fake_build(empty / "lkl", boot="pass")
+        done = run_pytest("--lkl-host=mine", "--lkl-host=native", f"--lkl-build={build}", cwd=empty)
+        assert done.returncode == 0, done.stdout
+        assert "toy@mine" in done.stdout
+        assert "toy@native" in done.stdout
+
+
+class TestInterrupt:
+    @pytest.mark.parametrize("words", [(), ("-n2",)])
+    def test_nothing_is_left(self, empty: Path, tmp_path: Path, words: tuple[str, ...]) -> None:
+        build = fake_build(tmp_path / "lkl", boot="deaf", net_test="deaf")
+        marker = new_marker()
+        census = Census.take(marker)
+        options = ["--lkl-host=native", f"--lkl-build={build}", "--lkl-suite=boot", *words]
+        env = environment(**{MARKER: marker})
+        with start("pytest", *options, cwd=empty, env=env) as process:
+            while not any("/tests/boot" in line for line in census.new()):
+                assert process.poll() is None
+            os.killpg(process.pid, signal.SIGINT)
+            _, errors = process.communicate(timeout=60)
+        assert process.returncode == 2
+        assert "Traceback" not in errors
+        assert census.left() == []
+
+
+def test_no_suite_or_host_module_is_imported_twice(empty: Path, tmp_path: Path) -> None:
+    """`import hosts` beside `lkltest.hosts` would make a second copy of every class."""
+    build = fake_build(tmp_path / "lkl", boot="pass", net_test="pass")
+    (tmp_path / "twice.py").write_text(
+        "import os, sys\n"
+        "def pytest_sessionfinish(session):\n"
+        "    files = {}\n"
+        "    for name, module in list(sys.modules.items()):\n"
+        "        file = getattr(module, '__file__', None)\n"
+        "        if file and name != '__main__':\n"
+        "            files.setdefault(os.path.realpath(file), set()).add(name)\n"
+        "    mine = {file: names for file, names in files.items() if '/lkltest/' in file\n"
+        "            or '/hosts/' in file or '/suites/' in file}\n"
+        "    print('MODULES', sum(len(names) for names in mine.values()))\n"
+        "    print('TWICE', sorted(sorted(names) for names in mine.values() if len(names) > 1))\n"
+    )
+    for cwd in (empty, ROOT):
+        done = run_pytest(
+            "--lkl-host=native", f"--lkl-build={build}", "--lkl-suite=boot", "-s", "-p", "twice",
+            "-p", "no:cacheprovider", cwd=cwd, env=environment(PYTHONPATH=str(tmp_path)),
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout
+        assert int(re.findall(r"MODULES (\d+)", done.stdout)[0]) > 10
+        assert "TWICE []\n" in done.stdout
