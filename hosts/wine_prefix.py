@@ -59,7 +59,10 @@ def refusal(prefix: Path) -> str | None:
 
     A prefix that does not exist, or an empty directory, will be made.
     """
-    found = _unusable_parent(prefix) if not prefix.exists() else _unusable(prefix)
+    try:
+        found = _unusable(prefix) if prefix.exists() else _unusable_parent(prefix)
+    except OSError as error:
+        found = f"cannot be read: {error.strerror}; name one of your own"
     return f"Wine prefix {prefix}: {found}" if found else None
 
 

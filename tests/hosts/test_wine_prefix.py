@@ -81,6 +81,16 @@ def test_a_stranger_s_prefix_is_refused(prefix: Path) -> None:
     assert "belongs to user 12345" in (refusal(prefix) or "")
 
 
+def test_a_prefix_behind_a_closed_door_is_refused(
+    prefix: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def closed(path: Path) -> bool:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "exists", closed)  # root passes every real one
+    assert "cannot be read: Permission denied" in (refusal(prefix) or "")
+
+
 def test_a_read_only_prefix_is_refused(prefix: Path) -> None:
     (prefix / "system.reg").chmod(0o444)
     assert "read-only" in (refusal(prefix) or "")
