@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import sys
 
-from tests.bench import native, tap
+from tests.bench import native, tap, wine
 
 BENCHMARKS = {
     "boot": native.boot,
     "everything": native.everything,
+    "wine": wine.boot,
     "tap": tap.parsers,
     "tap2junit": tap.to_junit,
 }

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What the Wine host costs over `wine boot.exe` by hand, and what running side by side gains."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+from lkltest.execution import Execution
+from lkltest.host import Launch, Missing
+from lkltest.hosts.wine import WineHost
+from lkltest.hosts.wine_prefix import copy
+from lkltest.hosts.wine_tools import WineTools, find_tools, program_environment
+from lkltest.scope import Scope
+from tests.bench.measure import Figures, Sample, table
+from tests.compiler import ROOT
+
+ROUNDS = 15
+AT_ONCE = 8
+PROGRAM = ROOT / "build/windows/tests/boot.exe"
+
+
+def boot() -> None:
+    """A warm run through the host against Wine by hand, each with a persistent server."""
+    tools = find_tools()
+    if isinstance(tools, Missing) or not PROGRAM.exists():
+        print(f"skipped: {tools if isinstance(tools, Missing) else f'{PROGRAM} is missing'}")
+        return
+    host = WineHost()
+    with host.session(), server_by_hand(tools, host.properties()["prefix"]) as environment:
+        by_hand: list[Sample] = []
+        by_host: list[Sample] = []
+        for number in range(ROUNDS + 1):
+            samples = (
+                timed(lambda: run_by_hand(tools, environment)),
+                timed(lambda: run_by_host(host)),
+            )
+            if number:
+                by_hand.append(samples[0])
+                by_host.append(samples[1])
+        floor = Figures("wine boot.exe by hand", tuple(by_hand))
+        print(table([floor, Figures("boot through the host", tuple(by_host))], floor))
+        side_by_side(host)
+
+
+def side_by_side(host: WineHost) -> None:
+    """Eight runs at once in one prefix against eight in a row."""
+    row = timed(lambda: [run_by_host(host) for _ in range(AT_ONCE)]).wall
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        once = timed(lambda: list(pool.map(lambda _: run_by_host(host), range(AT_ONCE)))).wall
+    print(f"{AT_ONCE} in a row {row:.2f} s, at once {once:.2f} s: ratio {once / row:.2f}")
+
+
+def run_by_host(host: WineHost) -> None:
+    """One run of boot.exe through the host, scope and verdict included."""
+    with Scope(join=host.join()) as scope:
+        result = Execution(host, host.launch(Launch(PROGRAM), scope)).run()
+    if not result.passed:
+        raise RuntimeError(f"boot.exe failed: {result.problems}")
+
+
+def run_by_hand(tools: WineTools, environment: Mapping[str, str]) -> None:
+    """One run of boot.exe as a person would do it."""
+    subprocess.run(
+        [tools.wine, PROGRAM],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        check=True,
+    )
+
+
+@contextmanager
+def server_by_hand(tools: WineTools, described: str) -> Iterator[Mapping[str, str]]:
+    """A persistent server on a copy of the prefix; yields the environment for its programs."""
+    with tempfile.TemporaryDirectory() as folder:
+        prefix = copy(Path(described.partition(" (")[0]), Path(folder, "prefix"))
+        environment = program_environment(tools, prefix, Path(folder))
+        server = subprocess.Popen(
+            [tools.server, "--foreground", "--persistent"],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            yield environment
+        finally:
+            subprocess.run([tools.server, "-k"], env=environment, check=False)
+            server.wait(20)
+
+
+def timed(run: Callable[[], object]) -> Sample:
+    """What `run` costs: wall time, and CPU time of this process and its children."""
+    started, before = time.monotonic(), os.times()
+    run()
+    after = os.times()
+    return Sample(time.monotonic() - started, sum(after[:4]) - sum(before[:4]), 0)
