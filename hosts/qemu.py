@@ -6,37 +6,52 @@ L4Re's images and module lists, CDs, other Multiboot kernels, and Linux kernels 
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shlex
 import tempfile
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from lkltest.build import Build, BuildError, default_directory
 from lkltest.guest import FEATURES, guest_program, guest_programs
-from lkltest.host import Host, Launch, LaunchError, Missing, NotInstalled
+from lkltest.host import Host, Launch, LaunchError, Missing, NotInstalled, Process
 from lkltest.kernel_modules import KernelModules
 from lkltest.scope import Scope
 
 from .l4re_script import TAG
 from .qemu_accel import kvm_works, missing_qemu, qemu_version
+from .qemu_attach import attached
 from .qemu_boot import Job, lay_out
 from .qemu_clock import Clock, with_overrides
 from .qemu_console import GuestConsole
+from .qemu_devices import Devices, linux_guest, make_devices
 from .qemu_end import Judge
-from .qemu_guest import LinuxGuest, Needs
 from .qemu_hang import hang_report
 from .qemu_image import ANY, Image, is_image
-from .qemu_keep import Keeper
-from .qemu_machine import MACHINES
+from .qemu_keep import Keeper, KeptFiles
+from .qemu_machine import MACHINES, Setup, command
 from .qemu_process import QemuProcess
-from .qemu_start import make_devices, setup_of, start
+from .qemu_start import setup_of, start
 from .qemu_table import image_of_file, read_images
 
 ACCELERATORS = ("auto", "tcg", "kvm")
 LINUX = "linux"
 """Folder of a build directory in which the default kernel is looked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """What has been made for a launch."""
+
+    image: Image
+    folder: Path
+    devices: Devices
+    setup: Setup
+    kept: KeptFiles
+    token: str
 
 
 class QemuHost(Host):
@@ -64,6 +79,11 @@ class QemuHost(Host):
             "--lkl-qemu-keep",
             metavar="DIR",
             help="keep each console, with times, and pictures of displays in DIR",
+        )
+        parser.addoption(
+            "--lkl-qemu-raw",
+            action="store_true",
+            help="`exec` shows the console as it is, escapes and all",
         )
         parser.addoption(
             "--lkl-qemu-pcap", action="store_true", help="keep what went over the network, too"
@@ -117,12 +137,54 @@ class QemuHost(Host):
     def properties(self) -> dict[str, str]:
         return {"qemu": qemu_version(MACHINES["q35"]) or "unknown"}
 
-    def doctor(self) -> dict[str, str]:
-        """Facts for `lkltest doctor`, which may take seconds: KVM is tried."""
+    def facts(self) -> dict[str, str]:
+        """Besides its version the accelerators that work: KVM is tried, with a boot."""
         works = kvm_works(MACHINES["q35"], probe=True)
-        return {"accelerators": "kvm tcg" if works else "tcg (kvm does not boot here)"}
+        return {
+            **self.properties(),
+            "accelerators": "kvm, tcg" if works else "tcg (kvm does not boot here)",
+        }
 
     def launch(self, launch: Launch, scope: Scope) -> QemuProcess:
+        with self._prepared(launch, scope) as made:
+            child, links, words = start(scope, made.setup, made.folder, made.devices.descriptors)
+        image = made.image
+        process = QemuProcess(
+            child,
+            links,
+            tuple(words),
+            console=_console(image),
+            clock=Clock(with_overrides(launch.deadlines, image.deadlines), image.drain),
+            judge=Judge(token=made.token, debug_exit=image.debug_exit),
+            diagnose=lambda process: hang_report(
+                process,
+                _symbol_files(image),
+                debugger=image.serial_esc,
+                picture=made.kept.picture if image.display else None,
+            ),
+        )
+        process.on_end = made.kept.save
+        process.files = made.kept.names()
+        return process
+
+    def dry_run(self, launch: Launch, scope: Scope) -> str:
+        """QEMU's command line. Its sockets are descriptors, its files links in a folder of ours."""
+        with self._prepared(launch, scope) as made:
+            return shlex.join(command(made.setup))
+
+    @contextlib.contextmanager
+    def attach(
+        self, process: Process, listen: Callable[[bytes], object]
+    ) -> Iterator[Callable[[bytes], object] | None]:
+        """The whole console, not only the program's lines; ctrl-a x ends the machine."""
+        del listen
+        assert isinstance(process, QemuProcess)  # noqa: S101 - `launch` makes no other
+        with attached(process, raw=bool(self._option("raw"))):
+            yield None
+
+    @contextlib.contextmanager
+    def _prepared(self, launch: Launch, scope: Scope) -> Iterator[_Made]:
+        """Everything that comes before QEMU itself. Raises LaunchError."""
         image = self._image(launch)
         missing = missing_qemu(image.machine, version=False)
         if missing is not None:
@@ -135,39 +197,12 @@ class QemuHost(Host):
         kept = self._keeper.files(launch.program.name)
         devices = make_devices(launch.arguments, image, scope, kept.pcap)
         try:
-            guest = None
-            if image.linux is not None and image.program is not None:
-                kernel = KernelModules(image.module_directory)
-                needs = Needs(
-                    kernel,
-                    devices.filesystems,
-                    image.disk if devices.drives else "",
-                    image.nic if devices.nics else "",
-                    devices.waited,
-                )
-                guest = LinuxGuest.of(image.program, devices.words, launch.environment, needs)
+            guest = linux_guest(image, devices, launch.environment)
             boot = lay_out(image, Job(devices.words, launch.environment), folder, guest)
-            setup = setup_of(image, boot, devices, accelerator, 0)
-            child, links, words = start(scope, setup, folder, devices.descriptors)
+            setup = setup_of(image, boot, devices, accelerator)
+            yield _Made(image, folder, devices, setup, kept, guest.orders.token if guest else "")
         finally:
             devices.close()
-        process = QemuProcess(
-            child,
-            links,
-            tuple(words),
-            console=_console(image),
-            clock=Clock(with_overrides(launch.deadlines, image.deadlines), image.drain),
-            judge=Judge(token=guest.orders.token if guest else "", debug_exit=image.debug_exit),
-            diagnose=lambda process: hang_report(
-                process,
-                _symbol_files(image),
-                debugger=image.serial_esc,
-                picture=kept.picture if image.display else None,
-            ),
-        )
-        process.on_end = kept.save
-        process.files = kept.names()
-        return process
 
     def _image(self, launch: Launch) -> Image:
         """The image for a launch, with its program when it is given one. Raises LaunchError."""

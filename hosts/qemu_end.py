@@ -100,7 +100,7 @@ class Judge:
             reason = "the guest says that it panicked (pvpanic)"
             self.decide(Decision(Problem(ProblemKind.PANIC, reason), 0.2, diagnose=True))
         elif event.name == "RESET" and event.data.get("guest"):
-            self.decide(Decision(Problem(ProblemKind.GUEST, "the guest reset the machine")))
+            self.decide(Decision(Problem(ProblemKind.CRASH, "the guest reset the machine")))
         elif event.name == "SHUTDOWN":
             self._shutdown = str(event.data.get("reason", ""))
 
@@ -159,7 +159,7 @@ class Judge:
             self.decide(Decision(Problem(ProblemKind.LAUNCH, reason, detail=said)))
         elif self._shutdown == "guest-reset":
             reason = "the guest reset the machine (a reboot or a triple fault)"
-            self.decide(Decision(Problem(ProblemKind.GUEST, reason)))
+            self.decide(Decision(Problem(ProblemKind.CRASH, reason)))
         elif self._shutdown == "host-signal":
             reason = f"QEMU was ended by a signal: {_first(said)}"
             self.decide(Decision(Problem(ProblemKind.SIGNAL, reason)))

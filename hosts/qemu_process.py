@@ -122,6 +122,11 @@ class QemuProcess:
             data += portion
         return bytes(data)
 
+    def stop(self, why: str) -> None:
+        """End the machine because a person wants it. May be called from another thread."""
+        self._judge.decide(Decision(Problem(ProblemKind.INTERRUPTED, why)))
+        self.child.kill(signal.SIGTERM)
+
     def kill(self) -> None:
         """End the machine now."""
         self.child.kill(signal.SIGKILL)

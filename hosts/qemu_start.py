@@ -1,108 +1,29 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Starting QEMU: sockets made, devices passed in by descriptor, the monitor connected."""
+"""Starting QEMU: sockets made and passed in, the monitor connected."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import socket
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from pathlib import Path
 
-from lkltest.disk import Disk
-from lkltest.host import Interface, LaunchError
+from lkltest.host import LaunchError
 from lkltest.scope import Child, Scope
 
 from .qemu_accel import missing_qemu
+from .qemu_devices import Devices
 from .qemu_image import Image
-from .qemu_machine import LINUX_DISKS, Boot, Drive, Machine, Nic, Setup, command
+from .qemu_machine import Boot, Machine, Setup, command
 from .qemu_monitor import Monitor, MonitorError
 from .qemu_process import Links
 
 MONITOR, CONSOLE, STATUS = 10, 11, 12
-_DISKS, _NICS = 20, 40
 _CONNECT_SECONDS = 10.0
 
 
-@dataclass(slots=True)
-class Devices:
-    """What a launch's arguments come to: words for the guest, devices for QEMU.
-
-    `descriptors` maps numbers in QEMU to ours; `filesystems` are those on the disks; `waited` are
-    device files that a Linux guest waits for.
-    """
-
-    words: list[str] = field(default_factory=list)
-    drives: list[Drive] = field(default_factory=list)
-    nics: list[Nic] = field(default_factory=list)
-    descriptors: dict[int, int] = field(default_factory=dict)
-    filesystems: list[str] = field(default_factory=list)
-    waited: list[str] = field(default_factory=list)
-    taps: list[int] = field(default_factory=list)
-
-    def close(self) -> None:
-        """Close our ends of what was opened for QEMU."""
-        while self.taps:
-            os.close(self.taps.pop())
-
-
-def make_devices(
-    arguments: Sequence[str | Disk | Interface], image: Image, scope: Scope, pcap: str
-) -> Devices:
-    """Turn a launch's arguments into devices. Raises LaunchError when a TAP cannot be opened."""
-    devices = Devices()
-    try:
-        for argument in arguments:
-            if isinstance(argument, Disk):
-                _add_disk(devices, argument, image)
-            elif isinstance(argument, Interface):
-                _add_nic(devices, argument, image, scope, pcap)
-            else:
-                devices.words.append(argument)
-    except BaseException:
-        devices.close()
-        raise
-    return devices
-
-
-def _add_disk(devices: Devices, disk: Disk, image: Image) -> None:
-    """The image itself, not a copy: the suite checks it afterwards, and it is the run's own."""
-    index = len(devices.drives)
-    number = _DISKS + index
-    serial = f"{image.disk_serial}{index}"
-    devices.drives.append(Drive(f"/proc/self/fd/{number}", image.disk, serial))
-    devices.descriptors[number] = disk.descriptor
-    devices.filesystems.append(disk.filesystem)
-    if image.linux is None:
-        devices.words.append(serial)
-        return
-    named = LINUX_DISKS[image.disk]
-    letter = str(index) if image.disk == "nvme" else chr(ord("a") + index)
-    devices.words.append(named.format(letter))
-    devices.waited.append(named.format(letter))
-
-
-def _add_nic(devices: Devices, interface: Interface, image: Image, scope: Scope, pcap: str) -> None:
-    from lkltest.inside import InsideHelper, InsideThread
-
-    index = len(devices.nics)
-    enter = InsideHelper if scope.user else InsideThread
-    try:
-        inside = enter(scope.pid)
-        try:
-            tap = int(inside.call("open_tap", interface.name))
-        finally:
-            inside.close()
-    except OSError as error:
-        raise LaunchError(f"{interface.name}: cannot be opened: {error.strerror}") from None
-    devices.taps.append(tap)
-    devices.descriptors[_NICS + index] = tap
-    devices.nics.append(Nic(_NICS + index, image.nic, pcap))
-    devices.words.append(f"eth{index}" if image.linux is not None else interface.name)
-
-
-def setup_of(image: Image, boot: Boot, devices: Devices, accelerator: str, memory: int) -> Setup:
+def setup_of(image: Image, boot: Boot, devices: Devices, accelerator: str) -> Setup:
     """Everything that QEMU is told."""
     consoles = [CONSOLE, STATUS] if image.linux is not None else [CONSOLE]
     return Setup(
@@ -111,7 +32,7 @@ def setup_of(image: Image, boot: Boot, devices: Devices, accelerator: str, memor
         accelerator,
         MONITOR,
         consoles,
-        memory or image.memory,
+        image.memory,
         devices.drives,
         devices.nics,
         image.debug_exit,

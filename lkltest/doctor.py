@@ -49,7 +49,7 @@ def _report_host(name: str, build_name: str | None) -> bool:
     if missing is not None:
         _line(f"host {name}", "no", str(missing))
         return False
-    facts = ", ".join(f"{key} {value}" for key, value in host.properties().items())
+    facts = ", ".join(f"{key} {value}" for key, value in host.facts().items())
     known = f"; {facts}" if facts else ""
     try:
         build = host.open_build(build_name)

@@ -26,11 +26,13 @@ def execute(
     arguments: Sequence[str],
     timeout: float | None,
     host_options: Mapping[str, Any],
+    *,
+    dry_run: bool = False,
 ) -> int:
     """Run `program` on the host (None: the one its format belongs to).
 
     The console goes to standard output, the verdict's reasons to standard error. Returns 0 when it
-    passed, 1 when it failed, 2 when it could not be launched.
+    passed, 1 when it failed, 2 when it could not be launched. `dry_run` only prints what would run.
     """
     path = Path(program).absolute()
     try:
@@ -45,8 +47,12 @@ def execute(
         # A program that cannot run is told before the host starts anything.
         host.program(Build(path.parent, "program", {path.name: path}), path.name)
         with host.session(), Scope(join=host.join()) as scope:
-            execution = Execution(host, host.launch(launch, scope), _Passthrough())
-            result = execution.run()
+            if dry_run:
+                print(host.dry_run(launch, scope))
+                return PASSED
+            process = host.launch(launch, scope)
+            with host.attach(process, _Passthrough()) as listen:
+                result = Execution(host, process, listen).run()
     except (LaunchError, ExecutableError, ScopeError) as error:
         print(f"lkltest: {error}", file=sys.stderr)
         return USED_WRONGLY

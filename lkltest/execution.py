@@ -71,7 +71,7 @@ def _tied(problems: list[Problem], point: str | None) -> list[Problem]:
     """Tie a crash that the host saw to the point that was announced when the program ended."""
     return [
         replace(problem, point=point)
-        if problem.kind is ProblemKind.CRASH and problem.point is None
+        if problem.kind in (ProblemKind.CRASH, ProblemKind.PANIC) and problem.point is None
         else problem
         for problem in problems
     ]

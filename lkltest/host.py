@@ -11,7 +11,7 @@ import argparse
 import contextlib
 import importlib.metadata
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
@@ -158,9 +158,29 @@ class Host(ABC):
     def launch(self, launch: Launch, scope: Scope) -> Process:
         """Start a program in `scope`. Raises LaunchError, one line, when it cannot be started."""
 
+    def dry_run(self, launch: Launch, scope: Scope) -> str:
+        """The command line that `launch` would run. Raises LaunchError."""
+        del launch, scope
+        raise LaunchError(f"host {self.name} has no dry run")
+
+    @contextlib.contextmanager
+    def attach(
+        self, process: Process, listen: Callable[[bytes], object]
+    ) -> Iterator[Callable[[bytes], object] | None]:
+        """Connect a person to a program's console (`lkltest exec`): keys in, bytes out.
+
+        Yields what is to be called with the parser's bytes; None when a host shows more than those.
+        """
+        del process
+        yield listen
+
     def properties(self) -> dict[str, str]:
         """Facts about this host for the reports, such as its version."""
         return {}
+
+    def facts(self) -> dict[str, str]:
+        """Facts for `lkltest doctor`, which may take seconds to find out."""
+        return self.properties()
 
 
 class BrokenHost(Host):

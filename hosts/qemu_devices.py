@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The disks and network interfaces of a machine: passed in by descriptor, named for the guest."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from lkltest.disk import Disk
+from lkltest.host import Interface, LaunchError
+from lkltest.kernel_modules import KernelModules
+from lkltest.scope import Scope
+
+from .qemu_guest import LinuxGuest, Needs
+from .qemu_image import Image
+from .qemu_machine import LINUX_DISKS, Drive, Nic
+
+_DISKS, _NICS = 20, 40
+"""First numbers of their descriptors in QEMU."""
+
+
+@dataclass(slots=True)
+class Devices:
+    """What a launch's arguments come to: words for the guest, devices for QEMU.
+
+    `descriptors` maps numbers in QEMU to ours; `filesystems` are those on the disks; `waited` are
+    device files that a Linux guest waits for.
+    """
+
+    words: list[str] = field(default_factory=list)
+    drives: list[Drive] = field(default_factory=list)
+    nics: list[Nic] = field(default_factory=list)
+    descriptors: dict[int, int] = field(default_factory=dict)
+    filesystems: list[str] = field(default_factory=list)
+    waited: list[str] = field(default_factory=list)
+    taps: list[int] = field(default_factory=list)
+
+    def close(self) -> None:
+        """Close our ends of what was opened for QEMU."""
+        while self.taps:
+            os.close(self.taps.pop())
+
+
+def make_devices(
+    arguments: Sequence[str | Disk | Interface], image: Image, scope: Scope, pcap: str
+) -> Devices:
+    """Turn a launch's arguments into devices. Raises LaunchError when a TAP cannot be opened."""
+    devices = Devices()
+    try:
+        for argument in arguments:
+            if isinstance(argument, Disk):
+                _add_disk(devices, argument, image)
+            elif isinstance(argument, Interface):
+                _add_nic(devices, argument, image, scope, pcap)
+            else:
+                devices.words.append(argument)
+    except BaseException:
+        devices.close()
+        raise
+    return devices
+
+
+def _add_disk(devices: Devices, disk: Disk, image: Image) -> None:
+    """The image itself, not a copy: the suite checks it afterwards, and it is the run's own."""
+    index = len(devices.drives)
+    number = _DISKS + index
+    serial = f"{image.disk_serial}{index}"
+    devices.drives.append(Drive(f"/proc/self/fd/{number}", image.disk, serial))
+    devices.descriptors[number] = disk.descriptor
+    devices.filesystems.append(disk.filesystem)
+    if image.linux is None:
+        devices.words.append(serial)
+        return
+    named = LINUX_DISKS[image.disk]
+    letter = str(index) if image.disk == "nvme" else chr(ord("a") + index)
+    devices.words.append(named.format(letter))
+    devices.waited.append(named.format(letter))
+
+
+def _add_nic(devices: Devices, interface: Interface, image: Image, scope: Scope, pcap: str) -> None:
+    from lkltest.inside import InsideHelper, InsideThread
+
+    index = len(devices.nics)
+    enter = InsideHelper if scope.user else InsideThread
+    try:
+        inside = enter(scope.pid)
+        try:
+            tap = int(inside.call("open_tap", interface.name))
+        finally:
+            inside.close()
+    except OSError as error:
+        raise LaunchError(f"{interface.name}: cannot be opened: {error.strerror}") from None
+    devices.taps.append(tap)
+    devices.descriptors[_NICS + index] = tap
+    devices.nics.append(Nic(_NICS + index, image.nic, pcap))
+    devices.words.append(f"eth{index}" if image.linux is not None else interface.name)
+
+
+def linux_guest(
+    image: Image, devices: Devices, environment: Mapping[str, str]
+) -> LinuxGuest | None:
+    """What a Linux kernel's initramfs has to hold; None for an image that brings its own.
+
+    Raises LaunchError when the program cannot run in a guest.
+    """
+    if image.linux is None or image.program is None:
+        return None
+    needs = Needs(
+        KernelModules(image.module_directory),
+        devices.filesystems,
+        image.disk if devices.drives else "",
+        image.nic if devices.nics else "",
+        devices.waited,
+    )
+    return LinuxGuest.of(image.program, devices.words, environment, needs)
