@@ -53,6 +53,9 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     execute = commands.add_parser("exec", help="run one program on a host")
     execute.add_argument("--host")
     execute.add_argument("--timeout", type=timeout, metavar="SECONDS")
+    execute.add_argument(
+        "--dry-run", action="store_true", help="only print the command that would be run"
+    )
     _add_host_options(execute, words)
     execute.add_argument("program")
     execute.add_argument("arguments", nargs=argparse.REMAINDER)
@@ -152,7 +155,14 @@ class _Interrupts:
 def _execute(options: argparse.Namespace) -> int:
     from lkltest.exec_command import execute
 
-    return execute(options.host, options.program, options.arguments, options.timeout, vars(options))
+    return execute(
+        options.host,
+        options.program,
+        options.arguments,
+        options.timeout,
+        vars(options),
+        dry_run=options.dry_run,
+    )
 
 
 def _tap2junit(options: argparse.Namespace) -> int:
