@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""In CI (CI=true) a skip that .ci/allowed-skips.txt does not list fails the run."""
+
+import importlib.util
+import os
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+CHECKER = Path(__file__).parents[1] / ".ci" / "check_skips.py"
+
+
+def load_checker() -> ModuleType:
+    """The script that does the same for the suites' JUnit files."""
+    spec = importlib.util.spec_from_file_location("check_skips", CHECKER)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+class SkipPolice:
+    """Gathers what was skipped, and fails the session for what may not be."""
+
+    def __init__(self, allowed: str) -> None:
+        self._checker = load_checker()
+        self._patterns = list(self._checker.read_patterns(allowed))
+        self.refused: list[str] = []
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self._look(report)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        self._look(report)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if self.refused and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        for line in self.refused:
+            terminalreporter.write_line(f"skip not allowed by .ci/allowed-skips.txt: {line}")
+
+    def _look(self, report: pytest.TestReport | pytest.CollectReport) -> None:
+        if not report.skipped or hasattr(report, "wasxfail"):
+            return
+        text = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        reason = " ".join(text.removeprefix("Skipped: ").split())
+        allows = self._checker.allows
+        if not any(allows(pattern, report.nodeid, reason) for pattern in self._patterns):
+            self.refused.append(f"{report.nodeid}: {reason}")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if os.environ.get("CI") == "true" and not hasattr(config, "workerinput"):
+        allowed = CHECKER.with_name("allowed-skips.txt").read_text(encoding="utf-8")
+        config.pluginmanager.register(SkipPolice(allowed))
