@@ -35,11 +35,12 @@ def bundled_build() -> Path | None:
 
 
 def environment(**settings: str) -> dict[str, str]:
-    """This process's environment without what would change a run."""
+    """This process's environment without what would change a run, or slow it (hypothesis)."""
     kept = {
         key: value for key, value in os.environ.items() if not key.startswith(("LKL", "PYTEST"))
     }
-    return {**kept, "NO_COLOR": "1", "COLUMNS": "120", **settings}
+    fixed = {"NO_COLOR": "1", "COLUMNS": "120", "PYTEST_ADDOPTS": "-p no:hypothesispytest"}
+    return {**kept, **fixed, **settings}
 
 
 def start(

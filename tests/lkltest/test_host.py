@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """lkltest.host: how hosts are found, and that a broken one is a line and never a traceback."""
 
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -27,6 +26,7 @@ from lkltest.host import (
     register,
 )
 from lkltest.scope import Scope
+from tests.fake_build import environment
 
 
 class Toy(Host):
@@ -159,7 +159,7 @@ def install(tmp_path: Path) -> Callable[[str], Mapping[str, str]]:
         (site / "broken.py").write_text(PACKAGES[what])
         (info / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")
         (info / "entry_points.txt").write_text("[lkltest.hosts]\nbroken = broken:Broken\n")
-        return {**os.environ, "PYTHONPATH": str(site)}
+        return environment(PYTHONPATH=str(site))
 
     return install
 
