@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from lkltest.names import Names
-from lkltest.plan import PlanLedger
+from lkltest.plan import PlanLedger, Remark
 from lkltest.results import Outcome, PointResult, ProblemKind
 
 MAX_DEPTH = 32  # trees are walked with recursion
@@ -35,6 +35,9 @@ class Announced(NamedTuple):
     at: float | None
 
 
+_new = tuple.__new__  # Announced() takes three times as long
+
+
 class Level:
     """One depth: the stream itself, or the subtests of one point.
 
@@ -53,10 +56,34 @@ class Level:
         self.points: list[PointResult] = []
         self.waiting: list[Trouble] = []
 
+    def announce(self, number: int, raw: str, at: float | None) -> None:
+        """Take a point that has started."""
+        name = self.names.claim(raw or _stand_in(number))
+        self.announced = _new(Announced, (number, raw, name, at))
+
+    def name_of(self, raw: str, announced: Announced | None) -> str:
+        """Return the unique name of the point that was counted last.
+
+        Args:
+            raw: its name in the stream.
+            announced: how it was announced, if it was; it has a unique name already.
+        """
+        if announced is not None and raw in (announced.raw, ""):
+            return announced.name
+        return self.names.claim(raw or _stand_in(self.ledger.last))
+
     def wait(self, trouble: Trouble) -> None:
         """Keep a trouble for the next point."""
         if len(self.waiting) < _MAX_WAITING:
             self.waiting.append(trouble)
+
+    def begin_plan(self, name: str, count: int) -> list[Remark]:
+        """Take a plan: the first one, which may come last, or one that follows another."""
+        if self.ledger.count is None:
+            return self.ledger.announce(name, count)
+        remarks = self.ledger.close()
+        self.ledger = PlanLedger(name, count)
+        return remarks
 
     def take_waiting(self) -> list[Trouble]:
         """Return the troubles for the point that reports now."""
@@ -159,6 +186,11 @@ def subtest_troubles(children: tuple[PointResult, ...]) -> list[Trouble]:
         return []
     more = f" and {len(failed) - 1} more" if len(failed) > 1 else ""
     return [Trouble(ProblemKind.SUBTEST, f"ok, but its subtest {failed[0]}{more} failed")]
+
+
+def _stand_in(number: int) -> str:
+    """Return the name of a point that has none; the same in every run."""
+    return f"(unnamed {number})"
 
 
 def _never_reported(level: Level, why: str, children: tuple[PointResult, ...]) -> PointResult:

@@ -32,8 +32,3 @@ def seconds_taken(point: Point, announced: Announced | None, at: float | None) -
     if at is None or announced is None or announced.at is None:
         return said
     return max(at - announced.at, said or 0.0)
-
-
-def stand_in(number: int) -> str:
-    """Return the name of a point that has none; the same in every run."""
-    return f"(unnamed {number})"

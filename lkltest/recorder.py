@@ -12,13 +12,13 @@ reason is the plain line that follows.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from lkltest.endings import judge_exit
 from lkltest.gathered import Gathered, one_line
-from lkltest.nesting import Announced, Nest, Trouble, subtest_troubles
-from lkltest.plan import PlanLedger
-from lkltest.point import outcome_said, seconds_taken, stand_in
+from lkltest.nesting import Nest, Trouble, subtest_troubles
+from lkltest.point import outcome_said, seconds_taken
+from lkltest.repeats import Repeats
 from lkltest.results import Exit, Outcome, PointResult, Problem, ProblemKind, ProgramResult
 from lkltest.stream_log import StreamLog
 from lkltest.tap13 import (
@@ -38,7 +38,6 @@ _DAMAGE = {
     "yaml-open": ProblemKind.OPEN_YAML,
     "line-incomplete": ProblemKind.INCOMPLETE_LINE,
 }
-_new = tuple.__new__  # a NamedTuple's own constructor takes three times as long
 
 
 class Recorder:
@@ -49,6 +48,8 @@ class Recorder:
         repeat_is_failure: True where a guest that reboots repeats its stream: a point that comes
             again under a plan of the same name is then a problem.
         keep: False to forget every point that `add` has returned, for constant memory.
+        on_passed: called with name, seconds and log of each passed top-level point without
+            subtests, in place of a PointResult, whose making costs more than all the rest.
     """
 
     def __init__(
@@ -57,11 +58,13 @@ class Recorder:
         *,
         repeat_is_failure: bool = False,
         keep: bool = True,
+        on_passed: Callable[[str, float | None, str], None] | None = None,
     ) -> None:
         self._exit_status_matters = exit_status_matters
-        self._reported: set[tuple[str, str]] | None = set() if repeat_is_failure else None
+        self._repeats = Repeats() if repeat_is_failure else None
         self._nest = Nest()
         self._gathered = Gathered(keep)
+        self._on_passed = on_passed
         self._stream_log = StreamLog()
         self._damage: list[Trouble] = []  # about the event that follows
         self._skip: str | None = None  # name of a `1..0` whose reason may follow
@@ -116,7 +119,7 @@ class Recorder:
             self._unsettled = True
         elif isinstance(event, BailOut):
             self._blame(Trouble(ProblemKind.BAIL_OUT, event.reason or "no reason given"))
-        elif isinstance(event, Version):
+        elif isinstance(event, Version) and event.depth == 0:
             self._ktap = event.ktap
         return fresh
 
@@ -136,9 +139,8 @@ class Recorder:
         """
         gathered = self._gathered
         gathered.fresh = []
-        given = list(problems)
         self._settle(before_point=False)
-        self._settle_exit(exit, given)
+        self._settle_exit(exit, given := list(problems))
         ledger = self._nest.top.ledger
         remarks = ledger.close()
         if ledger.count is None and not ledger.seen:
@@ -147,12 +149,10 @@ class Recorder:
             gathered.add(Problem(kind, reason))
         for problem in given:
             gathered.add_given(problem)
-        banner = self._stream_log.banner
-        properties = {"kernel": banner.kernel, "compiler": banner.compiler}
         return ProgramResult(
             points=tuple(gathered.points),
             problems=gathered.all_problems(),
-            properties={name: value for name, value in properties.items() if value},
+            properties=self._stream_log.properties(),
             exit=exit,
             seconds=seconds,
             output_tail=self._stream_log.text(),
@@ -174,20 +174,14 @@ class Recorder:
             return
         if level.announced is not None or self._nest.depth > depth:
             self._abandon(depth, "the next test point began")
-        name = level.names.claim(raw or stand_in(number))
-        level.announced = _new(Announced, (number, raw, name, at))
+        level.announce(number, raw, at)
 
     def _take_plan(self, event: Plan) -> None:
         level = self._nest.level(event.depth)
         if level is None:
             return
         self._abandon(event.depth, "the next plan began")
-        if level.ledger.count is None:
-            remarks = level.ledger.announce(event.name, event.count)
-        else:
-            remarks = level.ledger.close()
-            level.ledger = PlanLedger(event.name, event.count)
-        for kind, reason in remarks:
+        for kind, reason in level.begin_plan(event.name, event.count):
             if event.depth:
                 self._nest.levels[event.depth - 1].wait(Trouble(kind, reason))
             else:
@@ -214,12 +208,9 @@ class Recorder:
         ledger = level.ledger
         for remark in ledger.record(number):
             troubles.append(Trouble(*remark))
-        if self._reported is not None and depth == 0:
-            troubles += self._repeated(ledger.name, raw)
-        if announced is not None and raw in (announced.raw, ""):
-            name = announced.name
-        else:
-            name = level.names.claim(raw or stand_in(ledger.last))
+        if self._repeats is not None and depth == 0:
+            troubles += self._repeats.note(ledger.name, raw)
+        name = level.name_of(raw, announced)
         log = self._log(event, troubles) if event.block or self._stream_log.comments else ""
         outcome = outcome_said(event, self._ktap)
         if children and outcome in (Outcome.PASSED, Outcome.SKIPPED):
@@ -230,6 +221,10 @@ class Recorder:
             outcome = Outcome.FAILED
             reason = one_line("\n".join(f"{kind}: {text}" for kind, text, _ in troubles))
         seconds = seconds_taken(event, announced, at)
+        if self._on_passed is not None and outcome is Outcome.PASSED and not (depth or children):
+            self._gathered.last = name
+            self._on_passed(name, seconds, log)
+            return
         point = PointResult(name, outcome, ledger.last, ledger.name, reason, log, seconds, children)
         if depth:
             self._nest.lift(depth, point, troubles)
@@ -237,14 +232,6 @@ class Recorder:
             self._gathered.report(point, troubles)
 
     # Parts of a point
-
-    def _repeated(self, plan: str, name: str) -> list[Trouble]:
-        """Return a trouble if the stream had that point before."""
-        assert self._reported is not None  # noqa: S101 - the caller looked
-        known = name and (plan, name) in self._reported
-        self._reported.add((plan, name))
-        reason = f"{name} came again: did the guest boot twice?"
-        return [Trouble(ProblemKind.REPEATED, reason)] if known else []
 
     def _log(self, event: Point, troubles: list[Trouble]) -> str:
         """Return the point's log; add to `troubles` what the kernel says in it."""

@@ -59,6 +59,11 @@ class StreamLog:
             Trouble(finding.kind, finding.line, finding.detail) for finding in find_trouble(data)
         ]
 
+    def properties(self) -> dict[str, str]:
+        """Return what is known of the kernel: `kernel` (its release) and `compiler`."""
+        properties = {"kernel": self.banner.kernel, "compiler": self.banner.compiler}
+        return {name: value for name, value in properties.items() if value}
+
     def text(self) -> str:
         """Return output and diagnostics, decoded; head and tail where it was long."""
         return self._transcript.text()

@@ -72,12 +72,19 @@ class _Conversion:
     """The state of one conversion."""
 
     def __init__(self, suite: SuiteResult) -> None:
-        self.recorder = Recorder(exit_status_matters=False, keep=False)
+        self.recorder = Recorder(
+            exit_status_matters=False, keep=False, on_passed=self._write_passed
+        )
         self.document = JunitStream(suite)
         self._suite = suite
         self._maker = CaseMaker()
         self._seconds = 0.0
         self._failed = False
+
+    def _write_passed(self, name: str, seconds: float | None, log: str) -> None:
+        if seconds:
+            self._seconds += seconds
+        self.document.add_one(self._maker.passed(name, seconds, log))
 
     def write(self, point: PointResult) -> None:
         self._seconds += point.seconds or 0.0

@@ -72,6 +72,11 @@ class CaseMaker:
         self._names = Names()
         self._spent = 0
 
+    def passed(self, name: str, seconds: float | None, log: str) -> Case:
+        """Make the testcase of a passed point without subtests."""
+        output = self._text(log, needed=False) if log else ""
+        return _new(Case, (self._name(name), seconds, "", "", "", "", output))
+
     def of_point(self, point: PointResult, problems: Sequence[Problem] = ()) -> list[Case]:
         """Make the testcases of a point, tied to `problems`, and of its subtests."""
         case = self._point(point.name, point, problems)
@@ -106,11 +111,10 @@ class CaseMaker:
             yield from self._subtests(name, child.children)
 
     def _point(self, name: str, point: PointResult, problems: Sequence[Problem]) -> Case:
-        name = self._name(name)
         outcome = point.outcome
         if outcome is Outcome.PASSED:
-            output = self._text(point.log, needed=False) if point.log else ""
-            return _new(Case, (name, point.seconds, "", "", "", "", output))
+            return self.passed(name, point.seconds, point.log)
+        name = self._name(name)
         if outcome is Outcome.FAILED:
             return self._failed(name, point, problems)
         message = _shortened(point.reason)

@@ -59,10 +59,14 @@ class JunitStream:
 
     def add(self, cases: Iterable[Case]) -> None:
         """Write testcases."""
-        gathered = self._gathered
         for case in cases:
-            self._elements[case.element] += 1
-            gathered.append(_testcase(case, self._class))
+            self.add_one(case)
+
+    def add_one(self, case: Case) -> None:
+        """Write a testcase."""
+        self._elements[case.element] += 1
+        gathered = self._gathered
+        gathered.append(_testcase(case, self._class))
         if len(gathered) >= _GATHERED:
             self._flush()
 
