@@ -7,7 +7,10 @@ import argparse
 import contextlib
 import ctypes
 import os
+import shlex
+import shutil
 import signal
+import sys
 import tempfile
 from collections.abc import Generator, Iterable
 from pathlib import Path
@@ -64,8 +67,8 @@ def pytest_load_initial_conftests(parser: pytest.Parser, args: list[str]) -> Non
 
 def pytest_configure(config: pytest.Config) -> None:
     worker = getattr(config, "workerinput", {})
-    if worker:
-        _die_with_controller(worker.get(_WORKER_PARENT))
+    if _WORKER_PARENT in worker:
+        _die_with_controller(worker[_WORKER_PARENT])
     option = config.option
     shared = Path(worker[_WORKER_SHARED]) if _WORKER_SHARED in worker else None
     session = Session(vars(option), option.lkl_build, option.lkl_timeout, shared)
@@ -95,6 +98,17 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     session_of(config).close()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes(config: pytest.Config, specs: list[Any]) -> None:
+    """Have xdist's workers die with the controller from their first moment, importing included."""
+    if not config.option.lkl_host:
+        return
+    setpriv = shutil.which("setpriv")
+    for spec in specs if setpriv else ():
+        if spec.popen and not spec.python:
+            spec.python = shlex.join([str(setpriv), "--pdeathsig", "KILL", sys.executable])
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -239,11 +253,11 @@ def _used_wrongly(config: pytest.Config, message: str) -> NoReturn:
     pytest.exit(message, returncode=_USED_WRONGLY)
 
 
-def _die_with_controller(controller: int | None) -> None:
+def _die_with_controller(controller: int) -> None:
     """Have the kernel kill this xdist worker when its controller dies (prctl(2)).
 
     By itself a worker notices only seconds later.
     """
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if controller is not None and os.getppid() != controller:
+    if os.getppid() != controller:
         os._exit(1)  # it died before the kernel was asked
