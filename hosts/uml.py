@@ -17,7 +17,6 @@ from pathlib import Path
 
 from lkltest import initramfs
 from lkltest.build import Build, BuildError, named_build
-from lkltest.console import open_terminal
 from lkltest.disk import CHILD_DESCRIPTOR, Disk
 from lkltest.executable import ExecutableError, identify, is_dynamic
 from lkltest.guest import FEATURES, INIT, guest_program, guest_programs, missing_compiler
@@ -26,7 +25,7 @@ from lkltest.host import Host, Interface, Launch, LaunchError, Missing
 from lkltest.kernel_modules import read_module
 from lkltest.scope import Scope
 
-from .uml_console import UmlConsole, status_pipe
+from .uml_console import UmlConsole
 from .uml_kernel import UmlKernel, find_kernel
 from .uml_mconsole import Mconsole
 from .uml_xstate import preload
@@ -75,6 +74,7 @@ class UmlHost(Host):
         return path
 
     def launch(self, launch: Launch, scope: Scope) -> UmlConsole:
+        check_static(launch.program)
         try:
             kernel = kernel_of(launch.build or self.open_build(named_build(None)))
         except BuildError as error:
@@ -190,8 +190,10 @@ def start(
     environment: what it needs beside the machine's: TMPDIR is where its files lie.
     """
     socket = Path(environment["TMPDIR"]) / UMID / "mconsole"
-    status, status_write = status_pipe()
-    terminal, theirs = open_terminal()
+    status, status_write = os.pipe2(os.O_CLOEXEC)
+    # No terminal: a UML kernel that once finds one full never writes to it again. The guest's
+    # programs see a terminal of their kernel's in any case.
+    console, theirs = os.pipe2(os.O_CLOEXEC)
     numbers = {CHILD_DESCRIPTOR + index: disk for index, disk in enumerate(guest.disks)}
     try:
         child = scope.spawn(
@@ -203,14 +205,14 @@ def start(
         )
     except OSError as error:
         os.close(status)
-        os.close(terminal)
+        os.close(console)
         raise LaunchError(f"{words[0]}: {error.strerror}") from None
     finally:
         os.close(theirs)
         os.close(status_write)
     return UmlConsole(
         child,
-        terminal,
+        console,
         tuple(words),
         launch.deadlines,
         status=status,

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 import select
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -19,15 +18,15 @@ from lkltest.scope import Child
 class UmlConsole(Console):
     """A `Console` whose program is a whole kernel.
 
-    status: a pipe from the guest's status device. token: what each of /init's reports begins with.
-    ask: called when it hangs, with the program's process number in the guest, if that is known, and
-    a function that reads the console; returns what hangs.
+    console: a pipe from it. status: a pipe from the guest's status device. token: what each of
+    /init's reports begins with. ask: called when it hangs, with the program's process number in the
+    guest, if that is known, and a function that reads the console; returns what hangs.
     """
 
     def __init__(
         self,
         child: Child,
-        terminal: int,
+        console: int,
         command: tuple[str, ...],
         deadlines: Deadlines,
         *,
@@ -35,9 +34,7 @@ class UmlConsole(Console):
         token: str,
         ask: Callable[[int | None, Callable[[], bytes]], str],
     ) -> None:
-        super().__init__(
-            child, terminal, command, deadlines, side=status, diagnose=self._what_hangs
-        )
+        super().__init__(child, console, command, deadlines, side=status, diagnose=self._what_hangs)
         self._token = token
         self._ask = ask
         self._asked = False
@@ -114,8 +111,3 @@ def _how(kernel: Exit) -> str:
     if kernel.signal is not None:
         return f"was killed by signal {kernel.signal}"
     return f"ended with status {kernel.status}"
-
-
-def status_pipe() -> tuple[int, int]:
-    """A pipe for a guest's reports: our end, the kernel's end."""
-    return os.pipe2(os.O_CLOEXEC)
