@@ -6,7 +6,7 @@ from __future__ import annotations
 import contextlib
 import platform
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from lkltest.deadline import Deadlines
 from lkltest.host import Host, Interface, Launch, LaunchError, NotInstalled
 from lkltest.names import Names
 from lkltest.report.terminal import printable
-from lkltest.results import Outcome, PointResult, Problem, ProblemKind, ProgramResult
+from lkltest.results import Exit, Outcome, PointResult, Problem, ProblemKind, ProgramResult
 
 if TYPE_CHECKING:
     from lkltest.disk import Disk
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 CAN_RUN = "can run"
 """Why a dry run (`lkltest doctor`) skips a suite where its first program would be launched."""
 
+_ENDS = {ProblemKind(text) for text in ("signal", "deadline", "stall", "no boot", "crash", "guest")}
+"""How a program ends that did not end itself."""
 _HELPER_GRACE = 10.0
 """Seconds a helper program may outlive the main one before it counts as hanging."""
 
@@ -144,6 +146,32 @@ class SuiteRun:
         self._gather(result, names)
         return result
 
+    def listen(
+        self, program: str, *arguments: str | Disk | Interface
+    ) -> tuple[ProgramResult, bytes]:
+        """Run `program` for what it prints: its points are not the suite's.
+
+        Returns its verdict and its console. What ended it, if not itself, fails the suite.
+        """
+        console = bytearray()
+        result = self._execution(program, arguments, None, console.extend).run()
+        self._gather(replace(result, problems=()), {})
+        self.problems += [
+            replace(problem, point=None) for problem in result.problems if problem.kind in _ENDS
+        ]
+        return result, bytes(console)
+
+    def replay(self, stream: bytes, *, printk: bool = False) -> None:
+        """Report the points of a recorded stream; `printk`: a kernel's log, with time stamps."""
+        from lkltest.recorder import Recorder
+        from lkltest.tap13 import Parser
+
+        parser, recorder = Parser(printk=printk), Recorder()
+        for event in (*parser.feed(stream), *parser.close()):
+            recorder.add(event)
+        result = recorder.finish(Exit(cause="ended"))
+        self._gather(result, {point.name: self._report(point) for point in result.points})
+
     def start(
         self,
         program: str,
@@ -188,6 +216,7 @@ class SuiteRun:
         program: str,
         arguments: tuple[str | Disk | Interface, ...],
         environment: Mapping[str, str] | None,
+        hear: Callable[[bytes], object] | None = None,
     ) -> Execution:
         from lkltest.execution import Execution
 
@@ -209,7 +238,7 @@ class SuiteRun:
             pytest.fail(str(error), pytrace=False)
         self._stack.callback(process.close)
         self.properties.setdefault("command", " ".join(process.command))
-        return Execution(self.host, process)
+        return Execution(self.host, process, hear)
 
     def _open_scope(self, *, network: bool, mounts: bool) -> Scope:
         from lkltest.scope import Scope
