@@ -61,6 +61,7 @@ class BlockReader:
                     self.open.append(prefix)
             elif prefix in self.open:
                 self.open.remove(prefix)
+                into.append((prefix, b"\n"))  # nothing more belongs to the last result
             return
         for prefix in sorted(self.open, key=len, reverse=True):
             if line.startswith(prefix):

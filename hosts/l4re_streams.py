@@ -105,6 +105,13 @@ class Streams:
                 out += _named(bytes(stream.kept), _title(key))
         return bytes(out)
 
+    def settle(self) -> None:
+        """Nothing has come for a while: results of the other streams are complete as they are."""
+        for stream in self._streams.values():
+            if stream.parser is not None and stream.recorder is not None:
+                for event in stream.parser.settle():
+                    stream.recorder.add(event)
+
     def text(self) -> bytes:
         """What all streams said that is kept, for a failure before the program showed up."""
         return b"".join(bytes(stream.kept) for stream in self._streams.values())

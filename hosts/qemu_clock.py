@@ -12,7 +12,9 @@ from lkltest.deadline import Deadlines
 
 from .qemu_end import Decision
 
-LimitCause = Literal["first_byte", "plan", "silence", "total", "quiet"]
+LimitCause = Literal["first_byte", "plan", "silence", "total", "quiet", "settle"]
+SETTLE_SECONDS = 0.5
+"""Silence after which a result that has no YAML block is taken as it is."""
 _SETTLE_LIMIT = 1.0
 """Seconds after which a machine that goes on printing is ended although it goes on printing."""
 
@@ -47,6 +49,7 @@ class Clock:
         self._started = self._last = time.monotonic()
         self._anything = False
         self._plan_seen = False
+        self._settled = True
         self._settling_since: float | None = None
 
     def start(self) -> None:
@@ -58,10 +61,17 @@ class Clock:
         self._last = time.monotonic()
         self._anything = True
         self._plan_seen = self._plan_seen or plan_seen
+        self._settled = False
+
+    def settled(self) -> None:
+        """A silence of SETTLE_SECONDS was made use of."""
+        self._settled = True
 
     def limit(self, *, settling: bool, decision: Decision | None) -> Limit:
         """The next limit. `settling`: all is there; `decision`: the run is lost already."""
         limits = [self._absolute("total")]
+        if not self._settled:
+            limits.append(Limit(self._last + SETTLE_SECONDS, "settle", SETTLE_SECONDS))
         if not self._anything:
             limits.append(self._absolute("first_byte"))
         else:

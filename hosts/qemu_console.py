@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import re
+
 from lkltest.rejoin import Rejoiner
 
 from .l4re_console import ConsoleReader, Piece
@@ -10,6 +12,8 @@ from .l4re_streams import Streams
 from .qemu_signs import JDB, Sign, banners, find_sign, is_debugger
 
 _SEEN_LIMIT = 1 << 16
+_ANNOUNCED = re.compile(rb"(?m)^\* \d+ (.+)$")
+_REPORTED = re.compile(rb"(?m)^(?:not )?ok\b")
 
 
 class GuestConsole:
@@ -34,6 +38,7 @@ class GuestConsole:
         """Whether the program has begun to speak TAP."""
         self.recent = bytearray()
         """The end of the clean console, all streams together."""
+        self._program = bytearray()
         self._own: dict[bytes | None, bytearray] = {}
 
     @property
@@ -60,6 +65,15 @@ class GuestConsole:
         """Whether a block of TAP has started and not finished."""
         return self._streams.blocks_open
 
+    @property
+    def in_flight(self) -> str | None:
+        """The point that the program has announced last, if it has not reported."""
+        tail = bytes(self._program)
+        announced = max(_ANNOUNCED.finditer(tail), key=lambda found: found.start(), default=None)
+        if announced is None or _REPORTED.search(tail, announced.end()):
+            return None
+        return announced[1].decode("utf-8", "backslashreplace").strip()
+
     def after(self, line: str, tag: bytes | None) -> bytes:
         """What stream `tag` has shown from `line` on, as far as it is kept."""
         own = self._own.get(tag, b"")
@@ -68,17 +82,20 @@ class GuestConsole:
     def feed(self, data: bytes) -> bytes:
         """Take raw bytes, return the program's."""
         out = self._take(self._reader.feed(data))
+        self._program += out
+        del self._program[:-_SEEN_LIMIT]
         if is_debugger(self._reader.partial):
             self.signs.append((JDB, self._reader.partial.decode("ascii", "replace"), None))
         return out
 
     def flush(self) -> bytes:
         """Return what is held back; nothing has come for a while."""
+        self._streams.settle()
         return self._take(self._reader.flush())
 
-    def close(self) -> bytes:
-        """Return the rest."""
-        out = self._take(self._reader.close())
+    def close(self, *, whole_lines: bool = False) -> bytes:
+        """Return the rest; `whole_lines` without a line that was cut short."""
+        out = self._take(self._reader.flush() if whole_lines else self._reader.close())
         if self._rejoiner is not None:
             return out + self._rejoiner.close()
         return out + self._streams.close()

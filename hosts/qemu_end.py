@@ -67,7 +67,8 @@ class Judge:
             if tag is None or not console.found or tag == console.program_tag:
                 if self.decision is None:
                     self._dump = (line, tag)
-                self.decide(Decision(Problem(sign.kind, reason), sign.listen))
+                problem = Problem(sign.kind, reason, console.in_flight)
+                self.decide(Decision(problem, sign.listen))
             else:
                 name = tag.decode("utf-8", "backslashreplace")
                 self._more.append(Problem(ProblemKind.HELPER, f"program {name}: {reason}"))

@@ -163,6 +163,10 @@ class QemuProcess:
                 return
             if not ready and limit.expired:
                 yield from self._some(self._console.flush())
+                if limit.cause == "settle":
+                    self._clock.settled()
+                    yield b""
+                    continue
                 if limit.cause == "quiet" and settling and not self._done:
                     continue
                 self._give_up(limit.cause, limit.seconds)
@@ -240,10 +244,12 @@ class QemuProcess:
                 self.links.status.settimeout(0.0)
                 while data := self.links.status.recv(_CHUNK):
                     self._judge.take_status(data)
-        yield from self._some(self._console.close())
+        # A machine that goes on printing when all is done is cut short by us, in mid-line.
+        complete = self._done
+        yield from self._some(self._console.close(whole_lines=complete))
         self._take_last_events()
         ended = exit_from_status(self.child.poll()) if by_itself else None
-        self.exit = self._judge.exit(ended, self.links.said(), complete=self._done)
+        self.exit = self._judge.exit(ended, self.links.said(), complete=complete)
 
     def _take_last_events(self) -> None:
         for event in self.links.monitor.events():

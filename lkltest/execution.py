@@ -25,7 +25,9 @@ class Execution:
     ) -> None:
         self.process = process
         self.result: ProgramResult | None = None
-        self._recorder = Recorder(exit_status_matters=host.exit_status_matters)
+        self._recorder = Recorder(
+            host.exit_status_matters, repeat_is_failure=host.repeat_is_failure
+        )
         self._listen = listen
         self._started = time.monotonic()
 
@@ -40,7 +42,7 @@ class Execution:
             for chunk in self.process.chunks():
                 if self._listen is not None:
                     self._listen(chunk)
-                for event in parser.feed(chunk):
+                for event in parser.feed(chunk) if chunk else parser.settle():
                     for point in self._recorder.add(event, time.monotonic()):
                         reported += 1
                         yield point

@@ -84,7 +84,10 @@ class Process(Protocol):
     """What it was doing when a deadline passed (a backtrace); else empty."""
 
     def chunks(self) -> Iterator[bytes]:
-        """Yield the console's bytes, cleaned for the parser, until the program has ended."""
+        """Yield the console's bytes, cleaned for the parser, until the program has ended.
+
+        Of a console that does not end by itself, empty bytes say that nothing has come for a while.
+        """
 
     def stream_done(self) -> None:
         """Told when the stream is complete: a machine that never ends by itself is ended."""
@@ -105,6 +108,8 @@ class Host(ABC):
     name: ClassVar[str]
     exit_status_matters: ClassVar[bool] = True
     """Whether a status of 0 can be believed and any other is a failure."""
+    repeat_is_failure: ClassVar[bool] = False
+    """Whether a program's points that come twice mean that its machine has started again."""
 
     def __init__(self, options: Mapping[str, Any] | None = None) -> None:
         """`options` are the command line's, by destination; the host's own may be missing."""

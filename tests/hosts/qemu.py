@@ -79,6 +79,8 @@ def image(folder: Path, console: bytes | Path, how: str = "end=idle", **table: o
         (folder / "console").write_bytes(console)
     else:
         (folder / "console").symlink_to(console)
+    if "deadlines_of_image" in table:
+        table["deadlines"] = table.pop("deadlines_of_image")
     keys = {"kernel": str(player()), "modules": [f"console {how}"], **table}
     lines = [f"{key} = {_toml(value)}" for key, value in keys.items()]
     (folder / "images.toml").write_text("[images.x]\n" + "\n".join(lines) + "\n")
