@@ -54,8 +54,7 @@ class PlanLedger:
         self.last = number
         if number == expected == self._unbroken + 1:
             self._unbroken = number
-            if self.count is None or number <= self.count:
-                return ()
+            return () if self.count is None or number <= self.count else (self._excess(number),)
         return self._judge(number, expected)
 
     def announce(self, name: str, count: int) -> list[Remark]:
@@ -100,18 +99,18 @@ class PlanLedger:
     def _judge(self, number: int, expected: int) -> list[Remark]:
         """Say what is wrong with a number that is not simply the next one of its plan."""
         remarks: list[Remark] = []
-        if self.count is not None and (number > self.count or self.seen > self.count):
-            remarks.append((ProblemKind.TOO_MANY_POINTS, f"point {number} is beyond {self}"))
-        if number == expected:
-            self._note(number)
-        elif self._known(number):
+        if self.count is not None and number > self.count:
+            remarks.append(self._excess(number))
+        if self._known(number):
             remarks.append((ProblemKind.DUPLICATE_NUMBER, f"number {number} came twice"))
-        else:
-            self._note(number)
-            remarks.append(
-                (ProblemKind.OUT_OF_ORDER, f"number {number} came where {expected} was due")
-            )
+        elif number != expected:
+            reason = f"number {number} came where {expected} was due"
+            remarks.append((ProblemKind.OUT_OF_ORDER, reason))
+        self._note(number)
         return remarks
+
+    def _excess(self, number: int) -> Remark:
+        return ProblemKind.TOO_MANY_POINTS, f"point {number} is beyond {self}"
 
     def _known(self, number: int) -> bool:
         if 1 <= number <= self._unbroken:

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: GPL-2.0-only
+import tracemalloc
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lkltest.plan import PlanLedger
+from lkltest.results import ProblemKind
+
+MANY, TWICE = ProblemKind.TOO_MANY_POINTS, ProblemKind.DUPLICATE_NUMBER
+ORDER, UNMET = ProblemKind.OUT_OF_ORDER, ProblemKind.PLAN_NOT_MET
+
+
+def judge(count: int | None, numbers: Sequence[int | None]) -> list[list[ProblemKind]]:
+    ledger = PlanLedger("x", count)
+    remarks = [[kind for kind, _ in ledger.record(number)] for number in numbers]
+    return [*remarks, [kind for kind, _ in ledger.close()]]
+
+
+@pytest.mark.parametrize(
+    ("count", "numbers", "remarks"),
+    [
+        (3, [1, 2, 3], [[], [], [], []]),
+        (3, [None, None, None], [[], [], [], []]),
+        (3, [1, None, 3], [[], [], [], []]),
+        (0, [], [[]]),
+        (0, [1], [[MANY], []]),
+        (2, [1, 2, 3], [[], [], [MANY], []]),
+        (2, [1, 2, 2], [[], [], [TWICE], []]),
+        (3, [2, 1, 2, 3], [[ORDER], [ORDER], [TWICE], [], []]),
+        (3, [1, 2, 2], [[], [], [TWICE], [UNMET]]),
+        (3, [1, 2, 2, 3], [[], [], [TWICE], [], []]),
+        (3, [1, 3, 2], [[], [ORDER], [ORDER], []]),
+        (3, [2, 3], [[ORDER], [], [UNMET]]),
+        (3, [1, 2], [[], [], [UNMET]]),
+        (3, [0, 1, 2], [[ORDER], [], [], [UNMET]]),
+        (3, [999_999_999], [[MANY, ORDER], [UNMET]]),
+        (None, [1, 2], [[], [], [ProblemKind.NO_PLAN]]),
+        (None, [], [[]]),
+    ],
+)
+def test_numbers(
+    count: int | None, numbers: list[int | None], remarks: list[list[ProblemKind]]
+) -> None:
+    assert judge(count, numbers) == remarks
+
+
+def test_plan_after_its_points() -> None:
+    ledger = PlanLedger()
+    for _ in range(3):
+        assert not ledger.record(None)
+    assert not ledger.met
+    assert ledger.announce("late", 3) == []
+    assert ledger.met
+    assert ledger.close() == []
+
+
+def test_late_plan_that_is_too_short() -> None:
+    ledger = PlanLedger()
+    ledger.record(1)
+    ledger.record(2)
+    ((kind, reason),) = ledger.announce("late", 1)
+    assert (kind, reason) == (MANY, "2 points came before plan 1..1 # late")
+
+
+def test_missing_numbers_are_named_in_short() -> None:
+    ledger = PlanLedger("big", 100)
+    for number in (1, 3, 5, 7, 9, 11, 13, 50):
+        ledger.record(number)
+    ((_, reason),) = ledger.close()
+    assert reason == "plan 1..100 # big: 92 of 100 points never came: 2, 4, 6, 8, 10, ..."
+
+
+@given(st.integers(0, 12), st.lists(st.integers(0, 14), max_size=16))
+def test_against_plain_sets(count: int, numbers: list[int]) -> None:
+    ledger = PlanLedger("", count)
+    seen: set[int] = set()
+    last = 0
+    for number in numbers:
+        kinds = {kind for kind, _ in ledger.record(number)}
+        expected = {MANY} if number > count else set()
+        if number in seen and number > 0:
+            expected.add(TWICE)
+        elif number != last + 1:
+            expected.add(ORDER)
+        assert kinds == expected
+        seen.add(number)
+        last = number
+    missing = {n for start, stop in ledger.missing() for n in range(start, stop + 1)}
+    assert missing == set(range(1, count + 1)) - seen
+    assert ledger.met == (not missing)
+
+
+@pytest.mark.parametrize("step", [1, 2])
+def test_constant_memory(step: int) -> None:
+    tracemalloc.start()
+    ledger = PlanLedger("", 999_999_999)
+    for number in range(2, 20_000, step):
+        ledger.record(number)
+    assert ledger.close()
+    assert tracemalloc.get_traced_memory()[1] < 300_000
+    tracemalloc.stop()

@@ -1,0 +1,457 @@
+# SPDX-License-Identifier: GPL-2.0-only
+import signal
+import tracemalloc
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lkltest.endings import judge_exit
+from lkltest.recorder import Recorder
+from lkltest.results import Exit, Outcome, PointResult, Problem, ProblemKind, ProgramResult
+from lkltest.tap13 import Parser
+
+PASSED, FAILED = Outcome.PASSED, Outcome.FAILED
+K = ProblemKind
+EXITED = Exit(0)
+
+
+def record(stream: str | bytes, ending: Exit = EXITED, **options: Any) -> ProgramResult:
+    data = stream.encode() if isinstance(stream, str) else stream
+    recorder, parser = Recorder(**options), Parser()
+    returned: list[PointResult] = []
+    for event in parser.feed(data) + parser.close():
+        returned += recorder.add(event)
+    result = recorder.finish(ending)
+    assert list(result.points[: len(returned)]) == returned
+    check_tree(result)
+    return result
+
+
+def check_tree(result: ProgramResult) -> None:
+    failed = {point.name for point in result.points if point.outcome is FAILED}
+    assert {problem.point for problem in result.problems} - {None} <= failed
+    names = [point.name for point in result.points]
+    assert len(set(names)) == len(names)
+    assert all(names)
+
+
+def problems(result: ProgramResult) -> list[tuple[ProblemKind, str | None]]:
+    return [(problem.kind, problem.point) for problem in result.problems]
+
+
+def outcomes(result: ProgramResult) -> dict[str, str]:
+    return {point.name: point.outcome.value for point in result.points}
+
+
+GOOD = "1..2 # boot\n* 1 mutex\nok 1 mutex\n* 2 semaphore\nok 2 semaphore\n"
+
+
+def test_pass() -> None:
+    result = record(GOOD)
+    assert result.passed
+    assert outcomes(result) == {"mutex": "passed", "semaphore": "passed"}
+    assert [(point.number, point.suite) for point in result.points] == [(1, "boot"), (2, "boot")]
+
+
+@pytest.mark.parametrize(
+    ("stream", "expected"),
+    [
+        ("", [(K.NO_PLAN, None)]),
+        ("hello\n", [(K.NO_PLAN, None)]),
+        ("ok 1 a\nok 2 b\n", [(K.NO_PLAN, None)]),
+        ("1..3\nok 1 a\nok 2 b\n", [(K.PLAN_NOT_MET, None)]),
+        ("1..1\nok 1 a\nok 2 b\n", [(K.TOO_MANY_POINTS, "b")]),
+        ("1..0\nok 1 a\n", [(K.TOO_MANY_POINTS, "a")]),
+        ("1..2\nok 1 a\nok 1 b\nok 2 c\n", [(K.DUPLICATE_NUMBER, "b")]),
+        ("1..2\nok 2 b\nok 1 a\n", [(K.OUT_OF_ORDER, "b"), (K.OUT_OF_ORDER, "a")]),
+        ("ok 1 a\nok 2 b\n1..1\n", [(K.TOO_MANY_POINTS, None)]),
+        ("1..1\nok 1 a\nBail out! no disk\n", [(K.BAIL_OUT, None)]),
+        ("1..1\n* 1 a\nBail out! no disk\nok 1 a\n", [(K.BAIL_OUT, "a")]),
+        ("1..1\n* 1 a\nok 1 a\n ---\n log: |\n  x\n", [(K.OPEN_YAML, "a")]),
+        ("1..1\nok 1 a\n ---\n log: |\n  x\n", [(K.OPEN_YAML, "a")]),
+        (
+            "1..2\nok 1 a\n ---\n log: |\n  x\nok 2 b\n",
+            [(K.OPEN_YAML, "a")],
+        ),
+        (
+            "1..1\n* 1 a\nok 1 a",
+            [(K.INCOMPLETE_LINE, "a"), (K.NEVER_REPORTED, "a"), (K.PLAN_NOT_MET, None)],
+        ),
+        ("1..1\nok 1 a\nlast words", [(K.INCOMPLETE_LINE, None)]),
+        ("1..1\n* 1 a\n", [(K.NEVER_REPORTED, "a"), (K.PLAN_NOT_MET, None)]),
+        ("1..2\n* 1 a\n* 2 b\nok 2 b\n", None),
+        ("1..1\nok 99999999999999 a\n", None),
+        ("1..1\nok 1 " + "x" * 100_000 + "\n", None),
+        ("1..99999999999999\nok 1 a\n", None),
+    ],
+)
+def test_bad_stream(stream: str, expected: list[tuple[ProblemKind, str | None]] | None) -> None:
+    result = record(stream)
+    assert not result.passed
+    assert result.problems
+    if expected is not None:
+        assert problems(result) == expected
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["Kernel panic - not syncing: x", "Oops: 0000", "BUG: x", "WARNING: x", "UBSAN: x"],
+)
+def test_kernel_trouble_is_tied_to_what_was_announced(line: str) -> None:
+    in_log = f"1..2\nok 1 a\n ---\n log: |\n  [ 0.1] {line}\n ...\nok 2 b\n"
+    between = f"1..2\n* 1 a\n[ 0.1] {line}\nok 1 a\nok 2 b\n"
+    for stream in (in_log, between):
+        result = record(stream)
+        assert [problem.point for problem in result.problems] == ["a"]
+        assert outcomes(result) == {"a": "failed", "b": "passed"}
+        assert line in result.points[0].reason
+    loose = record(f"1..1\nok 1 a\n ---\n log: |\n ...\n{line}\n")
+    assert [(problem.point, problem.reason) for problem in loose.problems] == [
+        (None, f"{line} (after a)")
+    ]
+    assert not loose.passed
+
+
+def test_harmless_warning() -> None:
+    log = "[    0.027739] Warning: unable to open an initial console."
+    assert record(f"{log}\n1..1\nok 1 a\n ---\n log: |\n  {log}\n ...\n").passed
+
+
+def test_panic_in_flight_keeps_its_stack() -> None:
+    stack = "".join(f"[  0.06] frame {number}\n" for number in range(100))
+    stream = f"1..1\n* 1 start_kernel\n[  0.06] Kernel panic - not syncing: oh\n{stack}"
+    result = record(stream, Exit(None, signal.SIGABRT, "signalled"))
+    assert problems(result) == [
+        (K.PANIC, "start_kernel"),
+        (K.SIGNAL, "start_kernel"),
+        (K.PLAN_NOT_MET, None),
+    ]
+    assert result.problems[0].detail.endswith("frame 99")
+    assert result.points[0].reason == "never reported: killed by SIGABRT"
+
+
+@pytest.mark.parametrize(
+    ("ending", "kind", "reason"),
+    [
+        (Exit(1), K.EXIT_STATUS, "exited with status 1"),
+        (Exit(139), K.EXIT_STATUS, "exited with status 139 (a shell's word for SIGSEGV)"),
+        (Exit(255), K.EXIT_STATUS, "exited with status 255"),
+        (Exit(None), K.EXIT_STATUS, "exited with status unknown"),
+        (Exit(None, 11, "signalled"), K.SIGNAL, "killed by SIGSEGV"),
+        (
+            Exit(None, 6, "signalled", "core dumped"),
+            K.SIGNAL,
+            "killed by SIGABRT, core dumped",
+        ),
+        (Exit(None, 63, "signalled"), K.SIGNAL, "killed by signal 63"),
+        (Exit(None, 9, "deadline", "60 s"), K.DEADLINE, "did not end in time, 60 s"),
+        (Exit(None, 9, "stall", "10 s"), K.STALL, "was silent for too long, 10 s"),
+    ],
+)
+def test_bad_end(ending: Exit, kind: ProblemKind, reason: str) -> None:
+    after = record(GOOD, ending)
+    assert [(p.kind, p.point, p.reason) for p in after.problems] == [
+        (kind, None, f"{reason} (after semaphore)")
+    ]
+    within = record(GOOD + "1..1 # boot\n* 1 halt\n", ending)
+    assert problems(within) == [(kind, "halt"), (K.PLAN_NOT_MET, None)]
+    assert within.points[-1].reason == f"never reported: {reason}"
+
+
+@pytest.mark.parametrize("ending", [Exit(0), Exit(cause="ended")])
+def test_good_end(ending: Exit) -> None:
+    assert record(GOOD, ending).passed
+
+
+def test_status_that_proves_nothing() -> None:
+    assert record(GOOD, Exit(3), exit_status_matters=False).passed
+    assert judge_exit(Exit(None, 11, "signalled"), status_matters=False)
+    assert judge_exit(Exit(None, None, "deadline"), status_matters=False)
+
+
+def test_later_plan_continues_the_suite() -> None:
+    stream = "1..1 # disk ext4\nok 1 prepfs\n1..2 # disk ext4\nok 1 add\nok 2 start\n"
+    result = record(stream)
+    assert result.passed
+    assert [(p.number, p.suite) for p in result.points] == [
+        (1, "disk ext4"),
+        (1, "disk ext4"),
+        (2, "disk ext4"),
+    ]
+
+
+def test_plan_cut_short_by_the_next_one() -> None:
+    result = record("1..2 # a\nok 1 x\n1..1 # b\nok 1 y\n")
+    assert problems(result) == [(K.PLAN_NOT_MET, None)]
+    assert "plan 1..2 # a: 1 of 2 points never came: 2" in result.problems[0].reason
+
+
+def test_plan_comes_last() -> None:
+    assert record("ok 1 a\nok 2 b\n1..2\n").passed
+
+
+@pytest.mark.parametrize(
+    ("stream", "name", "reason"),
+    [
+        ("1..0 # vde tests\nvde not supported\nmore\n", "vde tests", "vde not supported"),
+        ("1..0 # SKIP no tap\n", None, "no tap"),
+        ("1..1\nok 1 a # SKIP no json\n", "a", "no json"),
+        (
+            "1..1\nok 1 a # SKIP\n ---\n time_us: 2\n log: |\n  no json\n  no json\n ...\n",
+            "a",
+            None,
+        ),
+        ("KTAP version 1\n1..1\nnot ok 1 a # SKIP why\n", "a", "why"),
+    ],
+)
+def test_skip(stream: str, name: str | None, reason: str | None) -> None:
+    result = record(stream)
+    assert result.passed
+    (point,) = result.points
+    assert point.outcome is Outcome.SKIPPED
+    assert point.reason == (reason or "no json")
+    assert name in (None, point.name)
+
+
+def test_not_ok_skip_is_a_failure_in_tap() -> None:
+    assert not record("TAP version 13\n1..1\nnot ok 1 a # SKIP why\n").passed
+
+
+def test_todo_is_no_failure() -> None:
+    result = record("1..2\nnot ok 1 a # TODO later\nok 2 b # TODO\n")
+    assert result.passed
+    assert outcomes(result) == {"a": "todo", "b": "passed"}
+    assert result.points[0].reason == "later"
+
+
+def test_names_are_kept_apart_and_never_empty() -> None:
+    stream = "1..1 # x\n* 1 \nok 1 \n1..4 # x\nok 1 a\nok 2 a\nok 3\n* 4 \nok 4 \n"
+    assert list(outcomes(record(stream))) == [
+        "(unnamed 1)",
+        "a",
+        "a#2",
+        "(unnamed 3)",
+        "(unnamed 4)",
+    ]
+
+
+def test_announced_name_wins_over_none() -> None:
+    assert list(outcomes(record("1..1\n* 1 mutex\nok 1\n"))) == ["mutex"]
+
+
+def test_repeated_stream() -> None:
+    twice = GOOD + GOOD
+    assert record(twice).passed
+    result = record(twice, repeat_is_failure=True)
+    assert problems(result) == [(K.REPEATED, "mutex#2"), (K.REPEATED, "semaphore#2")]
+    other = (
+        "1..1 # disk\n* 1 \nok 1 \n1..1 # disk\n* 1 \nok 1 \n1..1 # net\nok 1 x\n1..1 # b\nok 1 x\n"
+    )
+    assert record(other, repeat_is_failure=True).passed
+
+
+def test_in_flight_and_done() -> None:
+    recorder, parser = Recorder(), Parser()
+
+    def feed(text: str) -> None:
+        for event in parser.feed(text.encode()):
+            recorder.add(event)
+
+    assert not recorder.done
+    seen = []
+    for line in GOOD.splitlines(keepends=True):
+        feed(line)
+        seen.append((recorder.in_flight, recorder.done))
+    assert seen[1] == ("mutex", False)
+    assert seen[3] == ("semaphore", False)
+    feed(" ---\n log: |\n")
+    assert not recorder.done
+    feed(" ...\n")
+    assert recorder.done
+    assert recorder.in_flight is None
+
+
+def test_wall_time() -> None:
+    recorder, parser = Recorder(), Parser()
+    recorder.add(parser.feed(b"1..2\n")[0], 1.0)
+    recorder.add(parser.feed(b"* 1 sleep\n")[0], 2.0)
+    events = parser.feed(b"ok 1 sleep\n ---\n time_us: 1000\n log: |\n ...\n")
+    (point,) = recorder.add(events[0], 5.5)
+    assert point.seconds == 3.5
+    (event,) = parser.feed(b"ok 2 quick\n ---\n time_us: 1000\n log: |\n ...\n")
+    (point,) = recorder.add(event, 6.0)
+    assert point.seconds == 0.001
+
+
+def test_given_problems() -> None:
+    recorder, parser = Recorder(), Parser()
+    for event in parser.feed(b"1..2\nok 1 a\n* 2 b\n") + parser.close():
+        recorder.add(event)
+    crash = Problem(K.CRASH, "page fault", recorder.in_flight)
+    given_problems = [crash, Problem(K.HELPER, "died", "a"), Problem(K.GUEST, "odd", "nowhere")]
+    result = recorder.finish(Exit(0), given_problems, 1.5)
+    check_tree(result)
+    assert problems(result) == [
+        (K.NEVER_REPORTED, "b"),
+        (K.PLAN_NOT_MET, None),
+        (K.CRASH, "b"),
+        (K.HELPER, "a"),
+        (K.GUEST, None),
+    ]
+    assert outcomes(result) == {"a": "failed", "b": "failed"}
+    assert result.points[1].reason == "never reported: crash: page fault"
+    assert result.seconds == 1.5
+
+
+def test_properties_from_the_banner() -> None:
+    banner = "[ 0.0] Linux version 4.9.0 (u@h) (gcc version 12.2.0 (Debian 12.2.0-14) ) #1 Sat"
+    expected = {"kernel": "4.9.0", "compiler": "gcc version 12.2.0 (Debian 12.2.0-14)"}
+    assert record(f"{banner}\n{GOOD}").properties == expected
+    in_log = f"1..1\nok 1 a\n ---\n log: |\n  {banner}\n ...\n"
+    assert record(in_log).properties == expected
+    assert record(GOOD).properties == {}
+
+
+SUBTESTS = """TAP version 14
+1..2
+# Subtest: group
+    1..2
+    ok 1 - one
+    {} 2 - two
+{} 1 - group
+ok 2 - other
+"""
+
+
+def test_subtests() -> None:
+    result = record(SUBTESTS.format("ok", "ok"))
+    assert result.passed
+    assert [child.name for child in result.points[0].children] == ["one", "two"]
+    lying = record(SUBTESTS.format("not ok", "ok"))
+    assert problems(lying) == [(K.SUBTEST, "group")]
+    assert "two" in lying.points[0].reason
+    honest = record(SUBTESTS.format("not ok", "not ok"))
+    assert problems(honest) == []
+    assert not honest.passed
+
+
+@pytest.mark.parametrize(
+    ("inner", "kind"),
+    [
+        ("    1..3\n    ok 1 a\n", K.PLAN_NOT_MET),
+        ("    1..1\n    ok 1 a\n    ok 2 b\n", K.TOO_MANY_POINTS),
+        ("    1..2\n    ok 1 a\n    ok 1 b\n    ok 2 c\n", K.DUPLICATE_NUMBER),
+        ("    1..1\n    ok 1 a\n      ---\n      log: |\n        BUG: x\n      ...\n", K.BUG),
+        ("    1..1\n    * 1 a\n", K.NEVER_REPORTED),
+        ("    1..1\n    ok 1 a\nBUG: x\n", K.BUG),
+    ],
+)
+def test_trouble_in_subtests_fails_the_parent(inner: str, kind: ProblemKind) -> None:
+    result = record(f"TAP version 14\n1..1\n# Subtest: g\n{inner}ok 1 g\n")
+    assert kind in [problem.kind for problem in result.problems]
+    assert outcomes(result) == {"g": "failed"}
+
+
+def test_subtests_without_their_parent() -> None:
+    result = record("TAP version 14\n1..1\n# Subtest: g\n    1..1\n    ok 1 a\n")
+    assert not result.passed
+    (point,) = result.points
+    assert point.outcome is FAILED
+    assert [child.name for child in point.children] == ["a"]
+
+
+def test_deep_nesting_is_a_failure_not_a_crash() -> None:
+    lines = ["TAP version 14", "1..1"]
+    for depth in range(1, 1500):
+        lines.append("    " * depth + "1..1")
+    for depth in reversed(range(1500)):
+        lines.append("    " * depth + "ok 1 x")
+    result = record("\n".join(lines) + "\n")
+    assert not result.passed
+
+
+def test_ktap_comments_say_why() -> None:
+    stream = "KTAP version 1\n1..1\n    # EXPECTATION FAILED at a.c:3\nnot ok 1 a\n"
+    assert "EXPECTATION" in record(stream.replace("    #", "#")).points[0].log
+
+
+def test_output_is_kept_head_and_tail() -> None:
+    noise = b"first\n" + b"x" * 1000 + b"\n" + b"noise\n" * 100_000 + b"last\n"
+    result = record(GOOD.encode() + noise)
+    assert result.output_tail.startswith("first\n")
+    assert result.output_tail.endswith("last\n")
+    assert "bytes cut ...]" in result.output_tail
+    assert len(result.output_tail) < 200_000
+
+
+def test_trouble_is_found_in_any_amount_of_output() -> None:
+    noise = b"noise noise noise noise\n" * 30_000
+    assert problems(record(GOOD.encode() + noise + b"WARNING: x\n" + noise)) == [
+        (K.WARNING, "semaphore")
+    ]
+
+
+def test_problems_are_bounded() -> None:
+    result = record("1..1\n" + "ok 1 a\n" * 5000)
+    assert len(result.problems) < 50
+    assert result.problems[-1].reason.endswith("more of this kind")
+    assert len(result.points) == 5000
+
+
+def stream_of(points: int) -> Iterator[bytes]:
+    yield b"1..%d # x\n" % points
+    for number in range(1, points + 1):
+        yield b"* %d a\nok %d a\n ---\n time_us: 1\n log: |\n" % (number, number)
+        yield b"  kernel line\n" * 20 + b" ...\n"
+
+
+def peak(points: int) -> int:
+    recorder, parser = Recorder(keep=False), Parser()
+    tracemalloc.start()
+    for chunk in stream_of(points):
+        for event in parser.feed(chunk):
+            recorder.add(event)
+    assert recorder.finish(Exit(0)).passed
+    highest = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return highest
+
+
+def test_constant_memory_when_not_kept() -> None:
+    assert peak(1200) < peak(400) + 100_000
+
+
+def test_on_passed_is_called_in_place_of_results() -> None:
+    called: list[tuple[str, float | None, str]] = []
+    recorder = Recorder(keep=False, on_passed=lambda *said: called.append(said))
+    parser = Parser()
+    returned = []
+    for event in parser.feed(b"1..3\nok 1 a\nnot ok 2 b\nok 3 c # SKIP\n") + parser.close():
+        returned += recorder.add(event)
+    assert called == [("a", None, "")]
+    assert [point.name for point in returned] == ["b", "c"]
+
+
+PIECES = st.sampled_from(
+    [
+        b"1..2 # x\n", b"1..0 # y\n", b"ok 1 a\n", b"not ok 2 b\n", b"* 1 a\n", b"* 2 b\n",
+        b"ok\n", b" ---\n", b" log: |\n", b"  text\n", b" ...\n", b"Bail out!\n", b"    ok 1 s\n",
+        b"    1..1\n", b"# Subtest: s\n", b"TAP version 14\n", b"KTAP version 1\n", b"WARNING: w\n",
+        b"ok 99999999999\n", b"\xff\x00\x1b[31m\n", b"no newline",
+    ]
+)  # fmt: skip
+
+
+@given(st.lists(PIECES, max_size=25).map(b"".join) | st.binary(max_size=200))
+@settings(max_examples=300)
+def test_any_stream_gives_a_sound_tree(data: bytes) -> None:
+    result = record(data)
+    if result.passed:
+        assert b"not ok" not in data
+        assert b"WARNING" not in data
+        assert b"1.." in data
+    for ending in (Exit(1), Exit(None, 11, "signalled"), Exit(None, 9, "stall")):
+        assert not record(data, ending).passed
