@@ -319,9 +319,9 @@ def test_no_suite_or_host_module_is_imported_twice(empty: Path, tmp_path: Path) 
     build = fake_build(tmp_path / "lkl", boot="pass", net_test="pass")
     shutil.copy(ROOT / "tests" / "imported_twice.py", tmp_path)
     for cwd in (empty, ROOT):
-        done = run_pytest(
-            "--lkl-host=native", f"--lkl-build={build}", "--lkl-suite=boot", "-s",
-            "-p", "imported_twice", "-p", "no:cacheprovider", cwd=cwd, env=environment(PYTHONPATH=str(tmp_path)),
-        )  # fmt: skip
+        options = ["--lkl-host=native", f"--lkl-build={build}", "--lkl-suite=boot", "-s"]
+        plugins = ["-p", "imported_twice", "-p", "no:cacheprovider"]
+        env = environment(PYTHONPATH=str(tmp_path))
+        done = run_pytest(*options, *plugins, cwd=cwd, env=env)
         assert done.returncode == 0, done.stdout
         assert re.search(r"^modules \d\d+, twice \[\]$", done.stderr, re.MULTILINE), done.stderr
