@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import sys
 
-from tests.bench import native, tap, wine
+from tests.bench import native, tap, uml, wine
 
 BENCHMARKS = {
     "boot": native.boot,
     "everything": native.everything,
     "wine": wine.boot,
+    "uml": uml.boot,
     "tap": tap.parsers,
     "tap2junit": tap.to_junit,
 }
