@@ -25,6 +25,7 @@ def fill(prefix: Path) -> None:
     prefix.mkdir(parents=True, exist_ok=True)
     for name in ("system.reg", "user.reg", "userdef.reg"):
         (prefix / name).write_text(REGISTRY)
+    (prefix / "drive_c/windows/temp").mkdir(parents=True)
     system = prefix / "drive_c/windows/system32"
     system.mkdir(parents=True)
     for name in ("ntdll.dll", "kernel32.dll", "cmd.exe", "services.exe"):
@@ -174,7 +175,9 @@ def test_a_copy_has_its_own_registry(prefix: Path, tmp_path: Path) -> None:
     assert flaw(other) is None
     (other / "user.reg").write_text("changed")
     assert flaw(prefix) is None
-    assert (other / "drive_c/windows/system32/ntdll.dll").is_symlink()
+    assert (other / "drive_c/windows/system32").is_symlink()
+    (other / "drive_c/windows/temp/x").write_text("own")
+    assert not (prefix / "drive_c/windows/temp/x").exists()
     assert not (other / "wineserver").exists()
 
 
