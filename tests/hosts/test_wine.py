@@ -4,12 +4,15 @@
 from __future__ import annotations
 
 import os
+import secrets
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from lkltest.build import Build
+from lkltest.deadline import Deadline, Deadlines
 from lkltest.disk import Disk
 from lkltest.execution import Execution
 from lkltest.host import Host, Launch
@@ -57,8 +60,6 @@ class TestWine(HostContract):
 
 
 def run(host: Host, scope: Scope, *arguments: str, silence: float = 60.0) -> ProgramResult:
-    from lkltest.deadline import Deadlines
-
     deadlines = Deadlines(120.0, silence, 60.0, 60.0)
     launch = Launch(misbehave(), arguments, {}, deadlines)
     return Execution(host, host.launch(launch, scope)).run()
@@ -130,17 +131,26 @@ def test_a_hang_names_the_function_of_each_thread(wine: WineHost, joined: Scope)
 
 
 @pytest.mark.parametrize("mode", ["child", "child-hang"])
-def test_a_child_dies_with_the_run(wine: WineHost, mode: str) -> None:
-    before = set(windows_pids())
+def test_a_child_dies_with_the_run(wine: WineHost, tmp_path: Path, mode: str) -> None:
+    program = tmp_path / f"{secrets.token_hex(8)}.exe"
+    shutil.copy(misbehave(), program)
     with Scope(join=wine.join()) as scope:
-        result = run(wine, scope, mode, silence=2.0)
-    assert result.passed is (mode == "child")
-    assert set(windows_pids()) - before == set()
+        process = wine.launch(Launch(program, (mode,), {}, Deadlines(60, 2.0, 60, 60)), scope)
+        chunks = process.chunks()
+        stream = next(chunks)
+        while b"* 2 middle" not in stream:
+            stream += next(chunks)
+        deadline = Deadline(20)
+        while mode == "child-hang" and len(list(pids_of(program.name))) < 2:
+            assert not deadline.expired, "there is no child"
+        process.kill()
+        process.close()
+    assert list(pids_of(program.name)) == []
 
 
-def windows_pids() -> Iterator[int]:
-    """Processes that run the misbehaving program."""
-    name = misbehave().name.encode()
+def pids_of(program: str) -> Iterator[int]:
+    """Processes that have a program's name in their command line."""
+    name = program.encode()
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
