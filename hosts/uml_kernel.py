@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-import mmap
+import functools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +16,7 @@ from lkltest.kernel_modules import KernelModules
 INSTALLED_MODULES = Path("/usr/lib/uml/modules")
 """Where Debian's package user-mode-linux keeps the modules of its kernel."""
 
+_BANNER_START = b"Linux version "
 _BANNER = re.compile(rb"Linux version ([^\s%]+) \(")
 _OWN_OPTION = b"uml_dir="
 """An option that only UML kernels know (arch/um/os-Linux/umid.c)."""
@@ -38,7 +39,7 @@ class UmlKernel:
         if self.modules.directory is not None:
             return self.modules.has(name)
         # Nothing but the file is there: a file system's name is a string of its own in it.
-        return _contains(self.path, name.encode() + b"\0")
+        return name.encode() + b"\0" in self.path.read_bytes()
 
     def module_files(self, filesystems: list[str]) -> list[Path]:
         """What a guest has to load, in this order, for IPv6 and for `filesystems`."""
@@ -48,9 +49,11 @@ class UmlKernel:
         return self.modules.files(names)
 
 
+@functools.lru_cache(maxsize=8)
 def find_kernel(path: Path) -> UmlKernel:
     """Open the kernel `path`: a file, or a build directory that holds `linux`.
 
+    Read once a process: it takes tens of milliseconds, and is asked for often.
     Raises BuildError, one line that says what is there instead.
     """
     file = path / "linux" if path.is_dir() else path
@@ -72,16 +75,19 @@ def find_kernel(path: Path) -> UmlKernel:
 def _release(file: Path) -> str | None:
     """The release out of the banner; None when it is no UML kernel."""
     try:
-        with (
-            file.open("rb") as stream,
-            mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content,
-        ):
-            if content.find(_OWN_OPTION) < 0:
-                return None
-            match = _BANNER.search(content)
-            return match[1].decode("ascii", "replace") if match else None
-    except (OSError, ValueError):
+        content = file.read_bytes()
+    except OSError:
         return None
+    # Strings that a program contains are quicker found by bytes.find than by a pattern.
+    if content.find(_OWN_OPTION) < 0:
+        return None
+    start = content.find(_BANNER_START)
+    while start >= 0:
+        match = _BANNER.match(content, start)
+        if match:
+            return match[1].decode("ascii", "replace")
+        start = content.find(_BANNER_START, start + 1)
+    return None
 
 
 def _find_modules(file: Path, release: str) -> KernelModules:
@@ -101,11 +107,3 @@ def _module_directories(file: Path, release: str) -> Iterator[Path]:
     ):
         if (candidate / "modules.builtin").exists():
             yield candidate
-
-
-def _contains(file: Path, word: bytes) -> bool:
-    with (
-        file.open("rb") as stream,
-        mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content,
-    ):
-        return content.find(word) >= 0
