@@ -33,6 +33,12 @@ struct pipe_netdev {
 	 */
 	volatile int want_rx, want_tx;
 	volatile int closing, peer_gone;
+	/*
+	 * Frames wait in the FIFO until the interface has its addresses. Taken
+	 * in before, the far end's first question who has them would be lost,
+	 * and the kernel asks again only after half a second.
+	 */
+	volatile int held;
 };
 
 #define PIPE_MAX_VECTORS 64
@@ -86,6 +92,10 @@ static int pipe_rx(struct lkl_netdev *dev, struct iovec *iov, int count)
 	ssize_t ret;
 	int i;
 
+	if (pipe->held) {
+		pipe->want_rx = 1;
+		return -1;
+	}
 	do {
 		ret = read(pipe->rx, &len, sizeof(len));
 	} while (ret < 0 && errno == EINTR);
@@ -138,7 +148,7 @@ static int pipe_poll(struct lkl_netdev *dev)
 
 		/* poll() reports a hang-up unasked, and would for ever. */
 		fds[0].fd = pipe->peer_gone ? -1 : pipe->rx;
-		fds[0].events = pipe->want_rx ? POLLIN : 0;
+		fds[0].events = pipe->want_rx && !pipe->held ? POLLIN : 0;
 		fds[1].fd = pipe->want_tx ? pipe->tx : -1;
 		fds[1].events = POLLOUT;
 		fds[2].fd = pipe->wake[0];
@@ -155,7 +165,7 @@ static int pipe_poll(struct lkl_netdev *dev)
 		if (fds[0].fd >= 0 && (fds[0].revents & POLLIN)) {
 			pipe->want_rx = 0;
 			events |= LKL_DEV_NET_POLL_RX;
-		} else if (fds[0].fd >= 0 && (fds[0].revents & POLLHUP) && pipe->want_rx) {
+		} else if (fds[0].fd >= 0 && (fds[0].revents & POLLHUP) && fds[0].events) {
 			/* Not before all that was sent has been read. */
 			pipe->peer_gone = 1;
 		} else if (fds[0].fd >= 0 && (fds[0].revents & POLLHUP)) {
@@ -171,6 +181,14 @@ static int pipe_poll(struct lkl_netdev *dev)
 		if (events)
 			return events;
 	}
+}
+
+static void pipe_release(struct lkl_netdev *dev)
+{
+	struct pipe_netdev *pipe = pipe_of(dev);
+
+	pipe->held = 0;
+	pipe_wake(pipe);
 }
 
 static void pipe_poll_hup(struct lkl_netdev *dev)
@@ -235,6 +253,7 @@ static struct lkl_netdev *pipe_netdev_create(const char *names)
 		tap_logf("pipe2: %s\n", strerror(errno));
 		goto out_tx;
 	}
+	pipe->held = 1;
 	pipe->dev.ops = &pipe_ops;
 	return &pipe->dev;
 
