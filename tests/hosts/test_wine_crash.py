@@ -10,7 +10,7 @@ import pytest
 from lkltest.hosts.wine_crash import Crash, explain_status, find_crashes
 from lkltest.hosts.wine_debugger import WindowsThread, label_threads
 
-RECORDED = Path(__file__).parents[3] / "shared" / "console" / "wine"
+RECORDED = Path(__file__).parents[1] / "golden" / "wine"
 
 FAULT = "page fault on write access to 0x0"
 
@@ -75,10 +75,7 @@ def test_a_crash_reads_well() -> None:
 
 
 def test_a_real_crash_of_lkl_is_recognised() -> None:
-    file = RECORDED / "disk64-nofile.err"
-    if not file.exists():
-        pytest.skip("the recorded outputs are not here")
-    (crash,) = find_crashes(file.read_text())
+    (crash,) = find_crashes((RECORDED / "disk64-nofile.err").read_text())
     assert (crash.code, crash.address) == (0xC0000005, 0x100031B9)
 
 
