@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A cell of the matrix, and what came of it; pure data that travels as JSON."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from lkltest.nightly.view import CellOutcome
+from lkltest.results import Outcome, SuiteResult
+
+_ID = re.compile(
+    r"(?P<suite>[^\[\]@#/]+)(\[(?P<variant>[^@#/]*)\])?@(?P<host>[^@#/]+)(#(?P<build>[^@#/]*))?"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One suite variant on one host with one build, and how it is to be run.
+
+    Attributes:
+        build: the name that the configuration gives; `path` its directory, None for the default
+            build of the host.
+        timeout: seconds for one program; `limit` for the whole process of one repeat.
+        repeat: how many times it is run, each in a process of its own.
+        environment: added to that process's.
+        options: hosts' options (`--lkl-qemu-...`) for its command line.
+        commit: the kernel's, "" to find it out.
+    """
+
+    build: str
+    host: str
+    suite: str
+    variant: str = ""
+    path: str | None = None
+    timeout: float = 180.0
+    limit: float = 780.0
+    repeat: int = 1
+    environment: Mapping[str, str] = field(default_factory=dict)
+    options: tuple[str, ...] = ()
+    commit: str = ""
+
+    @property
+    def title(self) -> str:
+        """`disk[ext4]`."""
+        return f"{self.suite}[{self.variant}]" if self.variant else self.suite
+
+    @property
+    def id(self) -> str:
+        """`disk[ext4]@native#stable`."""
+        return f"{self.title}@{self.host}#{self.build}"
+
+    def run_words(self) -> list[str]:
+        """The words after `lkltest` that run it once, for a process or for people."""
+        words = ["run", self.title, "--host", self.host]
+        if self.path is not None:
+            words += ["--build", self.path]
+        return [*words, *self.options]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON types."""
+        return {**asdict(self), "options": list(self.options)}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Cell:
+        """Build one from what `to_dict` returned."""
+        return cls(**{**data, "options": tuple(data["options"])})
+
+
+@dataclass(frozen=True, slots=True)
+class CellRecord:
+    """What came of a cell.
+
+    Attributes:
+        results: a tree for each repeat that brought one.
+        error: one line, when a repeat brought none: trouble of the harness or the machine.
+        log: the end of what that process said.
+        started, seconds: of the whole cell.
+        machine, arch: where it ran: a name (the node's), `x86_64`.
+    """
+
+    cell: Cell
+    results: tuple[SuiteResult, ...] = ()
+    error: str = ""
+    log: str = ""
+    started: float = 0.0
+    seconds: float = 0.0
+    machine: str = ""
+    arch: str = ""
+
+    @property
+    def outcome(self) -> CellOutcome:
+        """ERROR when a repeat brought nothing, else FAILED when one failed, ..."""
+        if self.error or not self.results:
+            return CellOutcome.ERROR
+        outcomes = {result.outcome for result in self.results}
+        if Outcome.FAILED in outcomes:
+            return CellOutcome.FAILED
+        return CellOutcome.SKIPPED if outcomes == {Outcome.SKIPPED} else CellOutcome.PASSED
+
+    @property
+    def commit(self) -> str:
+        """The kernel's commit, "" when it is not known."""
+        said = (result.properties.get("commit", "") for result in self.results)
+        return self.cell.commit or next(filter(None, said), "")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON types."""
+        return {
+            "cell": self.cell.to_dict(),
+            "results": [result.to_dict() for result in self.results],
+            "error": self.error,
+            "log": self.log,
+            "started": self.started,
+            "seconds": self.seconds,
+            "machine": self.machine,
+            "arch": self.arch,
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> CellRecord:
+        """Build one from what `to_dict` returned, as itself or after a trip through JSON."""
+        fields = dict(data)
+        fields["cell"] = Cell.from_dict(fields["cell"])
+        fields["results"] = tuple(SuiteResult.from_dict(item) for item in fields["results"])
+        return cls(**fields)
+
+
+@dataclass(frozen=True, slots=True)
+class CellName:
+    """The parts of a cell's id."""
+
+    build: str
+    host: str
+    suite: str
+    variant: str
+
+
+def parse_id(cell_id: str) -> CellName | None:
+    """Take the id of a cell (`disk[ext4]@native#stable`) apart; None when it is none."""
+    match = _ID.fullmatch(cell_id)
+    if match is None:
+        return None
+    return CellName(match["build"] or "", match["host"], match["suite"], match["variant"] or "")
