@@ -44,6 +44,7 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     run.add_argument("--host", action="append", help="host to run on; may be repeated")
     run.add_argument("--build", metavar="DIR")
     run.add_argument("--junit-dir", metavar="DIR")
+    run.add_argument("--json-dir", help=argparse.SUPPRESS)
     run.add_argument("--timeout", type=timeout, metavar="SECONDS")
     run.add_argument("-j", "--jobs", type=_jobs, default=1, metavar="N", help="suites at once")
     run.add_argument("-v", "--verbose", action="store_true", help="show every test point")
@@ -124,7 +125,7 @@ def _run(options: argparse.Namespace) -> int:
     arguments += ["-v", "--tb=short"] if options.verbose else ["-p", "no:terminal", "--lkl-lines"]
     arguments += [f"--lkl-host={host}" for host in options.host or ()]
     arguments += [f"--lkl-suite={suite}" for suite in options.suites]
-    for name in ("build", "junit_dir", "timeout"):
+    for name in ("build", "junit_dir", "json_dir", "timeout"):
         value = getattr(options, name)
         if value is not None:
             arguments.append(f"--lkl-{name.replace('_', '-')}={value}")

@@ -56,6 +56,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="SUITE[VARIANT]",
         help="run only this suite or variant; may be repeated",
     )
+    group.addoption("--lkl-json-dir", help=argparse.SUPPRESS)
     group.addoption("--lkl-dry-run", action="store_true", help=argparse.SUPPRESS)
     group.addoption("--lkl-lines", action="store_true", help=argparse.SUPPRESS)
 
@@ -215,6 +216,14 @@ def pytest_runtest_makereport(
             write(result, Path(directory))
         except OSError as error:
             pytest.exit(f"JUnit directory {directory}: {error.strerror}", returncode=1)
+    directory = item.config.option.lkl_json_dir
+    if directory:
+        from lkltest.report.tree import write as write_tree
+
+        try:
+            write_tree(result, Path(directory))
+        except OSError as error:
+            pytest.exit(f"JSON directory {directory}: {error.strerror}", returncode=1)
     return report
 
 

@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The tree of a suite run as a JSON file: how one process hands its result to another."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from lkltest.report.junit import file_name
+from lkltest.results import SuiteResult
+
+
+def write(result: SuiteResult, directory: Path) -> Path:
+    """Write the tree into `directory`, whole or not at all. Returns its path; raises OSError."""
+    directory.mkdir(parents=True, exist_ok=True)
+    path = (directory / file_name(result)).with_suffix(".json")
+    part = path.with_suffix(".json.part")
+    # Console output may hold any byte; JSON's escapes are ASCII.
+    part.write_text(json.dumps(result.to_dict()), encoding="ascii")
+    part.replace(path)
+    return path
+
+
+def read(path: Path) -> SuiteResult:
+    """Read one. Raises OSError, ValueError for what is no such file."""
+    try:
+        return SuiteResult.from_dict(json.loads(path.read_text(encoding="ascii")))
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path}: is no suite's tree ({error!r})") from None
