@@ -155,6 +155,35 @@ class TestUml(HostContract):
         assert f"initialized on {folder}/kernel/mconsole" in result.output_tail
         assert [file.name for file in folder.iterdir()] == ["initrd"]
 
+    @pytest.mark.parametrize(
+        ("body", "kinds"),
+        [
+            ("return 3;", {ProblemKind.NO_BOOT, ProblemKind.PANIC}),
+            ("for (;;) pause();", {ProblemKind.STALL}),
+            ("*(volatile int *)0 = 1;", {ProblemKind.NO_BOOT, ProblemKind.PANIC}),
+        ],
+        ids=["panicking", "hanging", "crashing"],
+    )
+    def test_a_first_program_that_fails(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: str, kinds: set[ProblemKind]
+    ) -> None:
+        from lkltest.hosts import uml
+
+        source = tmp_path / "init.c"
+        source.write_text(f"#include <unistd.h>\nint main(void) {{ {body} return 0; }}\n")
+        init = compile_program(source, "-static")
+        monkeypatch.setattr(uml, "guest_program", lambda name: init)
+        with Scope() as scope:
+            result = self.run(UmlHost(), scope, init, "pass", stall=4.0)
+        assert not result.passed and kinds <= {problem.kind for problem in result.problems}
+        assert result.seconds < 30
+
+    def test_without_a_compiler(
+        self, host: Host, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        monkeypatch.setenv("PATH", str(tmp_path))
+        assert "apt-get install gcc" in str(host.missing())
+
     def test_a_dynamic_program_is_one_line(self, host: Host) -> None:
         build = Build(Path("/bin"), "program", {"true": Path("/bin/true")})
         with pytest.raises(LaunchError, match="dynamically linked; a guest runs static"):
