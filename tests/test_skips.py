@@ -66,6 +66,12 @@ class TestOwnTests:
     def test_outside_ci_a_skip_is_a_skip(self, checkout: Path) -> None:
         assert self.run(checkout, "it rains", ci="")[0] == 0
 
+    def test_tests_that_are_not_in_the_folder_are_not_judged(self, checkout: Path) -> None:
+        """pytest reads tests/conftest.py also for a run of the suites in a checkout."""
+        (checkout / "test_suite.py").write_text(TEST.format(reason="it rains"))
+        done = run_pytest("-q", "test_suite.py", cwd=checkout, env=environment(CI="true"))
+        assert done.returncode == 0, done.stdout
+
     def test_a_skipped_module_fails(self, checkout: Path) -> None:
         (checkout / "tests" / "test_module.py").write_text(
             "import pytest\npytest.skip('no way', allow_module_level=True)\n"
