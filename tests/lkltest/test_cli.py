@@ -124,7 +124,7 @@ class TestSelection:
     def test_everything(self, build: Path) -> None:
         names = self.suites(f"--build={build}")
         assert names[0] == "boot"
-        assert {name.partition("[")[0] for name in names} == {"boot", "disk", "net"}
+        assert {name.partition("[")[0] for name in names} >= {"boot", "disk", "net"}
 
     def test_a_host_named_twice_runs_once(self, build: Path) -> None:
         assert self.suites("boot", f"--build={build}", "--host=native", "--host=native") == ["boot"]

@@ -250,7 +250,7 @@ class TestShield:
 
     def test_add_options(self, bug: BaseException) -> None:
         self.broken_in("add_options", bug)
-        add_host_options(None)
+        add_host_options(None, ["--lkl-broken-size=3"])
         assert isinstance(make_host("broken"), BrokenHost)
 
     def is_one_line(self, text: str, method: str, bug: BaseException) -> None:
