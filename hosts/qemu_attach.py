@@ -92,12 +92,19 @@ def attached(process: QemuProcess, *, raw: bool) -> Iterator[None]:
 
 
 def _typed_on() -> int | None:
-    """The terminal on standard input, when it is ours to read."""
-    with contextlib.suppress(OSError, ValueError):
+    """The terminal on standard input, when it is ours to read: a job in the background is stopped
+    for reading its controlling terminal; any other terminal may be read by anybody.
+    """
+    try:
         descriptor = sys.stdin.fileno()
-        if os.isatty(descriptor) and os.tcgetpgrp(descriptor) == os.getpgrp():
-            return descriptor
-    return None
+    except (OSError, ValueError):
+        return None
+    if not os.isatty(descriptor):
+        return None
+    try:
+        return descriptor if os.tcgetpgrp(descriptor) == os.getpgrp() else None
+    except OSError:
+        return descriptor
 
 
 @contextlib.contextmanager

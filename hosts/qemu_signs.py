@@ -28,7 +28,7 @@ SIGNS = (
         0.3,
     ),
     Sign(ProblemKind.SETUP, "the set-up is wrong", rb"No such object found|FATAL exception in MOE"),
-    Sign(ProblemKind.SETUP, "ned's script failed", rb"lua error"),
+    Sign(ProblemKind.SETUP, "ned's script failed", rb"lua error: "),
     Sign(ProblemKind.CRASH, "the program was killed", rb"MOE: task \w+ exited with 139"),
     Sign(
         ProblemKind.PANIC,
@@ -48,11 +48,16 @@ JDB = Sign(ProblemKind.CRASH, "the kernel debugger was entered", _JDB.pattern)
 
 
 def find_sign(text: bytes) -> tuple[Sign, str] | None:
-    """The first sign in `text` (whole lines), and its line."""
-    found = _ANY.search(text)
-    if found is None:
+    """The first sign in `text` (whole lines), and its line.
+
+    Lines that are indented by two blanks are a test point's log, where it may say anything.
+    """
+    for found in _ANY.finditer(text):
+        line = _line_at(text, found.start())
+        if not line.startswith(b"  "):
+            break
+    else:
         return None
-    line = _line_at(text, found.start())
     sign = next(sign for sign, pattern in _SIGNS if pattern.search(line))
     return sign, line.decode("utf-8", "backslashreplace").strip()
 

@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""QEMU itself gone wrong: killed, stopped, missing, too old; and the lkltest command around it."""
+
+from __future__ import annotations
+
+import os
+import pty
+import select
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from lkltest.deadline import Deadlines
+from lkltest.execution import Execution
+from lkltest.host import Launch, LaunchError, NotInstalled
+from lkltest.hosts.qemu import QemuHost
+from lkltest.results import ProblemKind, ProgramResult
+from lkltest.scope import Scope
+from tests.census import MARKER, Census, new_marker
+from tests.hosts.qemu import HALF, PLAYED, image, lkltest, player
+
+
+def run_and_signal(folder: Path, number: signal.Signals) -> ProgramResult:
+    """Send QEMU a signal when the second point was announced."""
+    name = image(folder, HALF)
+    host = QemuHost()
+    with Scope() as scope:
+        process = host.launch(Launch(name, (), {}, Deadlines(60, 2, 60, 60)), scope)
+        seen = bytearray()
+
+        def listen(data: bytes) -> None:
+            seen.extend(data)
+            if b"* 2 second\r\n" in seen:
+                process.child.kill(number)
+
+        process.listener = listen
+        return Execution(host, process).run()
+
+
+def test_qemu_is_killed(tmp_path: Path) -> None:
+    result = run_and_signal(tmp_path, signal.SIGKILL)
+    (problem,) = [each for each in result.problems if each.kind is ProblemKind.SIGNAL]
+    assert "QEMU was killed by signal 9" in problem.reason
+    assert result.seconds < 5
+
+
+def test_qemu_is_told_to_end(tmp_path: Path) -> None:
+    result = run_and_signal(tmp_path, signal.SIGTERM)
+    (problem,) = [each for each in result.problems if each.kind is ProblemKind.SIGNAL]
+    assert "terminating on signal 15" in problem.reason
+
+
+def test_qemu_is_stopped(tmp_path: Path) -> None:
+    """A frozen QEMU answers nothing: the report says so, and it is killed."""
+    result = run_and_signal(tmp_path, signal.SIGSTOP)
+    (stall,) = [each for each in result.problems if each.kind is ProblemKind.STALL]
+    assert stall.point == "second" and "did not answer within" in stall.detail
+    assert result.seconds < 20
+
+
+def test_qemu_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = image(tmp_path, PLAYED)
+    with Scope() as scope:
+        monkeypatch.setenv("PATH", str(tmp_path))
+        assert "apt-get install qemu-system-x86" in str(QemuHost().missing())
+        with pytest.raises(NotInstalled, match="apt-get install qemu-system-x86"):
+            QemuHost().launch(Launch(name), scope)
+
+
+@pytest.mark.parametrize(
+    ("script", "message"),
+    [
+        (
+            '[ "$1" = --version ] && exec echo "QEMU emulator version 5.2.0"; exit 1',
+            "is version 5.2.0",
+        ),
+        ("exit 0", "does not say its version"),
+    ],
+)
+def test_qemu_is_too_old(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, message: str
+) -> None:
+    name = image(tmp_path, PLAYED)
+    false = tmp_path / "bin" / "qemu-system-x86_64"
+    false.parent.mkdir()
+    false.write_text(f"#!/bin/sh\n{script}\n")
+    false.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{false.parent}:{os.environ['PATH']}")
+    with Scope() as scope, pytest.raises(LaunchError) as caught:
+        QemuHost().launch(Launch(name), scope)
+    assert message in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_qemu_refuses_an_image(tmp_path: Path) -> None:
+    damaged = tmp_path / "image"
+    damaged.write_bytes(player().read_bytes()[:200] + b"\x02\xb0\xad\x1b" * 3)
+    with Scope() as scope, pytest.raises(LaunchError) as caught:
+        QemuHost().launch(Launch(damaged), scope)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "name", ["with, a comma", "-wait -noserial", "ä" * 60 + "/" + "long" * 50, 'it\'s "quoted"']
+)
+def test_names_of_folders_do_not_matter(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / name
+    folder.mkdir(parents=True)
+    done = lkltest("exec", "--host", "qemu", image(folder, PLAYED))
+    assert done.returncode == 0, done.stderr
+
+
+def test_exec_gives_the_verdict_and_the_console(tmp_path: Path) -> None:
+    done = lkltest("exec", "--host", "qemu", image(tmp_path, b"\x1b[31mboot\x1b[0m\r\n" + PLAYED))
+    assert done.returncode == 0
+    assert done.stdout.startswith("boot\n1..2 # played\n")
+    raw = lkltest("exec", "--host", "qemu", "--lkl-qemu-raw", str(tmp_path / "images.toml:x"))
+    assert "\x1b[31mboot\x1b[0m" in raw.stdout
+    failing = PLAYED.replace(b"ok 2", b"not ok 2")
+    (tmp_path / "console").write_bytes(failing)
+    done = lkltest("exec", "--host", "qemu", str(tmp_path / "images.toml:x"))
+    assert done.returncode == 1
+    assert "not ok second" in done.stderr
+
+
+def test_a_dry_run_prints_the_command(tmp_path: Path) -> None:
+    done = lkltest("exec", "--host", "qemu", "--dry-run", image(tmp_path, PLAYED))
+    assert done.returncode == 0
+    assert done.stdout.startswith("qemu-system-x86_64 -nodefaults ")
+    assert "-initrd 'console end=idle'" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["absent"], "absent: No such file"),
+        (["images.toml:absent"], "has no image 'absent'; there are: x"),
+        (["--lkl-qemu-pcap", "images.toml:x"], "--lkl-qemu-pcap needs --lkl-qemu-keep"),
+        (["--lkl-qemu-keep", "console/x", "images.toml:x"], "--lkl-qemu-keep: "),
+    ],
+)
+def test_bad_input_is_one_line(tmp_path: Path, words: list[str], message: str) -> None:
+    image(tmp_path, PLAYED)
+    done = lkltest("exec", "--host", "qemu", *words, cwd=tmp_path)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_ctrl_a_x_ends_the_machine(tmp_path: Path) -> None:
+    name = image(tmp_path, HALF, "end=idle")
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "lkltest", "exec", "--host", "qemu", str(name)]
+    child = subprocess.Popen(
+        command, stdin=theirs, stdout=theirs, stderr=subprocess.PIPE, start_new_session=True
+    )
+    with child:
+        shown = b""
+        deadline = time.monotonic() + 20
+        while b"* 2 second" not in shown and time.monotonic() < deadline:
+            if select.select([ours], [], [], 0.2)[0]:
+                shown += os.read(ours, 4096)
+        os.write(ours, b"\x01x")
+        assert child.wait(10) == 1
+        assert child.stderr is not None
+        said = child.stderr.read().decode()
+    os.close(ours)
+    os.close(theirs)
+    assert b"* 2 second" in shown
+    assert "ctrl-a x" in said
+
+
+def test_nothing_survives_a_killed_runner(tmp_path: Path) -> None:
+    marker = new_marker()
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    name = image(tmp_path, HALF, "end=spin")
+    before = Census.take(marker, temporary)
+    command = [sys.executable, "-m", "lkltest", "exec", "--host", "qemu", str(name)]
+    environment = {**os.environ, MARKER: marker, "TMPDIR": str(temporary)}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, env=environment
+    ) as child:
+        assert child.stdout is not None
+        for line in child.stdout:
+            if b"* 2 second" in line:
+                break
+        processes = [each for each in Census.take(marker, temporary).things if "qemu" in each]
+        assert processes, "QEMU runs"
+        child.kill()
+    assert not [each for each in before.left() if each.startswith(("process", "file"))]

@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The pure parts of the QEMU host: command line, tables of images, signs, verdicts, keys."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lkltest.build import BuildError
+from lkltest.hosts.qemu_attach import CleanText, Keys
+from lkltest.hosts.qemu_hang import Sample, read_sample, verdict
+from lkltest.hosts.qemu_kind import KindError, kind_of
+from lkltest.hosts.qemu_machine import MACHINES, Boot, Drive, Nic, Setup, command
+from lkltest.hosts.qemu_signs import banners, find_sign
+from lkltest.hosts.qemu_symbols import Symbols
+from lkltest.hosts.qemu_table import read_images
+from lkltest.results import ProblemKind
+from tests.hosts.qemu import player
+
+
+def test_the_command_line() -> None:
+    setup = Setup(
+        MACHINES["q35"],
+        Boot("kernel", "-serial_esc", "fiasco,moe"),
+        "tcg",
+        10,
+        [11],
+        drives=[Drive("/a,b", "nvme", "s")],
+        nics=[Nic(40, "e1000", "/run/a,b.pcap")],
+        debug_exit=True,
+    )
+    text = " ".join(command(setup))
+    assert text.startswith("qemu-system-x86_64 -nodefaults -no-user-config -display none -M q35")
+    for part in (
+        "-m 512 -accel tcg",
+        "-S -no-reboot",
+        "-chardev socket,id=qmp,fd=10 -mon chardev=qmp,mode=control",
+        "-drive if=none,id=d0,format=raw,file=/a,,b -device nvme,drive=d0,serial=s",
+        "-netdev tap,id=n0,fd=40 -device e1000,netdev=n0",
+        "filter-dump,id=p0,netdev=n0,file=/run/a,,b.pcap",
+        "-kernel kernel -initrd fiasco,moe -append -serial_esc",
+    ):
+        assert part in text
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ("", "names no image"),
+        ("images = 3", "names no image"),
+        ("[images.x", "images.toml: "),
+        ("[images.x]\nkernel = 'nothing'", "nothing: no such file"),
+        ("[images.x]\n", "needs one of kernel, iso, linux and modules_list"),
+        ("[images.x]\nkernel = 'k'\niso = 'k'", "needs one of"),
+        ("[images.x]\nkernel = 'k'\ncolour = 'red'", "unknown key 'colour'; there are: append"),
+        ("[images.x]\nkernel = 'k'\nmemory = '512'", "memory must be int"),
+        ("[images.x]\nkernel = 'k'\nmachine = 'pdp11'", "unknown 'pdp11'; there are: q35"),
+        ("[images.x]\nkernel = 'k'\ndisk = 'floppy'", "unknown 'floppy'; there are: virtio"),
+        ("[images.x]\nkernel = 'k'\nmodules = ['absent']", "absent: not found in"),
+        ("[images.x]\nkernel = 'k'\n[images.x.deadlines]\nboot = 3", "unknown 'boot'"),
+        ("[images.x]\nmodules_list = 'm'\nentry = 'e'", "has no entry 'e'; there are: none"),
+    ],
+)
+def test_a_bad_table_is_one_line(tmp_path: Path, table: str, message: str) -> None:
+    shutil.copy(player(), tmp_path / "k")
+    (tmp_path / "m").touch()
+    (tmp_path / "images.toml").write_text(table)
+    with pytest.raises(BuildError) as caught:
+        read_images(tmp_path)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_directory_of_images(tmp_path: Path) -> None:
+    with pytest.raises(BuildError, match=r"found no images.toml, no vmlinuz and none of boot.elf"):
+        read_images(tmp_path)
+    shutil.copy(player(), tmp_path / "boot.elf")
+    images = read_images(tmp_path)
+    assert images["boot"].kernel == tmp_path / "boot.elf"
+    with pytest.raises(BuildError, match="no such directory"):
+        read_images(tmp_path / "absent")
+
+
+def test_the_table_has_defaults_for_all(tmp_path: Path) -> None:
+    shutil.copy(player(), tmp_path / "k")
+    (tmp_path / "images.toml").write_text(
+        "memory = 300\n[deadlines]\nplan = 5\n[images.a]\nkernel = 'k'\n"
+        "[images.b]\nkernel = 'k'\nmemory = 400\n[images.b.deadlines]\ntotal = 9\n"
+    )
+    images = read_images(tmp_path)
+    assert (images["a"].memory, dict(images["a"].deadlines)) == (300, {"plan": 5})
+    assert (images["b"].memory, dict(images["b"].deadlines)) == (400, {"plan": 5, "total": 9})
+
+
+def test_kinds_of_files(tmp_path: Path) -> None:
+    assert kind_of(player()).name == "multiboot"
+    cd = tmp_path / "cd"
+    cd.write_bytes(b"\0" * 0x8001 + b"CD001")
+    assert kind_of(cd).name == "iso"
+    linux = tmp_path / "linux"
+    linux.write_bytes(b"MZ".ljust(0x202, b"\0") + b"HdrS" + b"\0" * 100)
+    assert kind_of(linux).name == "linux"
+    for content in (b"", b"text", b"\x7fELF", b"MZ"):
+        (tmp_path / "bad").write_bytes(content)
+        with pytest.raises(KindError, match="bad"):
+            kind_of(tmp_path / "bad")
+    with pytest.raises(KindError, match="is a directory"):
+        kind_of(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("line", "kind"),
+    [
+        ("l4re_itas: FATAL: Fatal signal: Segmentation fault (si_signo=11)", ProblemKind.CRASH),
+        ("l4re[rm]: unhandled read page fault at 0x8 pc=0x1", ProblemKind.CRASH),
+        ("MOE: task 3700 exited with 139", ProblemKind.CRASH),
+        ("No such object found: rom/x", ProblemKind.SETUP),
+        ("Ned: lua error: x", ProblemKind.SETUP),
+        ("[    1.0] Kernel panic - not syncing: x", ProblemKind.PANIC),
+        ("MOE: task 3700 exited with 0", None),
+        ("ok 3 panics", None),
+        ("a test of lua errors", None),
+        ("  Kernel panic - not syncing: what a passed point logs", None),
+    ],
+)
+def test_signs(line: str, kind: ProblemKind | None) -> None:
+    found = find_sign(f"before\n{line}\nafter\n".encode())
+    assert (found[0].kind if found else None) is kind
+
+
+def test_banners() -> None:
+    text = b"L4 Bootstrapper\n[    0.000000] Linux version 6.1\n  [    0.000000] Linux version 6\n"
+    assert list(banners(text)) == ["L4Re", "Linux"]
+
+
+REGISTERS = "EAX=1\r\nRIP=000000000040{:04x} RFL=1 [-----] CPL={} II=0 A20=1 SMM=0 HLT={}\r\n"
+
+
+@pytest.mark.parametrize(
+    ("places", "level", "halted", "expected"),
+    [
+        ([5, 5], 0, 1, "idle: "),
+        ([5, 7, 9], 3, 0, "spinning at 0x400009 in a program"),
+        ([5, 5], 0, 0, "spinning at 0x400005 in the kernel"),
+        ([5, 0x700, 9], 3, 0, "busy in a program, last seen at 0x400009"),
+    ],
+)
+def test_verdicts(places: list[int], level: int, halted: int, expected: str) -> None:
+    samples = [read_sample(REGISTERS.format(place, level, halted)) for place in places]
+    assert verdict([sample for sample in samples if sample]).startswith(expected)
+
+
+def test_a_verdict_on_little() -> None:
+    assert verdict([]) == "no registers could be read"
+    mixed = [Sample(1, 0, halted=True), Sample(2, 0, halted=False)]
+    assert verdict(mixed) == "mostly idle, last seen at 0x2 in the kernel"
+
+
+def test_symbols() -> None:
+    symbols = Symbols([Path("/etc/passwd"), player()])
+    assert symbols.name(0x100000).startswith("_start of player")
+    assert symbols.name(0xFFFF_FFFF_8000_0000) == ""
+
+
+@given(st.binary(max_size=300))
+def test_symbols_of_damaged_files_are_none(data: bytes) -> None:
+    import tempfile
+
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(b"\x7fELF" + data)
+        file.flush()
+        assert isinstance(Symbols([Path(file.name)]).name(0), str)
+
+
+def test_keys() -> None:
+    keys = Keys()
+    assert keys.feed(b"ab\x01") == b"ab"
+    assert not keys.end
+    assert keys.feed(b"\x01\x01a") == b"\x01\x01"
+    assert keys.feed(b"\x01h") == b"" and keys.help
+    assert keys.feed(b"c\x01xd") == b"c" and keys.end
+
+
+@given(st.lists(st.integers(0, 60), max_size=20))
+def test_clean_text_in_any_portions(cuts: list[int]) -> None:
+    data = b"a\x1b[32mlkl     | ok\x1b[0m\r\nb\x1b]0;t\x07c\x07\x1b[Kjdb: "
+    clean = CleanText()
+    shown = b""
+    places = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
+    for start, end in itertools.pairwise(places):
+        shown += clean.feed(data[start:end])
+    assert shown == b"alkl     | ok\nbcjdb: "
