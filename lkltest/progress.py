@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from lkltest.build import named_build
+from lkltest.deadline import DEFAULT_TIMEOUT
 from lkltest.report import terminal
 from lkltest.results import Outcome, SuiteResult
 
@@ -55,7 +56,22 @@ class SuiteReporter:
         return terminal.summary_line(self.results, seconds, self._config.option.lkl_junit_dir)
 
     def _reproduce(self, result: SuiteResult) -> str:
-        return terminal.reproduce_line(result, named_build(self._config.option.lkl_build))
+        option = self._config.option
+        words = _given(option, result.host)
+        return terminal.reproduce_line(result, named_build(option.lkl_build), words)
+
+
+def _given(option: Any, host: str) -> list[str]:
+    """What else the run was told that can make a difference: its limit and its host's options."""
+    words = []
+    if option.lkl_timeout != DEFAULT_TIMEOUT:
+        words += ["--timeout", f"{option.lkl_timeout:g}"]
+    for name, value in vars(option).items():
+        if name.startswith(f"lkl_{host}_") and value not in (None, False):
+            word = f"--{name.replace('_', '-')}"
+            values = value if isinstance(value, list) else [value]
+            words += [word if item is True else f"{word}={item}" for item in values]
+    return words
 
 
 class LineReporter(SuiteReporter):

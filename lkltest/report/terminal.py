@@ -68,13 +68,15 @@ def problem_lines(problems: Iterable[Problem]) -> list[str]:
     return [printable(line) for line in lines]
 
 
-def reproduce_line(result: SuiteResult, build: str | None = None) -> str:
-    """The command that runs just this suite again."""
+def reproduce_line(
+    result: SuiteResult, build: str | None = None, options: Sequence[str] = ()
+) -> str:
+    """The command that runs just this suite again, with `options` of its host and of the run."""
     name = f"{result.suite}[{result.variant}]" if result.variant else result.suite
     words = ["lkltest", "run", name, "--host", result.host]
     if build:
         words += ["--build", build]
-    return shlex.join(words)
+    return shlex.join([*words, *options])
 
 
 def summary_line(results: Sequence[SuiteResult], seconds: float, junit: str | None) -> str:

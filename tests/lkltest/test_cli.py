@@ -100,6 +100,21 @@ class TestReproduce:
         assert line in again.stdout, "it prints itself"
         assert last_line(again.stdout).startswith("1 suite: 1 failed;")
 
+    def test_what_the_run_was_told_is_told_again(self, tmp_path: Path) -> None:
+        (tmp_path / "conftest.py").write_text(
+            "from lkltest.host import register\n"
+            "from lkltest.hosts.native import NativeHost\n"
+            "@register\n"
+            "class Mine(NativeHost):\n"
+            "    name = 'mine'\n"
+        )
+        build = fake_build(tmp_path / "lkl", boot="fail")
+        done = lkltest(
+            "run", "boot", f"--build={build}", "--timeout=2.5", "--host=mine", cwd=tmp_path
+        )
+        line = f"reproduce: lkltest run boot --host mine --build {build} --timeout 2.5\n"
+        assert line in done.stdout, done.stdout + done.stderr
+
     def test_a_build_from_the_environment_is_named(self, tmp_path: Path) -> None:
         build = fake_build(tmp_path, boot="fail")
         done = lkltest("run", "boot", env=environment(LKL_BUILD=str(build)))

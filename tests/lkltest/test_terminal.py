@@ -130,6 +130,10 @@ class TestReproduce:
     def test_a_suite_with_a_variant(self) -> None:
         assert reproduce_line(suite()) == "lkltest run 'disk[ext4]' --host native"
 
+    def test_options_come_last(self) -> None:
+        line = reproduce_line(suite(), None, ["--timeout", "3", "--lkl-native-x=a b"])
+        assert line.endswith(" --host native --timeout 3 '--lkl-native-x=a b'")
+
     @given(st.text(min_size=1), st.text(min_size=1))
     def test_a_shell_reads_the_words_back(self, variant: str, build: str) -> None:
         line = reproduce_line(SuiteResult("boot", variant, "native"), build)
