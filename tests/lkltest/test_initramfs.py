@@ -4,9 +4,7 @@
 import gzip
 import io
 import os
-import shutil
 import stat
-import subprocess
 import threading
 from pathlib import Path
 
@@ -65,17 +63,6 @@ def test_order_of_entries_does_not_matter() -> None:
 def test_two_entries_of_one_path() -> None:
     with pytest.raises(ValueError, match="two entries are called /a"):
         pack([file("/a", b""), file("a", b"")])
-
-
-@pytest.mark.skipif(shutil.which("cpio") is None, reason="cpio is not installed")
-def test_cpio_agrees(tmp_path: Path) -> None:
-    archive = pack([file("/d/odd", b"12345", 0o640), symlink("/link", "d/odd")])
-    done = subprocess.run(
-        ["cpio", "-idm", "--quiet"], input=archive, cwd=tmp_path, capture_output=True, check=True
-    )
-    assert done.stderr == b""
-    assert (tmp_path / "link").read_bytes() == b"12345"
-    assert stat.S_IMODE((tmp_path / "d/odd").stat().st_mode) == 0o640
 
 
 def test_cached_once_by_content(tmp_path: Path) -> None:
