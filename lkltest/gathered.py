@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 
 from lkltest.nesting import Trouble
@@ -12,6 +13,9 @@ from lkltest.results import Outcome, PointResult, Problem, ProblemKind
 _SAME_KIND = 20  # problems that are kept; the others of that kind are counted
 _LOG_BUDGET = 64 * 1024 * 1024  # characters of passed points' logs; they are what fills memory
 _LINE_LIMIT = 300
+
+OnPassed = Callable[[str, float | None, str], None]
+"""Takes name, seconds and log of a passed point."""
 
 
 class Gathered:
@@ -23,10 +27,11 @@ class Gathered:
         last: name of the last point, or "".
     """
 
-    def __init__(self, keep: bool) -> None:
+    def __init__(self, keep: bool, on_passed: OnPassed | None = None) -> None:
         self.fresh: list[PointResult] = []
         self.last = ""
         self._keep = keep
+        self._on_passed = on_passed
         self._points: list[PointResult] = []
         self._problems: list[Problem] = []
         self._kinds: Counter[ProblemKind] = Counter()
@@ -36,6 +41,14 @@ class Gathered:
     def points(self) -> list[PointResult]:
         """The points that are kept."""
         return self._points if self._keep else self.fresh
+
+    def hand_out(self, name: str, seconds: float | None, log: str) -> bool:
+        """Hand out a passed point without making a result of it. Return whether that was wanted."""
+        if self._on_passed is None or self.fresh:  # what is fresh comes before it
+            return False
+        self.last = name
+        self._on_passed(name, seconds, log)
+        return True
 
     def report(self, point: PointResult, troubles: list[Trouble]) -> None:
         """Take a finished top-level point and what is wrong with it."""

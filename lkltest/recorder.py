@@ -12,10 +12,10 @@ reason is the plain line that follows.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from lkltest.endings import judge_exit
-from lkltest.gathered import Gathered, one_line
+from lkltest.gathered import Gathered, OnPassed, one_line
 from lkltest.nesting import Nest, Trouble, subtest_troubles
 from lkltest.point import outcome_said, seconds_taken
 from lkltest.repeats import Repeats
@@ -58,13 +58,12 @@ class Recorder:
         *,
         repeat_is_failure: bool = False,
         keep: bool = True,
-        on_passed: Callable[[str, float | None, str], None] | None = None,
+        on_passed: OnPassed | None = None,
     ) -> None:
         self._exit_status_matters = exit_status_matters
         self._repeats = Repeats() if repeat_is_failure else None
         self._nest = Nest()
-        self._gathered = Gathered(keep)
-        self._on_passed = on_passed
+        self._gathered = Gathered(keep, on_passed)
         self._stream_log = StreamLog()
         self._damage: list[Trouble] = []  # about the event that follows
         self._skip: str | None = None  # name of a `1..0` whose reason may follow
@@ -221,9 +220,8 @@ class Recorder:
             outcome = Outcome.FAILED
             reason = one_line("\n".join(f"{kind}: {text}" for kind, text, _ in troubles))
         seconds = seconds_taken(event, announced, at)
-        if self._on_passed is not None and outcome is Outcome.PASSED and not (depth or children):
-            self._gathered.last = name
-            self._on_passed(name, seconds, log)
+        plain = outcome is Outcome.PASSED and not (depth or children)
+        if plain and self._gathered.hand_out(name, seconds, log):
             return
         point = PointResult(name, outcome, ledger.last, ledger.name, reason, log, seconds, children)
         if depth:
