@@ -29,6 +29,7 @@ from .qemu_clock import Clock, with_overrides
 from .qemu_console import GuestConsole
 from .qemu_devices import Devices, linux_guest, make_devices
 from .qemu_end import Judge
+from .qemu_guest import lacking_driver
 from .qemu_hang import hang_report
 from .qemu_image import ANY, Image, is_image
 from .qemu_keep import Keeper, KeptFiles
@@ -118,10 +119,8 @@ class QemuHost(Host):
         if kind == "net" and what not in ("", "loopback", "tap"):
             return f"a virtual machine has no {what} device, only tap"
         image = self._images.get(build.directory, {}).get(ANY)
-        if kind == "filesystem" and image is not None and image.linux is not None:
-            if not KernelModules(image.module_directory).has(what):
-                return f"kernel {image.linux.name} has no {what}"
-            return None
+        if image is not None and image.linux is not None:
+            return lacking_in_kernel(image, kind, what)
         program = {"disk": "disk", "net": "net-test"}.get(kind)
         if program and build.kind == "images" and not self._image_for(build, program):
             return f"{build.directory} has no image for {program}"
@@ -248,6 +247,16 @@ class QemuHost(Host):
 
     def _option(self, name: str) -> Any:
         return self.options.get(f"lkl_qemu_{name}")
+
+
+def lacking_in_kernel(image: Image, kind: str, what: str) -> str | None:
+    """Why a Linux kernel cannot have a feature; None when it can."""
+    assert image.linux is not None  # noqa: S101 - for the type checker
+    if kind == "filesystem" and not KernelModules(image.module_directory).has(what):
+        return f"kernel {image.linux.name} has no {what}"
+    if kind == "disk":
+        return lacking_driver(image, "disk")
+    return lacking_driver(image, "nic") if what == "tap" else None
 
 
 def default_kernel() -> Path:

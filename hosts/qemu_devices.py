@@ -12,7 +12,7 @@ from lkltest.host import Interface, LaunchError
 from lkltest.kernel_modules import KernelModules
 from lkltest.scope import Scope
 
-from .qemu_guest import LinuxGuest, Needs
+from .qemu_guest import LinuxGuest, Needs, disk_driver
 from .qemu_image import Image
 from .qemu_machine import LINUX_DISKS, Drive, Nic
 
@@ -109,7 +109,7 @@ def linux_guest(
     needs = Needs(
         KernelModules(image.module_directory),
         devices.filesystems,
-        image.disk if devices.drives else "",
+        disk_driver(image) if devices.drives else "",
         image.nic if devices.nics else "",
         devices.waited,
     )

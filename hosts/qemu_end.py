@@ -128,7 +128,7 @@ class Judge:
 
         ended: QEMU, when it did by itself; `said`: its last words. complete: the plan was met.
         """
-        report = read_report(bytes(self._status), self._token) if self._token else GuestReport()
+        report = self._report()
         self._more += [Problem(ProblemKind.GUEST, warning) for warning in report.warnings]
         if report.failure:
             self.decide(Decision(Problem(ProblemKind.SETUP, f"in the guest: {report.failure}")))
@@ -148,12 +148,19 @@ class Judge:
             return Exit(status=((ended.status or 0) - 1) // 2, cause="exited")
         return Exit(cause="ended")
 
+    def _report(self) -> GuestReport:
+        """What /init has reported: on the console, before it has opened its own device."""
+        if not self._token:
+            return GuestReport()
+        console = bytes(self._console.recent) if self._console else b""
+        return read_report(console + b"\n" + bytes(self._status), self._token)
+
     def _judge_end(self, ended: Exit, said: str, report: GuestReport, *, complete: bool) -> None:
         """QEMU has ended by itself: see who is to blame, if anybody is."""
         if ended.signal is not None:
             reason = f"QEMU was killed by signal {ended.signal}"
             self.decide(Decision(Problem(ProblemKind.SIGNAL, reason, detail=said)))
-        elif self._is_debug_exit(ended, said) or report.ended:
+        elif self._is_debug_exit(ended, said) or report.ended or report.failure:
             return
         elif ended.status != 0:
             reason = f"QEMU failed with status {ended.status}: {_first(said)}"

@@ -17,13 +17,16 @@ from lkltest.guest_orders import Orders
 from lkltest.host import LaunchError
 from lkltest.kernel_modules import KernelModules, read_module
 
+from .qemu_image import Image
+
 PROGRAMS = "/bin"
 STATUS = "/dev/ttyS1"
 _ALWAYS = ("virtio_pci", "ipv6")
 _DISK_DRIVERS = {
     "virtio": ("virtio_blk",),
     "nvme": ("nvme",),
-    "ide": ("ata_piix", "ahci", "sd_mod"),
+    "ide": ("ata_piix", "sd_mod"),
+    "ide on q35": ("ahci", "sd_mod"),
 }
 _NIC_DRIVERS = {"virtio": ("virtio_net",), "e1000": ("e1000",)}
 _FAT_TABLES = ("nls_cp437", "nls_ascii", "nls_iso8859-1", "nls_utf8")
@@ -85,12 +88,28 @@ class Needs:
 
     def module_files(self) -> list[Path]:
         names = [*_ALWAYS]
-        names += _DISK_DRIVERS.get(self.disk_driver, ())
-        names += _NIC_DRIVERS.get(self.nic_driver, ())
+        names += _DISK_DRIVERS[self.disk_driver] if self.disk_driver else ()
+        names += _NIC_DRIVERS[self.nic_driver] if self.nic_driver else ()
         names += self.filesystems
         if "vfat" in self.filesystems:
             names += _FAT_TABLES
         return self.kernel.files(names)
+
+
+def disk_driver(image: Image) -> str:
+    """How disks are attached, in the words that drivers are chosen by here."""
+    on_ahci = image.disk == "ide" and image.machine.machine == "q35"
+    return "ide on q35" if on_ahci else image.disk
+
+
+def lacking_driver(image: Image, device: str) -> str | None:
+    """Which driver for a "disk" or "nic" of the image the kernel lacks; None when it has it."""
+    drivers = _DISK_DRIVERS[disk_driver(image)] if device == "disk" else _NIC_DRIVERS[image.nic]
+    kernel = KernelModules(image.module_directory)
+    missing = [name for name in drivers if not kernel.has(name)]
+    if missing and image.linux is not None:
+        return f"kernel {image.linux.name} has no {', '.join(missing)}"
+    return None
 
 
 def check_program(program: Path) -> None:
