@@ -5,6 +5,7 @@
  * its data is what is played. Multiboot specification 0.6.96, section 3.3;
  * 16550 and 8254 data sheets; QEMU docs/specs/pvpanic.
  *
+ * module=N	play the data of module N, of the first (0) by default
  * speed=N	bytes a second, 0 (the default) as fast as the line takes them
  * mute=N	milliseconds of silence before the first byte
  * end=WHAT	idle, spin, triple, reboot, poweroff, panic, exit0, exit1, jdb
@@ -214,6 +215,7 @@ void play(u32 magic, const struct boot_info *info)
 {
 	const struct module *module;
 	const char *string;
+	u32 chosen;
 
 	clock_start();
 	outb(COM1 + 2, 0x07); /* FIFOs on and empty */
@@ -224,6 +226,9 @@ void play(u32 magic, const struct boot_info *info)
 	}
 	module = (const struct module *)info->mods_addr;
 	string = (const char *)module->string;
+	chosen = number(option(string, "module="));
+	if (chosen < info->mods_count)
+		module += chosen;
 	wait_ms(number(option(string, "mute=")));
 	print((const u8 *)module->start, module->end - module->start,
 	      number(option(string, "speed=")));

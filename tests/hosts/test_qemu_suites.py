@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Suites under QEMU: from images and from a Linux kernel, through the lkltest command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.hosts.qemu import STREAMS, image, lkltest, player, require_kernel
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    """A folder of images of which only `boot` has one, which plays a real boot of L4Re."""
+    (tmp_path / "console").symlink_to(STREAMS / "l4re" / "ned-pass.raw")
+    (tmp_path / "images.toml").write_text(
+        f"[images.boot]\nkernel = '{player()}'\nmodules = ['console end=idle']\n"
+    )
+    return tmp_path
+
+
+def test_suites_run_from_a_folder_of_images(images: Path) -> None:
+    done = lkltest("run", "--host", "qemu", "--build", images, "--junit-dir", images / "junit")
+    assert "boot@qemu                ok" in done.stdout
+    assert "no image for disk" in done.stdout
+    assert done.returncode == 0, done.stdout
+    assert (images / "junit").is_dir()
+
+
+def test_a_build_that_is_none_is_one_line(tmp_path: Path) -> None:
+    done = lkltest("run", "--host", "qemu", "--build", tmp_path)
+    assert done.returncode == 2
+    assert "found no images.toml" in done.stderr + done.stdout
+
+
+def test_a_program_gets_a_script_for_ned(tmp_path: Path) -> None:
+    """The player shows the fourth module, which lkltest has written."""
+    for name in ("moe", "ned", "program"):
+        (tmp_path / name).write_bytes(b"x")
+    (tmp_path / "console").write_bytes(b"")
+    (tmp_path / "images.toml").write_text(
+        f"[images.'*']\nkernel = '{player()}'\n"
+        "modules = ['console module=3 end=poweroff', 'moe --x rom/old.cfg', 'ned']\n"
+    )
+    program = tmp_path / "prog.elf"
+    # An ELF file that is nothing to boot: a program for somebody else to start.
+    program.write_bytes(Path("/bin/true").read_bytes())
+    table = tmp_path / "images.toml"
+    words = ("exec", "--host", "qemu", "--lkl-qemu-images", table)
+    done = lkltest(*words, program, "a b", "-c")
+    assert 'startv({ log = { "lkltest", "g" } },\n  "rom/prog.elf", "a b", "-c");' in done.stdout
+    dry = lkltest("exec", "--host", "qemu", "--dry-run", "--lkl-qemu-images", table, program)
+    assert "moe --x rom/lkltest.cfg,ned,lkltest.cfg,prog.elf" in dry.stdout
+
+
+def test_memory_and_words_of_an_image(tmp_path: Path) -> None:
+    name = image(tmp_path, b"", memory=272, extra=["-name", "a machine"], append="-serial_esc")
+    done = lkltest("exec", "--host", "qemu", "--dry-run", name)
+    assert "-m 272" in done.stdout and "-append -serial_esc" in done.stdout
+    assert done.stdout.endswith("-name 'a machine'\n")
+
+
+@pytest.mark.parametrize("suite", ["disk[vfat]", "net[tap]"])
+def test_a_linux_kernel_runs_suites(tmp_path: Path, suite: str) -> None:
+    require_kernel()
+    kept = tmp_path / "kept"
+    done = lkltest(
+        *("run", "--host", "qemu", suite, "--junit-dir", tmp_path / "junit"),
+        *("--lkl-qemu-keep", kept, "--lkl-qemu-pcap"),
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1 suite: 1 ok" in done.stdout
+    if suite.startswith("net"):
+        (pcap,) = kept.glob("net-test-*.pcap")
+        assert pcap.read_bytes()[:4] == b"\xd4\xc3\xb2\xa1"
+        (report,) = (tmp_path / "junit").glob("*.xml")
+        assert str(pcap) in report.read_text()
