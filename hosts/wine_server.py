@@ -75,7 +75,7 @@ def session_server(tools: WineTools, prefix: Path, *, ours: bool) -> Iterator[Se
             server = stack.enter_context(_locked_server(tools, prefix))
         except BrokenPrefix as error:
             if not ours:
-                raise
+                raise LaunchError(f"{error}; remove it to have it made again") from None
             print(f"lkltest: {error}; making it anew", file=sys.stderr)
             ensure(prefix, lambda path: make_prefix(tools, path), rebuild=True)
             server = stack.enter_context(_locked_server(tools, prefix))
@@ -160,7 +160,7 @@ def _warm_up(tools: WineTools, server: Server, scope: Scope) -> None:
     if status is None or not os.WIFEXITED(status) or os.WEXITSTATUS(status) != _ANSWER:
         what = f"does not answer within {_WARM_SECONDS:g} s" if status is None else "does not work"
         said = _last_line(output) or _last_line(scope.folder / "wineserver.log")
-        raise BrokenPrefix(f"Wine prefix {server.prefix}: {what}{said}; remove it to have it made")
+        raise BrokenPrefix(f"Wine prefix {server.prefix}: {what}{said}")
 
 
 def _end(tools: WineTools, environment: Mapping[str, str], server: Child, scope: Scope) -> None:

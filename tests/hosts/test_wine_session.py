@@ -196,6 +196,24 @@ def test_a_broken_cache_is_made_anew(census: Census, tmp_path: Path) -> None:
     assert flaw(broken) is None
 
 
+def test_one_that_looks_whole_and_does_not_work(census: Census, tmp_path: Path) -> None:
+    cache = tmp_path / "cache" / "lkltest" / "wine"
+    prefix = cache / next((CACHE / "lkltest/wine").glob("*-64*")).name
+    shutil.copytree(CACHE / "lkltest/wine" / prefix.name, prefix, symlinks=True)
+    shell = prefix / "drive_c/windows/system32/cmd.exe"
+    shell.write_text("no program")
+    assert flaw(prefix) is None
+
+    done = lkltest("exec", "--lkl-wine-prefix", prefix, misbehave(), "status", "0")
+    assert done.returncode == 2 and "remove it" in done.stderr
+    assert len(done.stderr.splitlines()) == 1, "somebody's own prefix is not made anew"
+
+    changes = {"XDG_CACHE_HOME": str(tmp_path / "cache")}
+    done = lkltest("exec", misbehave(), "status", "0", changes=changes)
+    assert done.returncode == 0 and "making it anew" in done.stderr, done.stderr
+    assert shell.stat().st_size > 10_000
+
+
 def test_the_home_directory_s_prefix_is_never_touched(census: Census, tmp_path: Path) -> None:
     home = tmp_path / "home"
     home.mkdir()
