@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A tree of results as the flat list that a history keeps. Pure.
+
+A problem that is tied to no point becomes a point of its own in parentheses, `(signal)`, so that
+a failure without a failed point is remembered, compared and known like any other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from lkltest.results import Outcome, PointResult, SuiteResult
+
+_REASON_LIMIT = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One point of one run; `name` holds its parents (`outer/inner`), seconds may be unknown."""
+
+    name: str
+    outcome: Outcome
+    seconds: float | None = None
+    reason: str = ""
+
+
+def entries(result: SuiteResult) -> list[Entry]:
+    """Return the points of a run, subtests included, each name once; then its loose problems."""
+    why = {problem.point: str(problem) for problem in reversed(result.problems)}
+    found: dict[str, Entry] = {}
+    for entry in _flat(result.points, "", why):
+        found.setdefault(entry.name, entry)
+    for problem in result.problems:
+        if problem.point is None:
+            name = problem_name(problem.kind)
+            found.setdefault(name, Entry(name, Outcome.FAILED, None, _short(problem.reason)))
+    return list(found.values())
+
+
+def problem_name(kind: str) -> str:
+    """The name under which a problem that is tied to no point is kept."""
+    return f"({kind})"
+
+
+def is_problem(point_name: str) -> bool:
+    """Whether it is a problem's: when it is not there, there was no problem."""
+    return point_name.startswith("(") and point_name.endswith(")")
+
+
+def _flat(
+    points: Iterable[PointResult], prefix: str, why: dict[str | None, str]
+) -> Iterator[Entry]:
+    for point in points:
+        name = prefix + point.name
+        said = point.reason or (why.get(point.name, "") if not prefix else "")
+        reason = said if point.outcome is not Outcome.PASSED else ""
+        yield Entry(name, point.outcome, point.seconds, _short(reason))
+        yield from _flat(point.children, f"{name}/", why)
+
+
+def _short(text: str) -> str:
+    line = " ".join(text.split())
+    # SQLite holds no lone surrogates.
+    return line[:_REASON_LIMIT].encode(errors="backslashreplace").decode()
