@@ -10,7 +10,7 @@ WINDOWS_CC ?= x86_64-w64-mingw32-gcc
 
 WINDOWS_TESTS := $(BUILD)/windows/tests
 WINDOWS_PROGRAMS := $(addprefix $(WINDOWS_TESTS)/,boot.exe disk.exe net-test.exe)
-WINDOWS_STEP := suites/step.sh
+WINDOWS_STEP := $(firstword $(wildcard setup/step.sh suites/step.sh))
 
 .PHONY: windows
 windows: $(WINDOWS_PROGRAMS) $(WINDOWS_TESTS)/autoconf.sh
