@@ -90,7 +90,7 @@ class UmlHost(Host):
         return start(scope, words, guest, {**own, **preload(kernel)}, launch)
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Guest:
     """What one launch comes to in the guest: its orders and its devices.
 
