@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The failures of a night, each with its log, in the order in which a person wants them. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from lkltest.excerpt import Excerpt
+from lkltest.nightly.entries import problem_name
+from lkltest.nightly.view import (
+    CellOutcome,
+    CellView,
+    Change,
+    ChangeKind,
+    NightView,
+    PointHistory,
+)
+from lkltest.results import Outcome, PointResult, Problem, SuiteResult
+
+_ORDER = {kind: number for number, kind in enumerate(ChangeKind)}
+
+
+@dataclass(frozen=True, slots=True)
+class FailedPoint:
+    """A failed test point, a problem that is tied to none, or a cell without a result.
+
+    Attributes:
+        id: result id with the build; of the cell alone for an error.
+        cell: id of its cell.
+        kind: what the comparison says of it, None when it says nothing.
+        reason: one line.
+        log: what it logged, with the details of its problems; cut when it is long.
+        reproduce: the command that runs it again.
+        known: why it is known to fail, "" when it is not.
+        history: its earlier nights, when they are known.
+    """
+
+    id: str
+    cell: str
+    kind: ChangeKind | None
+    reason: str
+    log: str
+    reproduce: str
+    known: str = ""
+    history: PointHistory | None = None
+
+
+def failed_points(night: NightView, log_limit: int = 32_000) -> tuple[FailedPoint, ...]:
+    """Return the failures of all cells, new ones first.
+
+    Args:
+        night: what to look through.
+        log_limit: bytes that are kept of one log; of a longer one its head and tail.
+    """
+    changes = {change.id: change for change in night.changes}
+    found: dict[str, FailedPoint] = {}
+    for cell in night.cells:
+        for point in _of_cell(cell, night, changes, log_limit):
+            found.setdefault(point.id, point)
+    return tuple(sorted(found.values(), key=_rank))
+
+
+def _rank(point: FailedPoint) -> int:
+    return _ORDER[ChangeKind.STILL_FAILING if point.kind is None else point.kind]
+
+
+def _of_cell(
+    cell: CellView, night: NightView, changes: dict[str, Change], limit: int
+) -> Iterator[FailedPoint]:
+    for name, reason, log in _failures(cell):
+        id_ = f"{cell.id}/{name}" if name else cell.id
+        change = changes.get(id_)
+        yield FailedPoint(
+            id_,
+            cell.id,
+            change.kind if change else None,
+            reason,
+            _cut(log, limit),
+            cell.reproduce,
+            cell.known.get(name, ""),
+            night.histories.get(id_),
+        )
+
+
+def _failures(cell: CellView) -> Iterator[tuple[str, str, str]]:
+    """Name, reason and log of each."""
+    if cell.outcome is CellOutcome.ERROR:
+        yield "", cell.error, cell.log
+    for result in cell.results or ((cell.result,) if cell.result else ()):
+        yield from _of_result(result)
+
+
+def _of_result(result: SuiteResult) -> Iterator[tuple[str, str, str]]:
+    for point in result.points:
+        if point.outcome is Outcome.FAILED:
+            tied = [problem for problem in result.problems if problem.point == point.name]
+            reason = "; ".join([point.reason, *map(str, tied)] if point.reason else map(str, tied))
+            yield point.name, reason or "not ok", _joined(point.log, *map(_detail, tied))
+        yield from _subtests(point, f"{point.name}/")
+    for problem in result.problems:
+        if problem.point is None:
+            log = _joined(problem.detail, result.output)
+            yield problem_name(problem.kind), problem.reason, log
+
+
+def _subtests(point: PointResult, prefix: str) -> Iterator[tuple[str, str, str]]:
+    for child in point.children:
+        name = prefix + child.name
+        if child.outcome is Outcome.FAILED:
+            yield name, child.reason or "not ok", child.log
+        yield from _subtests(child, f"{name}/")
+
+
+def _detail(problem: Problem) -> str:
+    return f"{problem}\n{problem.detail}" if problem.detail else ""
+
+
+def _joined(*texts: str) -> str:
+    return "\n\n".join(text.strip("\n") for text in texts if text.strip())
+
+
+def _cut(text: str, limit: int) -> str:
+    excerpt = Excerpt(limit // 4, limit - limit // 4)
+    excerpt.add(text.encode("utf-8", "backslashreplace"))
+    return excerpt.text()

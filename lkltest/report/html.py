@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A night as one self-contained HTML page: no network, no script, for a phone as for a desk.
+
+Whatever a console or a configuration said is escaped by the template engine (Jinja2, an extra:
+`lkltest[nightly]`), and the page's own policy keeps a browser from loading or running anything.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+from lkltest.nightly.view import CellOutcome, ChangeKind, NightView
+from lkltest.report.failed_points import FailedPoint, failed_points
+from lkltest.report.heat_map import heat_map
+from lkltest.report.terminal import printable
+from lkltest.report.trends import plots
+from lkltest.report.words import LABELS, duration, headline, point_counts
+from lkltest.results import Outcome
+
+if TYPE_CHECKING:
+    import jinja2
+
+_CHANGES = 500  # rows of a table: more makes a page that no phone opens
+_FAILURES = 300
+_LOGS = 4_000_000  # bytes of all logs together
+_OPEN = 5  # failures whose logs are seen without a touch
+
+
+class NoTemplates(Exception):
+    """Jinja2 is not installed; the message says how to get it."""
+
+
+def page(night: NightView) -> str:
+    """Return the HTML document of a night. Raises NoTemplates."""
+    found = failed_points(night)
+    shown = _within_budget(found[:_FAILURES])
+    anchors = {point.id: f"failure-{number}" for number, point in enumerate(shown, start=1)}
+    cell_anchors = {point.cell: anchors[point.id] for point in reversed(shown)}
+    started = time.gmtime(night.started) if night.started else None
+    facts: dict[str, Any] = {
+        "night": night,
+        "headline": headline(night),
+        "started": time.strftime("%Y-%m-%d %H:%M", started) if started else "",
+        "cells": _counts_text(Counter(cell.outcome for cell in night.cells), CellOutcome),
+        "points": _counts_text(point_counts(night), Outcome),
+        "labels": LABELS,
+        "limit": _CHANGES,
+        "table": heat_map(night),
+        "failures": shown,
+        "left_out": len(found) - len(shown),
+        "anchors": anchors,
+        "cell_anchors": cell_anchors,
+        "open_failures": _open_failures(shown),
+        "plots": plots(night),
+    }
+    text: str = _template().render(facts)
+    return text
+
+
+def _template() -> jinja2.Template:
+    try:
+        import jinja2
+    except ImportError:
+        raise NoTemplates(
+            "no HTML report: Jinja2 is not installed (pip install 'lkltest[nightly]')"
+        ) from None
+    environment = jinja2.Environment(
+        loader=jinja2.FunctionLoader(_source),
+        autoescape=True,
+        finalize=_shown,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(duration=duration, zip=zip)
+    return environment.get_template("night.html.jinja")
+
+
+def _source(name: str) -> str:
+    return (resources.files("lkltest.report") / name).read_text(encoding="utf-8")
+
+
+def _shown(value: Any) -> Any:
+    """What a template prints; a console's control characters and direction marks as escapes."""
+    return printable(value) if type(value) is str else value
+
+
+def _within_budget(points: tuple[FailedPoint, ...]) -> tuple[FailedPoint, ...]:
+    shown, room = [], _LOGS
+    for point in points:
+        room -= len(point.log)
+        if room < 0:
+            break
+        shown.append(point)
+    return tuple(shown)
+
+
+def _open_failures(points: tuple[FailedPoint, ...]) -> int:
+    """The first few new ones are open; where nothing is new, the first of all."""
+    new = sum(point.kind in (ChangeKind.NEW_FAILURE, ChangeKind.ERROR) for point in points)
+    return min(max(new, 1), _OPEN)
+
+
+def _counts_text(counts: Counter[Any], order: Any) -> str:
+    total = sum(counts.values())
+    parts = ", ".join(f"{counts[key]} {key.value}" for key in order if counts[key])
+    return f"{total}: {parts}" if parts else str(total)
