@@ -33,6 +33,9 @@ _BROKEN = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*|[\]PX^_][^\x07\x1b\n]*|[ -/]*)")
 
 _RESET = re.compile(rb"\x1b\[[0;]*m")
 _COLOUR = re.compile(rb"\x1b\[[0-9;]*m")
+_USUAL = re.compile(rb"\x1b\[(?![0;]*m)[0-9;]+m([^\x1b\r]{8})\| ([^\x1b\r]*)\x1b\[0m\r*")
+"""A whole line that a coloured client has written at once: tag, text."""
+
 _LEADING = re.compile(rb"(?:\x1b\[[0-9;]*m)+")
 _TRAILING = re.compile(rb"(?:\x1b\[[0-9;]*m)+\Z")
 
@@ -113,6 +116,13 @@ class ConsoleReader:
 
     def _line(self, raw: bytes, pieces: list[Piece], *, ended: bool = True) -> None:
         """Take a raw line without its line feed; `ended` says whether there was one."""
+        if self._is_quiet and ended:
+            usual = _USUAL.fullmatch(raw)
+            if usual is not None:
+                self._escapes_seen = True
+                self._known.add(usual[1])
+                pieces.append(Piece(usual[1].rstrip(b" "), usual[2] + b"\n"))
+                return
         if b"\r" in raw:
             raw = raw.replace(b"\r", b"")
         escaped = b"\x1b" in raw
@@ -131,6 +141,12 @@ class ConsoleReader:
             tag = tag.rstrip(b" ")
         if text or ended:
             pieces.append(Piece(tag, text + b"\n" if ended else text))
+
+    @property
+    def _is_quiet(self) -> bool:
+        """Whether nothing is open that the next line could be about."""
+        nothing = self._maybe is None and self._cut_by is None and not self._in_parts
+        return nothing and self._tags and not self._waiting
 
     def _without_tag(self, text: bytes, tag: bytes, pieces: list[Piece]) -> bytes:
         if tag in self._waiting:

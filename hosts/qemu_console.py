@@ -101,6 +101,13 @@ class GuestConsole:
         return out + self._streams.close()
 
     def _take(self, pieces: list[Piece]) -> bytes:
+        # Between streams the order means nothing: many lines at once are cheaper than one by one.
+        self.recent += b"".join([data for _, data in pieces])
+        del self.recent[:-_SEEN_LIMIT]
+        gathered: dict[bytes | None, list[bytes]] = {}
+        for tag, data in pieces:
+            gathered.setdefault(tag, []).append(data)
+        pieces = [Piece(tag, b"".join(parts)) for tag, parts in gathered.items()]
         for tag, data in pieces:
             self._watch(tag, data)
         if self._rejoiner is not None:
@@ -114,9 +121,8 @@ class GuestConsole:
     def _watch(self, tag: bytes | None, data: bytes) -> None:
         """Look for signs and banners in the stream's lines that are complete."""
         own = self._own.setdefault(tag, bytearray())
-        for kept in (self.recent, own):
-            kept.extend(data)
-            del kept[:-_SEEN_LIMIT]
+        own += data
+        del own[:-_SEEN_LIMIT]
         text = self._lines.get(tag, b"") + data
         end = text.rfind(b"\n") + 1
         self._lines[tag] = text[end:][-4096:]

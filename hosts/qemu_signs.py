@@ -39,6 +39,12 @@ SIGNS = (
 )
 """In order of importance for one line."""
 
+_WORDS = (
+    *(b"FATAL", b" page fault at ", b"No such object", b"lua error", b"exited with 139"),
+    *(b"Kernel panic", b"panic: ", b"panicked: ", b"KERNEL PANIC", b"PANIC: "),
+)
+"""One of these is in each sign: looking for them costs a tenth of looking for the patterns."""
+
 _JDB = re.compile(rb"(?m)^jdb: ")
 _ANY = re.compile(rb"|".join(b"(?:" + sign.pattern + b")" for sign in SIGNS), re.MULTILINE)
 _SIGNS = tuple((sign, re.compile(sign.pattern, re.MULTILINE)) for sign in SIGNS)
@@ -52,6 +58,8 @@ def find_sign(text: bytes) -> tuple[Sign, str] | None:
 
     Lines that are indented by two blanks are a test point's log, where it may say anything.
     """
+    if not any(word in text for word in _WORDS):
+        return None
     for found in _ANY.finditer(text):
         line = _line_at(text, found.start())
         if not line.startswith(b"  "):
@@ -69,6 +77,8 @@ def is_debugger(partial: bytes) -> bool:
 
 def banners(text: bytes) -> Iterator[str]:
     """Yield the boot banners in `text`: a machine that shows one twice has booted twice."""
+    if b"L4 Bootstrapper" not in text and b"Linux version " not in text:
+        return
     for found in _BANNER.finditer(text):
         line = _line_at(text, found.start())
         yield "L4Re" if line.startswith(b"L4") else "Linux"

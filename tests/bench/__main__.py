@@ -5,13 +5,15 @@ from __future__ import annotations
 
 import sys
 
-from tests.bench import native, tap, uml, wine
+from tests.bench import native, qemu, tap, uml, wine
 
 BENCHMARKS = {
     "boot": native.boot,
     "everything": native.everything,
     "wine": wine.boot,
     "uml": uml.boot,
+    "qemu": qemu.passing_stream,
+    "qemu-console": qemu.console,
     "tap": tap.parsers,
     "tap2junit": tap.to_junit,
 }
