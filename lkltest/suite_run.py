@@ -238,6 +238,7 @@ class SuiteRun:
             pytest.fail(str(error), pytrace=False)
         self._stack.callback(process.close)
         self.properties.setdefault("command", " ".join(process.command))
+        self.properties.update(getattr(process, "files", {}))
         return Execution(self.host, process, hear)
 
     def _open_scope(self, *, network: bool, mounts: bool) -> Scope:
