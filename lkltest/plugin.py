@@ -11,7 +11,6 @@ import shlex
 import shutil
 import signal
 import sys
-import tempfile
 from collections.abc import Generator, Iterable
 from pathlib import Path
 from typing import Any, NoReturn
@@ -93,8 +92,8 @@ def pytest_configure(config: pytest.Config) -> None:
                     session.build(name)
         except (BuildError, LaunchError, UnknownHost) as error:
             _used_wrongly(config, str(error))
-        if option.lkl_junit_dir:
-            _check_junit_directory(config, Path(option.lkl_junit_dir))
+        if option.lkl_junit_dir and not worker:
+            _prepare_reports(config, Path(option.lkl_junit_dir))
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -243,14 +242,11 @@ def _enter_hosts(session: Session, names: Iterable[str]) -> None:
                 session.enter(host)
 
 
-def _check_junit_directory(config: pytest.Config, directory: Path) -> None:
-    """Make it and write into it, so that a long run does not end without its reports."""
+def _prepare_reports(config: pytest.Config, directory: Path) -> None:
+    from lkltest.report.junit import prepare  # junit-xml only where asked for
+
     try:
-        directory.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=directory):
-            pass
-    except FileExistsError:
-        _used_wrongly(config, f"JUnit directory {directory}: is not a directory")
+        prepare(directory)
     except OSError as error:
         _used_wrongly(config, f"JUnit directory {directory}: {error.strerror}")
 

@@ -69,6 +69,7 @@ class SuiteRun:
         self.problems: list[Problem] = []
         self.properties: dict[str, str] = {
             "build": str(build.directory),
+            "hostname": platform.node(),
             "machine": platform.machine(),
             **host.properties(),
         }

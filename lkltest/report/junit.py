@@ -7,9 +7,11 @@ beyond it is taken out again: `disabled`, times of many digits.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import os
+import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -93,6 +95,19 @@ def write(result: SuiteResult, directory: Path) -> Path:
             error.filename = error.filename or str(part)
             raise
     return path
+
+
+def prepare(directory: Path) -> None:
+    """Make `directory` and see that it can be written to, before a long run rather than after it.
+
+    What killed runs left unfinished in it is removed. Raises OSError.
+    """
+    if directory.exists() and not directory.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, "is not a directory", str(directory))
+    directory.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=directory):
+        pass
+    remove_unfinished(directory)
 
 
 def remove_unfinished(directory: Path) -> None:
