@@ -291,8 +291,10 @@ class TestBrokenPackage:
         assert "INTERNALERROR" not in text
         assert any("broken" in line for line in text.splitlines()), text
 
-    def test_doctor(self, what: str, install: Callable[[str], Mapping[str, str]]) -> None:
-        done = lkltest("doctor", env=install(what))
+    def test_doctor(
+        self, what: str, install: Callable[[str], Mapping[str, str]], program: Path
+    ) -> None:
+        done = lkltest("doctor", f"--build={program.parents[1]}", env=install(what))
         text = done.stdout + done.stderr
         assert "Traceback" not in text
         assert any(line.startswith("host broken") for line in text.splitlines()), text
