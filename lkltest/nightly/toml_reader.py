@@ -35,12 +35,19 @@ class Section:
 
     def error(self, message: str, *keys: str | int) -> ConfigError:
         """The error that points at a value of this table; `"="` last points at its key."""
+        line, column = self._where(*keys)
+        return ConfigError(f"{self.file}:{line}:{column}: {message}")
+
+    def line(self, *keys: str | int) -> int:
+        """The line in which a value stands."""
+        return self._where(*keys)[0]
+
+    def _where(self, *keys: str | int) -> tuple[int, int]:
         path = (*self.path, *keys)
         found = self._positions
         while path not in found:
             path = path[:-1]
-        line, column = toml_position.line_and_column(self.text, found[path])
-        return ConfigError(f"{self.file}:{line}:{column}: {message}")
+        return toml_position.line_and_column(self.text, found[path])
 
     @cached_property
     def _positions(self) -> dict[toml_position.Path, int]:

@@ -1,0 +1,248 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What changed from one night to another: each point in a class of its own. Pure.
+
+Only what is alike is compared: ids hold host and build, and histories are of one architecture and
+their times of one machine (see `lkltest.nightly.memory`).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from lkltest.nightly.entries import is_problem
+from lkltest.nightly.flaky import failing_runs, flips, is_flaky
+from lkltest.nightly.known import Known
+from lkltest.nightly.slowness import slowdown
+from lkltest.nightly.view import Change, ChangeKind, PointHistory
+
+_FAILED, _SKIPPED, _ERROR = "failed", "skipped", "error"
+
+
+@dataclass(frozen=True, slots=True)
+class PointState:
+    """One point in one night: the worst outcome of its repeats, and why."""
+
+    outcome: str
+    reason: str = ""
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CellState:
+    """One cell in one night; `points` by name. Outcome as a `CellOutcome`, `error` without any."""
+
+    outcome: str
+    reason: str = ""
+    seconds: float | None = None
+    commit: str = ""
+    points: Mapping[str, PointState] = field(default_factory=dict)
+
+
+Cells = Mapping[str, CellState]
+Histories = Mapping[str, PointHistory]
+
+
+def compare(now: Cells, before: Cells | None, histories: Histories, known: Known) -> list[Change]:
+    """Return the changes in the order of `ChangeKind`, then as they come.
+
+    Args:
+        now, before: the nights, by cell id; None when there is nothing to compare with: then every
+            failure is a new one.
+        histories: by id of points (and of cells), this night's runs last.
+    """
+    changes = list(_expired_in_vain(now, known))
+    for cell_id, cell in now.items():
+        changes += _of_cell(cell_id, cell, before, histories, known)
+    for cell_id in before or {}:
+        if cell_id not in now:
+            reason = "the matrix no longer has it"
+            was = _outcome(before, cell_id)
+            changes.append(Change(ChangeKind.VANISHED, cell_id, reason, before=was))
+    order = {kind: number for number, kind in enumerate(ChangeKind)}
+    return sorted(changes, key=lambda change: order[change.kind])
+
+
+def counts(changes: list[Change]) -> Counter[ChangeKind]:
+    """How many there are of each kind."""
+    return Counter(change.kind for change in changes)
+
+
+def _of_cell(
+    cell_id: str, cell: CellState, before: Cells | None, histories: Histories, known: Known
+) -> Iterator[Change]:
+    old = (before or {}).get(cell_id)
+    if cell.outcome == _ERROR:
+        yield _change(ChangeKind.ERROR, cell_id, cell.reason, old, cell)
+        return
+    if cell.outcome == _SKIPPED and not cell.points:
+        if old is not None and (old.points or old.outcome != _SKIPPED):
+            yield _change(ChangeKind.NEWLY_SKIPPED, cell_id, cell.reason, old, cell)
+        return
+    if before is not None and old is None:
+        yield _change(ChangeKind.ADDED, cell_id, f"{len(cell.points)} points", None, cell)
+    names = dict.fromkeys([*cell.points, *(old.points if old is not None else ())])
+    for name in names:
+        point = _Point(f"{cell_id}/{name}", name, cell, old, histories.get(f"{cell_id}/{name}"))
+        change = point.known_change(known) or point.change()
+        if change is not None:
+            yield change
+    yield from _slower_cell(cell_id, cell, old, histories.get(cell_id))
+
+
+@dataclass(frozen=True, slots=True)
+class _Point:
+    """A point that is there now, or was."""
+
+    id: str
+    name: str
+    cell: CellState
+    old_cell: CellState | None
+    history: PointHistory | None
+
+    @property
+    def now(self) -> PointState | None:
+        return self.cell.points.get(self.name)
+
+    @property
+    def old(self) -> PointState | None:
+        return self.old_cell.points.get(self.name) if self.old_cell is not None else None
+
+    def known_change(self, known: Known) -> Change | None:
+        found = known.find(self.id)
+        if found is None or (self.now is None and not is_problem(self.name)):
+            return None
+        if self.now is None or self.now.outcome == "passed":
+            return self._change(ChangeKind.OUTDATED, f"passes: remove it ({found.reason})")
+        if self.now.outcome != _FAILED:
+            return None
+        if found.expired(known.today):
+            return self._change(ChangeKind.EXPIRED, f"expired on {found.expires}: {found.reason}")
+        return self._change(ChangeKind.KNOWN, found.said())
+
+    def change(self) -> Change | None:
+        now, old = self.now, self.old
+        if now is None or now.outcome == _FAILED:
+            return self._absent() if now is None else self._failing(now)
+        if old is not None and old.outcome == _FAILED and now.outcome != _SKIPPED:
+            return self._recovered(old.reason)
+        if now.outcome == _SKIPPED and old is not None and old.outcome != _SKIPPED:
+            return self._change(ChangeKind.NEWLY_SKIPPED, now.reason)
+        if old is None and self.old_cell is not None and self.old_cell.points:
+            return self._change(ChangeKind.ADDED, "")
+        return _slower(self.id, self.history, self.cell, self.old_cell)
+
+    def _absent(self) -> Change | None:
+        if not is_problem(self.name):
+            why = next((n for n, p in self.cell.points.items() if is_problem(n)), "")
+            return self._change(ChangeKind.VANISHED, f"the run ended with {why}" if why else "")
+        return self._recovered("")
+
+    def _recovered(self, reason: str) -> Change:
+        if self._flaky():
+            return self._change(ChangeKind.FLAKY, self._flips())
+        return self._change(ChangeKind.FIXED, reason)
+
+    def _failing(self, now: PointState) -> Change:
+        if self._flaky():
+            return self._change(ChangeKind.FLAKY, f"{self._flips()}; {now.reason}".rstrip("; "))
+        if self.old is None or self.old.outcome != _FAILED:
+            return self._change(ChangeKind.NEW_FAILURE, now.reason)
+        count = failing_runs(self.history.outcomes) if self.history is not None else 0
+        since = f"since {self.history.nights[-count]}: " if self.history and count > 1 else ""
+        return self._change(ChangeKind.STILL_FAILING, (since + now.reason).removesuffix(": "))
+
+    def _flaky(self) -> bool:
+        return self.history is not None and is_flaky(self.history.outcomes)
+
+    def _flips(self) -> str:
+        outcomes = self.history.outcomes if self.history is not None else ()
+        return f"{flips(outcomes)} flips in {len(outcomes)} runs"
+
+    def _change(self, kind: ChangeKind, reason: str) -> Change:
+        now, old = self.now, self.old
+        return Change(
+            kind,
+            self.id,
+            reason,
+            before=old.outcome if old else None,
+            after=now.outcome if now else None,
+            seconds_before=old.seconds if old else None,
+            seconds_after=now.seconds if now else None,
+            commit_before=self.old_cell.commit if self.old_cell else "",
+            commit_after=self.cell.commit,
+        )
+
+
+def _slower_cell(
+    cell_id: str, cell: CellState, old: CellState | None, history: PointHistory | None
+) -> Iterator[Change]:
+    change = _slower(cell_id, history, cell, old)
+    if change is not None:
+        yield change
+
+
+def _slower(
+    result_id: str, history: PointHistory | None, cell: CellState, old: CellState | None
+) -> Change | None:
+    found = slowdown(nightly_seconds(history)) if history is not None else None
+    if found is None:
+        return None
+    return Change(
+        ChangeKind.SLOWER,
+        result_id,
+        f"{(found.factor - 1) * 100:.0f} % slower in the last {found.nights} nights"
+        f" ({found.score:.1f} standard errors)",
+        before="passed",
+        after="passed",
+        seconds_before=found.before,
+        seconds_after=found.after,
+        commit_before=old.commit if old else "",
+        commit_after=cell.commit,
+    )
+
+
+def nightly_seconds(history: PointHistory) -> list[float]:
+    """Return a time for each night that has one, empty when the last has none: the median."""
+    nights: dict[str, list[float]] = {}
+    for night, seconds in zip(history.nights, history.seconds, strict=True):
+        if seconds is not None:
+            nights.setdefault(night, []).append(seconds)
+    if not history.nights or history.nights[-1] not in nights:
+        return []
+    return [sorted(times)[len(times) // 2] for times in nights.values()]
+
+
+def _change(
+    kind: ChangeKind, cell_id: str, reason: str, old: CellState | None, now: CellState
+) -> Change:
+    return Change(
+        kind,
+        cell_id,
+        reason,
+        before=old.outcome if old else None,
+        after=now.outcome,
+        seconds_before=old.seconds if old else None,
+        seconds_after=now.seconds,
+        commit_before=old.commit if old else "",
+        commit_after=now.commit,
+    )
+
+
+def _outcome(cells: Cells | None, cell_id: str) -> str | None:
+    return cells[cell_id].outcome if cells else None
+
+
+def _expired_in_vain(now: Cells, known: Known) -> Iterator[Change]:
+    """An expired entry that no failing point answers for still has to be looked at."""
+    failing = [
+        f"{cell_id}/{name}"
+        for cell_id, cell in now.items()
+        for name, point in cell.points.items()
+        if point.outcome == _FAILED
+    ]
+    for failure in known.failures:
+        if failure.expired(known.today) and not any(failure.fits(name) for name in failing):
+            reason = f"expired on {failure.expires}, and nothing fails: remove it"
+            yield Change(ChangeKind.EXPIRED, failure.pattern, reason)
