@@ -24,10 +24,11 @@ KERNEL_PACKAGES := bc=bc npm=npm
 WINE_PACKAGES := /usr/lib/wine/wine64=wine64
 WINDOWS_PACKAGES := x86_64-w64-mingw32-gcc=gcc-mingw-w64-x86-64 \
 	x86_64-w64-mingw32-g++=g++-mingw-w64-x86-64
-UML_PACKAGES := linux.uml=user-mode-linux uml_mconsole=uml-utilities
+UML_PACKAGES := linux.uml=user-mode-linux uml_mconsole=uml-utilities cpio=cpio
 QEMU_PACKAGES := qemu-system-x86_64=qemu-system-x86 depmod=kmod
 
-.PHONY: run-tests check bench doctor windows wine-for-tests linux qemu-for-tests uml-for-tests setup setup-dev build clean lint types tests
+.PHONY: run-tests check lint types tests bench doctor clean setup setup-dev build windows linux \
+	wine-for-tests qemu-for-tests uml-for-tests
 .DEFAULT_GOAL := run-tests
 
 run-tests: setup
@@ -57,7 +58,7 @@ build: $(BUNDLED)/.packages-kernel
 
 # The Windows programs are the wine host's default build, as the bundled kernel is everybody else's.
 windows: $(BUNDLED)/.packages-windows
-	@$(MAKE) --no-print-directory -s -f suites/windows.mk BUILD=$(BUNDLED) windows
+	@$(MAKE) --no-print-directory -s -f setup/windows.mk BUILD=$(BUNDLED) windows
 
 ifneq ($(filter wine,$(HOST)),)
 setup: $(BUNDLED)/.packages-wine $(if $(BUILD),,windows)

@@ -114,7 +114,9 @@ def _host_arguments(options: argparse.Namespace) -> list[str]:
 def _run(options: argparse.Namespace) -> int:
     import pytest
 
-    # The run must not depend on the ini file of whatever directory it is started in.
+    # The run must not depend on the ini file of whatever directory it is started in, nor on what
+    # somebody sets for other runs of pytest.
+    os.environ.pop("PYTEST_ADDOPTS", None)
     arguments = ["--pyargs", "lkltest.suites", "-c", os.devnull, "--rootdir", "."]
     # Neither on whatever other plugins are installed, which also cost their start.
     arguments += ["--disable-plugin-autoload", "-p", "lkltest.plugin"]

@@ -10,7 +10,15 @@ set -eu
 
 target=$1
 meta=linux-image-cloud-amd64
-package=$(apt-cache depends "$meta" | sed -n 's/^ *Depends: \(linux-image-.*\)/\1/p' | head -n 1)
+newest() {
+	apt-cache depends "$meta" 2>/dev/null |
+		sed -n 's/^ *Depends: \(linux-image-.*\)/\1/p' | head -n 1
+}
+package=$(newest)
+if [ -z "$package" ] && [ "$(id -u)" -eq 0 ]; then
+	apt-get -q update
+	package=$(newest)
+fi
 [ -n "$package" ] || {
 	echo "$meta: apt knows no such package: apt-get update" >&2
 	exit 1

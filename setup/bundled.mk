@@ -2,7 +2,7 @@
 #
 # The bundled kernel: LKL on Linux 4.9 out of the npm package lkl, built as a
 # static library, and the suite programs linked with it. Works on its own,
-#     make -f suites/bundled.mk [BUILD=dir] [bundled | guest | bundled-clean]
+#     make -f setup/bundled.mk [BUILD=dir] [bundled | guest | bundled-clean]
 # and included by the top-level Makefile. Run from the top of the checkout.
 
 BUILD ?= build
@@ -17,7 +17,7 @@ GUEST_PROGRAMS := $(addprefix $(BUILD)/guest/,boot disk net-test)
 BUNDLED_ARCHIVE := $(BUILD)/$(LKL_PACKAGE)-$(LKL_VERSION).tgz
 BUNDLED_KERNEL := $(BUILD)/.kernel-$(LKL_VERSION)
 BUNDLED_LKL := $(BUILD)/src/src/linux/tools/lkl
-BUNDLED_STEP := suites/step.sh
+BUNDLED_STEP := setup/step.sh
 
 SUITE_HEADERS := $(wildcard suites/*.h suites/*/*.h)
 SUITE_CFLAGS := -std=gnu11 -D_GNU_SOURCE -O2 -g -Wall -Wextra -Wno-unused-parameter -pthread -Isuites
@@ -50,12 +50,12 @@ $(BUNDLED_ARCHIVE):
 #
 # MAKEFLAGS must not be handed down: it names this file's variables and targets.
 # KBUILD_BUILD_*: who builds it where is nobody's business in a test's log.
-$(BUNDLED_KERNEL): $(BUNDLED_ARCHIVE) suites/bundled.patch
+$(BUNDLED_KERNEL): $(BUNDLED_ARCHIVE) setup/bundled.patch
 	@for tool in gcc bc; do command -v $$tool >/dev/null || \
 		{ echo "$$tool is missing: apt-get install $$tool" >&2; exit 1; }; done
 	@rm -rf $@ $(BUILD)/src && mkdir -p $(BUILD)/src
 	@tar -xzf $< -C $(BUILD)/src --strip-components=1
-	@cd $(BUILD)/src/src/linux && GIT_DIR=/dev/null git apply -p1 $(abspath suites/bundled.patch)
+	@cd $(BUILD)/src/src/linux && GIT_DIR=/dev/null git apply -p1 $(abspath setup/bundled.patch)
 	@$(BUNDLED_STEP) 'building the bundled kernel (Linux 4.9 as a library)' $(BUILD)/log/kernel.log \
 		env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS -u MAKEOVERRIDES -u BUILD \
 		KBUILD_BUILD_USER=lkltest KBUILD_BUILD_HOST=lkltest \
@@ -66,14 +66,14 @@ $(BUILD)/tests/boot $(BUILD)/guest/boot: suites/boot/boot.c
 $(BUILD)/tests/disk $(BUILD)/guest/disk: suites/disk/disk.c
 $(BUILD)/tests/net-test $(BUILD)/guest/net-test: suites/net/net-test.c
 
-$(BUNDLED_PROGRAMS): $(SUITE_HEADERS) suites/bundled.mk $(BUNDLED_KERNEL)
+$(BUNDLED_PROGRAMS): $(SUITE_HEADERS) setup/bundled.mk $(BUNDLED_KERNEL)
 	@mkdir -p $(@D)
 	@$(BUNDLED_STEP) 'compiling $(@F)' $(BUILD)/log/$(@F).log \
 		gcc $(SUITE_CFLAGS) -DCONFIG_AUTO_LKL_POSIX_HOST -isystem $(BUNDLED_LKL)/include \
 		-o $@.part $(filter %.c,$^) $(BUNDLED_LKL)/liblkl.a -lrt -Wl,-z,noexecstack
 	@mv $@.part $@
 
-$(GUEST_PROGRAMS): $(SUITE_HEADERS) suites/bundled.mk
+$(GUEST_PROGRAMS): $(SUITE_HEADERS) setup/bundled.mk
 	@mkdir -p $(@D)
 	@$(BUNDLED_STEP) 'compiling $(@F) for guests' $(BUILD)/log/guest-$(@F).log \
 		$(GUEST_CC) $(SUITE_CFLAGS) -DLKLTEST_GUEST -static -o $@.part $(filter %.c,$^)
@@ -82,7 +82,7 @@ $(GUEST_PROGRAMS): $(SUITE_HEADERS) suites/bundled.mk
 # The first half says what a build can do in the words of LKL's own autoconf.sh;
 # the second what only the bundled programs can do, which take it from their
 # environment.
-$(BUILD)/tests/autoconf.sh: suites/bundled.mk
+$(BUILD)/tests/autoconf.sh: setup/bundled.mk
 	@mkdir -p $(@D)
 	@printf '%s\n' \
 		LKL_HOST_CONFIG_POSIX=y \
@@ -98,4 +98,4 @@ $(BUILD)/tests/autoconf.sh: suites/bundled.mk
 	@mv $@.part $@
 
 bundled-clean:
-	rm -rf $(BUILD)
+	rm -rf $(BUILD)/src $(BUILD)/tests $(BUILD)/guest $(BUNDLED_KERNEL) $(BUNDLED_ARCHIVE)
