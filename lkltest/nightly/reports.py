@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Writes every report of a night."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from lkltest.nightly.junit_cells import junit_results
+from lkltest.nightly.view import NightView
+from lkltest.report import html, json_report, junit, kcidb, markdown
+
+_DOCUMENTS: tuple[tuple[str, Callable[[NightView], str]], ...] = (
+    ("report.json", json_report.document),
+    ("report.md", markdown.document),
+    ("kcidb.json", kcidb.document),
+)
+
+
+def write_all(night: NightView, directory: Path) -> tuple[Path, ...]:
+    """Write JUnit, JSON, Markdown, KCIDB and HTML, in that order: what programs read comes first.
+
+    Each file is there whole or not at all, in place of an older one.
+
+    Args:
+        night: what to report.
+        directory: gets `report.json`, `report.md`, `kcidb.json`, `index.html` and `junit/*.xml`; is
+            made if need be.
+
+    Returns:
+        The files. `index.html` is missing where its template engine is not installed; `report.md`
+        then says so.
+
+    Raises:
+        OSError: what could not be written, with the file's name.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    written = [junit.write(result, directory / "junit") for result in junit_results(night)]
+    try:
+        page, missing = html.page(night), ""
+    except html.NoTemplates as error:
+        page, missing = "", str(error)
+    for name, document in _DOCUMENTS:
+        text = document(night)
+        if missing and name.endswith(".md"):
+            text += f"\n{missing}\n"
+        written.append(_write(directory / name, text))
+    if page:
+        written.append(_write(directory / "index.html", page))
+    return tuple(written)
+
+
+def _write(path: Path, text: str) -> Path:
+    part = path.with_name(f"{path.name}.part")
+    try:
+        with part.open("wb") as file:
+            # A lone surrogate from a console must not cost the whole report.
+            file.write(text.encode("utf-8", "backslashreplace"))
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError as error:
+        error.filename = error.filename or str(part)
+        part.unlink(missing_ok=True)
+        raise
+    return path

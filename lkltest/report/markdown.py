@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A night as Markdown (GitHub's): for the summary of a CI job, or for a mail. Pure.
+
+Short on purpose: a mail of a thousand failures is read by nobody, and GitHub cuts a summary off at
+1 MiB. What is left out is counted, and is in the other reports.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from lkltest.nightly.view import Change, NightView
+from lkltest.report.failed_points import FailedPoint, failed_points
+from lkltest.report.heat_map import Field, heat_map
+from lkltest.report.terminal import printable
+from lkltest.report.words import LABELS, duration, headline
+
+_CHANGES = 100
+_FAILURES = 20
+_LOG_BYTES = 2_000
+_LINE = 300
+# What means something in mid-line, and what does at its beginning (lists, headings, rules).
+_SPECIAL = re.compile(r"[\\`*\[\]<>|~&$]|(?<![^\W_])_|_(?![^\W_])|^[-+=#]")
+_NUMBERED = re.compile(r"^(\d+)([.)])")
+
+
+def document(night: NightView) -> str:
+    """Return the document of a night."""
+    return "\n".join(_lines(night)) + "\n"
+
+
+def _lines(night: NightView) -> Iterator[str]:
+    yield f"# {_text(headline(night))}"
+    yield ""
+    yield from (f"> {_text(note)}\n" for note in night.notes)
+    baseline = night.baseline_id or "nothing: there is no earlier night"
+    yield (
+        f"Night {_code(night.night_id)}, compared with {_text(baseline)}; "
+        f"{_text(duration(night.seconds))} on {_text(night.machine)}."
+    )
+    yield from _changes(night.changes)
+    yield from _matrix(night)
+    yield from _failures(failed_points(night, _LOG_BYTES))
+    if night.flaky:
+        rows = [
+            (_code(point.id), f"{point.failures} of {point.nights}", str(point.flips))
+            for point in night.flaky[:_FAILURES]
+        ]
+        yield from ("", "## Flaky test points", "")
+        yield from _table(("test point", "failed", "changed"), rows)
+
+
+def _changes(changes: tuple[Change, ...]) -> Iterator[str]:
+    yield from ("", "## What changed", "")
+    if not changes:
+        yield "Nothing."
+        return
+    rows = [
+        (_text(LABELS[change.kind]), _code(change.id), _text(_what(change)))
+        for change in changes[:_CHANGES]
+    ]
+    yield from _table(("", "test point", "what"), rows)
+    if len(changes) > _CHANGES:
+        yield f"\n… and {len(changes) - _CHANGES} more."
+
+
+def _what(change: Change) -> str:
+    parts = [change.reason]
+    if change.seconds_before is not None and change.seconds_after is not None:
+        parts.append(f"{change.seconds_before:.2f} s to {change.seconds_after:.2f} s")
+    if change.commit_before or change.commit_after:
+        before, after = change.commit_before[:12], change.commit_after[:12]
+        parts.append(f"commits {before or 'unknown'}..{after or 'unknown'}")
+    return "; ".join(part for part in parts if part)
+
+
+def _matrix(night: NightView) -> Iterator[str]:
+    table = heat_map(night)
+    head = ["suite", *(_text(f"{host} {build}") for host, build in table.columns)]
+    yield from ("", "## Matrix", "")
+    yield from _table(head, [[_text(title), *map(_field, fields)] for title, fields in table.rows])
+
+
+def _field(field: Field | None) -> str:
+    if field is None:
+        return ""
+    marks = {"passed": "✅", "failed": "❌", "skipped": "⏭️", "error": "💥"}
+    news = f" ({field.news})" if field.news else ""
+    return f"{marks[field.cell.outcome.value]} {_text(field.text + news)}"
+
+
+def _failures(points: tuple[FailedPoint, ...]) -> Iterator[str]:
+    if not points:
+        return
+    yield from ("", "## Failures")
+    for point in points[:_FAILURES]:
+        kind = LABELS[point.kind] if point.kind else "failing"
+        yield from ("", f"### {_code(point.id)}: {_text(kind)}", "", _text(point.reason))
+        if point.known:
+            yield f"\nKnown: {_text(point.known)}"
+        if point.log:
+            yield from ("", *_fenced(point.log))
+        yield from ("", f"Reproduce it: {_code(point.reproduce)}")
+    if len(points) > _FAILURES:
+        yield f"\n… and {len(points) - _FAILURES} more failures."
+
+
+def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> Iterator[str]:
+    titles = list(head)
+    yield f"| {' | '.join(titles)} |"
+    yield f"|{' --- |' * len(titles)}"
+    for row in rows:
+        yield f"| {' | '.join(row)} |"
+
+
+def _text(text: str) -> str:
+    """Plain text on one line, whatever it holds."""
+    line = " ".join(printable(text).split())
+    if len(line) > _LINE:
+        line = f"{line[:_LINE]}…"
+    return _NUMBERED.sub(r"\1\\\2", _SPECIAL.sub(r"\\\g<0>", line))
+
+
+def _code(text: str) -> str:
+    """A code span, which may stand in a table: fences longer than any inside, no bare pipe."""
+    line = " ".join(printable(text).split()) or " "
+    fence = _fence(line, 1)
+    pad = " " if "`" in line else ""
+    return f"{fence}{pad}{line}{pad}{fence}".replace("|", "\\|")
+
+
+def _fenced(text: str) -> list[str]:
+    fence = _fence(text, 3)
+    return [f"{fence}text", printable(text), fence]
+
+
+def _fence(text: str, least: int) -> str:
+    longest = max(map(len, re.findall("`+", text)), default=0)
+    return "`" * max(least, longest + 1)
