@@ -29,13 +29,14 @@ class PlanLedger:
         last: number of the last one.
     """
 
-    __slots__ = ("_starts", "_stops", "_unbroken", "count", "last", "name", "seen")
+    __slots__ = ("_late", "_starts", "_stops", "_unbroken", "count", "last", "name", "seen")
 
     def __init__(self, name: str = "", count: int | None = None) -> None:
         self.name = name
         self.count = count
         self.seen = 0
         self.last = 0
+        self._late = False  # the plan came after points; no more may come
         self._unbroken = 0  # all of 1 to this came
         self._starts: list[int] = []  # ranges beyond it, both ends included
         self._stops: list[int] = []
@@ -52,7 +53,7 @@ class PlanLedger:
             number = expected
         self.seen += 1
         self.last = number
-        if number == expected == self._unbroken + 1:
+        if number == expected == self._unbroken + 1 and not self._late:
             self._unbroken = number
             return () if self.count is None or number <= self.count else (self._excess(number),)
         return self._judge(number, expected)
@@ -60,6 +61,7 @@ class PlanLedger:
     def announce(self, name: str, count: int) -> list[Remark]:
         """Take the plan that comes after its points. Return what is wrong with it."""
         self.name, self.count = name, count
+        self._late = self.seen > 0
         if self.seen <= count:
             return []
         return [(ProblemKind.TOO_MANY_POINTS, f"{self.seen} points came before {self}")]
@@ -99,6 +101,10 @@ class PlanLedger:
     def _judge(self, number: int, expected: int) -> list[Remark]:
         """Say what is wrong with a number that is not simply the next one of its plan."""
         remarks: list[Remark] = []
+        if self._late:  # TAP: a plan comes before all points or after them, never between
+            self._late = False
+            reason = f"{self} came between its points, before point {number}"
+            remarks.append((ProblemKind.PLAN_NOT_MET, reason))
         if self.count is not None and number > self.count:
             remarks.append(self._excess(number))
         if self._known(number):

@@ -65,6 +65,17 @@ def test_late_plan_that_is_too_short() -> None:
     assert (kind, reason) == (MANY, "2 points came before plan 1..1 # late")
 
 
+def test_a_plan_between_its_points_is_met_by_nothing() -> None:
+    ledger = PlanLedger()
+    ledger.record(1)
+    assert ledger.announce("late", 3) == []
+    ((kind, reason),) = ledger.record(2)
+    assert kind is ProblemKind.PLAN_NOT_MET
+    assert reason == "plan 1..3 # late came between its points, before point 2"
+    assert ledger.record(3) == ()
+    assert ledger.met
+
+
 def test_missing_numbers_are_named_in_short() -> None:
     ledger = PlanLedger("big", 100)
     for number in (1, 3, 5, 7, 9, 11, 13, 50):
