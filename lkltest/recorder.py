@@ -21,18 +21,8 @@ from lkltest.point import outcome_said, seconds_taken
 from lkltest.repeats import Repeats
 from lkltest.results import Exit, Outcome, PointResult, Problem, ProblemKind, ProgramResult
 from lkltest.stream_log import StreamLog
-from lkltest.tap13 import (
-    BailOut,
-    Comment,
-    Damage,
-    Event,
-    Output,
-    Plan,
-    Point,
-    Started,
-    Version,
-    decode,
-)
+from lkltest.tap13 import BailOut, Comment, Damage, Event, Output, Plan, Point, Started, Version
+from lkltest.tap_line import decode
 
 _DAMAGE = {
     "yaml-open": ProblemKind.OPEN_YAML,
@@ -88,15 +78,12 @@ class Recorder:
         return self._gathered.kept_problems()
 
     def add(self, event: Event, at: float | None = None) -> list[PointResult]:
-        """Take the next event.
+        """Take the next event; return the top-level points that are finished by it, in order.
 
         Args:
             event: from `lkltest.tap13.Parser`.
             at: when it was read, in seconds of any steady clock; gives announced points their wall
                 time. Without it a point's time is what the program says.
-
-        Returns:
-            The top-level points that are finished by it, in order.
         """
         if isinstance(event, Output):
             self._take_output(event)
@@ -111,11 +98,11 @@ class Recorder:
         elif isinstance(event, Plan):
             self._take_plan(event)
         elif isinstance(event, Comment):
-            self._stream_log.comment(event.text)
+            self._overhear(self._stream_log.comment(event.text))
         elif isinstance(event, Damage):
+            self._unsettled = True
             kind = _DAMAGE.get(event.what, ProblemKind.CONSOLE_DAMAGE)
             self._damage.append(Trouble(kind, event.detail or event.what))
-            self._unsettled = True
         elif isinstance(event, BailOut):
             self._blame(Trouble(ProblemKind.BAIL_OUT, event.reason or "no reason given"))
         elif isinstance(event, Version) and event.depth == 0:
@@ -174,6 +161,7 @@ class Recorder:
         if level.announced is not None or self._nest.depth > depth:
             self._abandon(depth, "the next test point began")
         level.announce(number, raw, at)
+        self._overhear(raw)
 
     def _take_plan(self, event: Plan) -> None:
         level = self._nest.level(event.depth)
@@ -185,6 +173,7 @@ class Recorder:
                 self._nest.levels[event.depth - 1].wait(Trouble(kind, reason))
             else:
                 self._gathered.add(Problem(kind, reason))
+        self._overhear(event.name, event.skip or "")
         if event.count == 0 and event.depth == 0:
             self._skip = event.name or "(skipped)"
             self._skip_reason = one_line(event.skip or "")
@@ -204,6 +193,8 @@ class Recorder:
         if self._nest.depth > depth:
             children = self._nest.fold(depth + 1, "its parent reported first")
         troubles = level.take_waiting() if level.waiting else []
+        if "[" in raw or "[" in reason:
+            troubles += self._stream_log.overhear(raw, reason)
         ledger = level.ledger
         for remark in ledger.record(number):
             troubles.append(Trouble(*remark))
@@ -231,17 +222,18 @@ class Recorder:
 
     # Parts of a point
 
+    def _overhear(self, *texts: str) -> None:
+        """Find what the kernel said in the midst of a line."""
+        for trouble in self._stream_log.overhear(*texts):
+            self._blame(trouble)
+
     def _log(self, event: Point, troubles: list[Trouble]) -> str:
         """Return the point's log; add to `troubles` what the kernel says in it."""
-        log = ""
         if event.block:
             troubles += self._stream_log.search(event.block)
-            log = event.log
-        if self._stream_log.comments:
-            comments = self._stream_log.take_comments()
-            if not log and not event.ok:
-                log = comments  # KTAP says there why a test failed
-        return log
+        log = event.log if event.block else ""
+        comments = self._stream_log.take_comments()  # KTAP says there why a test failed
+        return log or ("" if event.ok else comments)
 
     # Ends
 
@@ -250,8 +242,8 @@ class Recorder:
         point = self._nest.abandon(depth, why)
         if point is None:
             return
-        troubles = self._nest.levels[depth].take_waiting()
-        troubles.append(ending or Trouble(ProblemKind.NEVER_REPORTED, why))
+        ending = ending or Trouble(ProblemKind.NEVER_REPORTED, why)
+        troubles = [*self._nest.levels[depth].take_waiting(), ending]
         if depth:
             self._nest.lift(depth, point, troubles)
         else:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import re
+
 from lkltest.excerpt import Excerpt
 from lkltest.kernel_log import Banner, find_banner, find_trouble
 from lkltest.nesting import Trouble
@@ -10,6 +12,7 @@ from lkltest.tap13 import decode
 
 _SEARCH_BYTES = 256 * 1024  # that are gathered, and then searched in one go
 _COMMENT_LIMIT = 8 * 1024
+_MESSAGE = re.compile(r"\[ *[0-9]{1,10}\.[0-9]{6}\].*", re.DOTALL)
 
 
 class StreamLog:
@@ -32,12 +35,13 @@ class StreamLog:
         self._pending += data
         return len(self._pending) >= _SEARCH_BYTES
 
-    def comment(self, text: str) -> None:
-        """Take a diagnostic: it is not the kernel's, so it is not searched."""
+    def comment(self, text: str) -> str:
+        """Take a diagnostic and return it: it is not the kernel's, so it is not searched here."""
         line = f"# {text}\n".encode("utf-8", "backslashreplace")
         self._transcript.add(line)
         if len(self.comments) < _COMMENT_LIMIT:
             self.comments += line
+        return text
 
     def take_comments(self) -> str:
         """Return the diagnostics since the last call."""
@@ -58,6 +62,14 @@ class StreamLog:
         return [
             Trouble(finding.kind, finding.line, finding.detail) for finding in find_trouble(data)
         ]
+
+    def overhear(self, *texts: str) -> list[Trouble]:
+        """Return the trouble in kernel messages that came in the midst of these parts of lines.
+
+        Only a time stamp tells such a message from a name that is about one.
+        """
+        messages = [found[0] for text in texts if "[" in text and (found := _MESSAGE.search(text))]
+        return self.search("\n".join(messages).encode()) if messages else []
 
     def properties(self) -> dict[str, str]:
         """Return what is known of the kernel: `kernel` (its release) and `compiler`."""

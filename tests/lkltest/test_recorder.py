@@ -57,6 +57,17 @@ def test_pass() -> None:
 
 
 @pytest.mark.parametrize(
+    "cut",
+    ["1..2 # bo", "* 1 mut", "ok 1 mu", "ok 1 mutex # SKIP no su", "# a rem", "1..0 # SKIP no"],
+)
+def test_a_kernel_bug_in_the_midst_of_a_line_is_heard(cut: str) -> None:
+    start = GOOD.index(cut) if cut in GOOD else 0
+    whole = f"{GOOD[:start]}{cut}[    1.250000] BUG: spinlock bad magic\n{GOOD[start:]}"
+    assert K.BUG in {kind for kind, _ in problems(record(whole))}
+    assert record(GOOD.replace("mutex", "BUG: [1]")).passed, "a name may be about one"
+
+
+@pytest.mark.parametrize(
     ("stream", "expected"),
     [
         ("", [(K.NO_PLAN, None)]),
