@@ -4,15 +4,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Container, Mapping
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
 from lkltest.nightly.config import matches
-from lkltest.nightly.entries import is_problem, problem_name
+from lkltest.nightly.entries import problem_name
 from lkltest.nightly.toml_reader import read
-from lkltest.results import Outcome, PointResult, SuiteResult
+from lkltest.results import Outcome, SuiteResult
 
 _PATTERN = re.compile(
     r"(?P<title>[^@/#]+)@(?P<host>[^@/#]+)(#(?P<build>[^@/#]+))?/(?P<point>.+)", re.DOTALL
@@ -107,48 +107,18 @@ def load(file: Path, today: date) -> Known:
     return Known(tuple(failures), today)
 
 
-def marked(result: SuiteResult, cell_id: str, known: Known) -> SuiteResult:
-    """Return the tree in which known failures are expected ones (TODO), with what is known.
+def known_points(result: SuiteResult, cell_id: str, known: Known) -> dict[str, str]:
+    """Return what is known of the failed points of a tree, and of its loose problems, by name."""
+    failed = [point.name for point in result.points if point.outcome is Outcome.FAILED]
+    failed += [problem_name(problem.kind) for problem in result.problems if problem.point is None]
+    found = ((name, known.alive(f"{cell_id}/{name}")) for name in dict.fromkeys(failed))
+    return {name: failure.said() for name, failure in found if failure is not None}
 
-    Problems that belong to such a point, and problems that are known themselves, are left out.
-    """
-    points = tuple(_marked(point, f"{cell_id}/", known) for point in result.points)
-    expected = {
-        point.name
-        for old, point in zip(result.points, points, strict=True)
-        if old.outcome is Outcome.FAILED and point.outcome is Outcome.TODO
-    }
-    problems = tuple(
-        problem
-        for problem in result.problems
-        if problem.point not in expected
-        and not (problem.point is None and known.alive(f"{cell_id}/{problem_name(problem.kind)}"))
+
+def all_known(result: SuiteResult, names: Container[str]) -> bool:
+    """Whether nothing failed but what `names` holds."""
+    return all(
+        point.name in names for point in result.points if point.outcome is Outcome.FAILED
+    ) and all(
+        problem_name(problem.kind) in names for problem in result.problems if problem.point is None
     )
-    if not points and result.problems and not problems:
-        # A suite without points and problems would be a failure: this one is an expected one.
-        points = tuple(_of_problem(problem.kind, cell_id, known) for problem in result.problems)
-    return replace(result, points=points, problems=problems)
-
-
-def known_points(result: SuiteResult, cell_id: str, known: Known) -> Iterator[tuple[str, str]]:
-    """Yield name and what is known of the points of a tree that failed as expected."""
-    for point in result.points:
-        found = known.alive(f"{cell_id}/{point.name}")
-        if found is not None and point.outcome in (Outcome.FAILED, Outcome.TODO):
-            yield point.name, found.said()
-
-
-def _marked(point: PointResult, prefix: str, known: Known) -> PointResult:
-    name = prefix + point.name
-    children = tuple(_marked(child, f"{name}/", known) for child in point.children)
-    found = known.alive(name) if point.outcome is Outcome.FAILED else None
-    if found is None:
-        return replace(point, children=children)
-    return replace(point, outcome=Outcome.TODO, reason=found.said(), children=children)
-
-
-def _of_problem(kind: str, cell_id: str, known: Known) -> PointResult:
-    name = problem_name(kind)
-    found = known.alive(f"{cell_id}/{name}")
-    assert is_problem(name) and found is not None  # noqa: S101 - it was left out for that
-    return PointResult(name, Outcome.TODO, reason=found.said())
