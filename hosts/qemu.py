@@ -142,7 +142,7 @@ class QemuHost(Host):
         works = kvm_works(MACHINES["q35"], probe=True)
         return {
             **self.properties(),
-            "accelerators": "kvm, tcg" if works else "tcg (kvm does not boot here)",
+            "accelerators": "kvm, tcg" if works else "tcg (kvm does not boot here, or is slower)",
         }
 
     def launch(self, launch: Launch, scope: Scope) -> QemuProcess:

@@ -12,10 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lkltest.build import BuildError
+from lkltest.hosts import qemu_accel
 from lkltest.hosts.qemu_attach import CleanText, Keys
+from lkltest.hosts.qemu_end import Judge
 from lkltest.hosts.qemu_hang import Sample, read_sample, verdict
 from lkltest.hosts.qemu_kind import KindError, kind_of
 from lkltest.hosts.qemu_machine import MACHINES, Boot, Drive, Nic, Setup, command
+from lkltest.hosts.qemu_monitor import MonitorEvent
 from lkltest.hosts.qemu_signs import banners, find_sign
 from lkltest.hosts.qemu_symbols import Symbols
 from lkltest.hosts.qemu_table import read_images
@@ -136,6 +139,45 @@ def test_signs(line: str, kind: ProblemKind | None) -> None:
 def test_banners() -> None:
     text = b"L4 Bootstrapper\n[    0.000000] Linux version 6.1\n  [    0.000000] Linux version 6\n"
     assert list(banners(text)) == ["L4Re", "Linux"]
+
+
+@pytest.mark.parametrize(
+    ("with_kvm", "without", "works"),
+    [(None, 0.2, False), (0.1, 0.2, True), (0.9, 0.2, False), (0.1, None, True)],
+)
+def test_kvm_counts_where_it_boots_and_is_no_slower(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    with_kvm: float | None,
+    without: float | None,
+    works: bool,
+) -> None:
+    boots = []
+
+    def boot(machine: object, accelerator: list[str]) -> float | None:
+        boots.append(accelerator)
+        return with_kvm if "kvm" in accelerator else without
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(qemu_accel, "_boot_seconds", boot)
+    monkeypatch.setattr(qemu_accel.os, "access", lambda *_: True)
+    machine = MACHINES["q35"]
+    assert not qemu_accel.kvm_works(machine, probe=False)
+    assert qemu_accel.kvm_works(machine, probe=True) is works
+    tried = len(boots)
+    assert qemu_accel.kvm_works(machine, probe=False) is works
+    assert qemu_accel.kvm_works(machine, probe=True) is works
+    assert len(boots) == tried, "what was found is remembered"
+
+
+def test_an_accelerator_that_breaks_down_decides() -> None:
+    judge = Judge()
+    assert judge.needs_status(MonitorEvent("STOP"))
+    judge.stopped("paused")
+    assert judge.decision is None
+    judge.stopped("internal-error")
+    assert judge.problems[0].kind is ProblemKind.GUEST
+    assert "internal error" in judge.problems[0].reason
 
 
 REGISTERS = "EAX=1\r\nRIP=000000000040{:04x} RFL=1 [-----] CPL={} II=0 A20=1 SMM=0 HLT={}\r\n"

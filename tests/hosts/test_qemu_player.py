@@ -12,8 +12,10 @@ from lkltest.deadline import Deadlines
 from lkltest.execution import Execution
 from lkltest.host import Launch, LaunchError
 from lkltest.hosts.qemu import QemuHost
-from lkltest.results import Outcome, ProblemKind, ProgramResult
+from lkltest.recorder import Recorder
+from lkltest.results import Exit, Outcome, ProblemKind, ProgramResult
 from lkltest.scope import Scope
+from lkltest.tap13 import Parser
 from tests.hosts.qemu import HALF, PLAYED, STREAMS, image, play
 
 L4RE = STREAMS / "l4re"
@@ -22,6 +24,21 @@ SHORT = Deadlines(total=20, silence=1.5, first_byte=3, plan=3)
 
 def kinds(result: ProgramResult) -> set[ProblemKind]:
     return {problem.kind for problem in result.problems}
+
+
+@pytest.mark.parametrize("name", ["boot", "disk-ext4", "disk-failing", "net-loopback"])
+def test_a_stream_of_the_bundled_kernel(tmp_path: Path, name: str) -> None:
+    """What comes through a machine is what the parser makes of the bytes themselves."""
+    stream = (STREAMS / "bundled" / f"{name}.tap").read_bytes()
+    recorder, parser = Recorder(repeat_is_failure=True), Parser()
+    for event in (*parser.feed(stream), *parser.close()):
+        recorder.add(event)
+    expected = recorder.finish(Exit(cause="ended"))
+    result = play(tmp_path, stream.replace(b"\n", b"\r\n"), "end=poweroff")
+    assert [(each.name, each.outcome, each.log) for each in result.points] == [
+        (each.name, each.outcome, each.log) for each in expected.points
+    ]
+    assert result.passed == expected.passed == (name != "disk-failing")
 
 
 @pytest.mark.parametrize("name", ["ned-pass", "lkl-pass"])
