@@ -112,10 +112,6 @@ class Streams:
                 for event in stream.parser.settle():
                     stream.recorder.add(event)
 
-    def text(self) -> bytes:
-        """What all streams said that is kept, for a failure before the program showed up."""
-        return b"".join(bytes(stream.kept) for stream in self._streams.values())
-
     def _take(self, key: _Key, data: bytes, in_blocks: bool) -> bytes:
         if key == self._program:
             return data

@@ -61,11 +61,6 @@ class GuestConsole:
         return self._rejoiner.damage if self._rejoiner else []
 
     @property
-    def open(self) -> bool:
-        """Whether a block of TAP has started and not finished."""
-        return self._streams.blocks_open
-
-    @property
     def in_flight(self) -> str | None:
         """The point that the program has announced last, if it has not reported."""
         tail = bytes(self._program)

@@ -112,5 +112,6 @@ def linux_guest(
         disk_driver(image) if devices.drives else "",
         image.nic if devices.nics else "",
         devices.waited,
+        image.machine.architecture,
     )
     return LinuxGuest.of(image.program, devices.words, environment, needs)

@@ -49,7 +49,7 @@ class LinuxGuest:
         needs: Needs,
     ) -> LinuxGuest:
         """Raises LaunchError, one line, when a guest cannot run `program`."""
-        check_program(program)
+        check_program(program, needs.architecture)
         modules = tuple(needs.module_files())
         orders = Orders(
             [f"{PROGRAMS}/{program.name}", *words],
@@ -85,6 +85,7 @@ class Needs:
     disk_driver: str = ""
     nic_driver: str = ""
     devices: Sequence[str] = ()
+    architecture: str = "x86_64"
 
     def module_files(self) -> list[Path]:
         names = [*_ALWAYS]
@@ -112,13 +113,16 @@ def lacking_driver(image: Image, device: str) -> str | None:
     return None
 
 
-def check_program(program: Path) -> None:
+def check_program(program: Path, architecture: str) -> None:
     """Raise LaunchError, one line, when a guest that holds nothing else cannot run `program`."""
     try:
         executable = identify(program)
         dynamic = is_dynamic(program)
     except ExecutableError as error:
         raise LaunchError(str(error)) from None
+    runs = {architecture, "i386"} if architecture == "x86_64" else {architecture}
+    if executable.format == "ELF" and executable.machine not in runs:
+        raise LaunchError(f"{program}: is {executable}; the guest is {architecture}")
     if executable.format != "ELF" or dynamic:
         what = f"{executable}, dynamically linked" if dynamic else str(executable)
         raise LaunchError(f"{program}: is {what}; a guest runs static ELF programs (gcc -static)")

@@ -26,13 +26,6 @@ class RawLog:
             self._data += data[:room]
         self._left_out += max(0, len(data) - max(0, room))
 
-    def __len__(self) -> int:
-        return len(self._data) + self._left_out
-
-    def tail(self, size: int) -> bytes:
-        """The last bytes that are kept."""
-        return bytes(self._data[-size:])
-
     def save(self, path: Path) -> None:
         """Write the bytes to `path` and, beside it with `.times`, lines of `SECONDS OFFSET`."""
         path.write_bytes(self._data)

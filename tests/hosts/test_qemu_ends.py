@@ -137,6 +137,7 @@ def test_a_dry_run_prints_the_command(tmp_path: Path) -> None:
     ("words", "message"),
     [
         (["absent"], "absent: No such file"),
+        (["riscv"], "is ELF 64 bit for riscv"),
         (["images.toml:absent"], "has no image 'absent'; there are: x"),
         (["--lkl-qemu-pcap", "images.toml:x"], "--lkl-qemu-pcap needs --lkl-qemu-keep"),
         (["--lkl-qemu-keep", "console/x", "images.toml:x"], "--lkl-qemu-keep: "),
@@ -144,6 +145,9 @@ def test_a_dry_run_prints_the_command(tmp_path: Path) -> None:
 )
 def test_bad_input_is_one_line(tmp_path: Path, words: list[str], message: str) -> None:
     image(tmp_path, PLAYED)
+    foreign = bytearray(Path("/bin/true").read_bytes())
+    foreign[18:20] = (243).to_bytes(2, "little")
+    (tmp_path / "riscv").write_bytes(foreign)
     done = lkltest("exec", "--host", "qemu", *words, cwd=tmp_path)
     assert done.returncode == 2
     assert message in done.stderr
