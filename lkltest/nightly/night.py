@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""One night: run what is missing, remember it, say what changed, write the reports.
+
+Records and JUnit are on disk as each cell ends, before the history is told: a history that cannot
+be used costs the night nothing but an error at its end.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+
+from lkltest.history import History, HistoryError
+from lkltest.nightly import memory, show
+from lkltest.nightly.cell import Cell, CellRecord
+from lkltest.nightly.compare import compare
+from lkltest.nightly.junit_cells import junit_results
+from lkltest.nightly.known import Known
+from lkltest.nightly.progress import Display, State
+from lkltest.nightly.store import NightFolder, nights
+from lkltest.nightly.view import Change, ChangeKind, NightView
+from lkltest.report import junit
+
+
+@dataclass(slots=True)
+class Recorder:
+    """A listener of the runner: keeps what comes, shows how far it is.
+
+    `trouble` is what the history last said, "" as long as it works.
+    """
+
+    folder: NightFolder
+    state: State
+    display: Display
+    known: Known
+    history: History | None
+    trouble: str = ""
+
+    def started(self, cell: Cell) -> None:
+        self.state.running[cell.id] = time.monotonic()
+
+    def finished(self, record: CellRecord) -> None:
+        """Raises OSError when the record cannot be kept: nothing that follows could be either."""
+        self.folder.write(record)
+        write_junit(record, self.folder, self.known)
+        self.remember(record)
+        self.state.running.pop(record.cell.id, None)
+        self.state.done[record.cell.id] = record
+        self.display.cell_done(record)
+
+    def waiting(self) -> None:
+        self.display.tick()
+
+    def remember(self, record: CellRecord) -> None:
+        """Tell the history, unless it has failed before."""
+        if self.history is not None and not self.trouble:
+            try:
+                self.history.add(self.folder.id, memory.rows(record))
+            except HistoryError as error:
+                self.trouble = str(error)
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What a night is compared with and what that came to."""
+
+    view: NightView
+    failing: tuple[Change, ...] = ()
+    """The changes for which the night fails."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a night is judged by: known failures, what it fails on, what it is compared with."""
+
+    known: Known = field(default_factory=lambda: Known((), date.min))
+    fail_on: frozenset[ChangeKind] = frozenset()
+    baseline: str | None = None
+
+
+def write_junit(record: CellRecord, folder: NightFolder, known: Known) -> None:
+    """One cell's JUnit file, as the reports of the whole night have it. Raises OSError."""
+    view = NightView(folder.id, record.started, None, "", (show.cell_view(record, known),))
+    for result in junit_results(view):
+        junit.write(result, folder.path / "junit")
+
+
+def expected_seconds(history: History, cells: Sequence[Cell]) -> dict[str, float]:
+    """How long each cell took when it last ran; for the progress display alone."""
+    found: dict[str, float] = {}
+    for cell in cells:
+        last = history.rows(
+            "SELECT runs.night, runs.seconds FROM runs JOIN cells ON cells.id = runs.cell"
+            " WHERE cells.cell = ? ORDER BY runs.id DESC LIMIT 100",
+            (cell.id,),
+        )
+        if last:
+            found[cell.id] = sum(seconds for night, seconds in last if night == last[0][0])
+    return found
+
+
+def remember_folder(history: History, folder: NightFolder) -> int:
+    """Tell a history all that a night's folder holds; returns how many cells.
+
+    Raises HistoryError; OSError and ValueError for a folder that is none.
+    """
+    head = folder.head()
+    history.begin_night(
+        folder.id, head["started"], head.get("name", "nightly"), head.get("harness", "")
+    )
+    count = 0
+    for record in folder.records():
+        history.add(folder.id, memory.rows(record))
+        count += 1
+    if head.get("finished"):
+        history.finish_night(folder.id, head["finished"])
+    return count
+
+
+def history_of_folders(directory: Path) -> History:
+    """A history in memory of the nights whose folders are still there, for want of a better one."""
+    history = History(None)
+    for folder in nights(directory)[-memory.NIGHTS :]:
+        remember_folder(history, folder)
+    return history
+
+
+def judge(
+    history: History,
+    folder: NightFolder,
+    records: Sequence[CellRecord],
+    terms: Terms,
+    notes: Sequence[str] = (),
+) -> Judgement:
+    """Compare a night that the history knows. Raises HistoryError, memory.NoBaseline."""
+    baseline = memory.baseline_of(history, folder.id, terms.baseline)
+    platforms = memory.platforms_of(history, folder.id)
+    before = None if baseline is None else memory.baseline_cells(history, baseline, platforms)
+    histories = memory.histories_of(history, folder.id, platforms)
+    changes = compare(memory.cells_of(history, folder.id), before, histories, terms.known)
+    failing = [c for c in changes if c.kind in terms.fail_on or c.kind is ChangeKind.EXPIRED]
+    suites = show.suite_trends(
+        {cell: histories[cell] for cell in platforms}, memory.commits_of(history, folder.id)
+    )
+    head = folder.head()
+    view = NightView(
+        night_id=folder.id,
+        started=head["started"],
+        baseline_id=baseline,
+        machine=show.machine_text(records),
+        cells=tuple(show.cell_view(record, terms.known) for record in records),
+        changes=tuple(changes),
+        histories=show.shown_histories(changes, histories),
+        suite_trends=suites,
+        boot_trends=show.boot_trends(suites),
+        flaky=show.flaky_points(histories),
+        seconds=time.time() - head["started"],
+        failed=bool(failing),
+        notes=tuple(notes),
+        properties={"name": head.get("name", ""), "lkltest": head.get("harness", "")},
+    )
+    return Judgement(view, tuple(failing))
