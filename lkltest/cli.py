@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import importlib.util
 import os
+import re
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -17,6 +19,15 @@ PASSED, FAILED, USED_WRONGLY, INTERRUPTED = 0, 1, 2, 130
 # pytest.ExitCode: 0 ok, 1 failed, 2 interrupted (or used wrongly, by our own pytest.exit),
 # 3 internal error, 4 usage, 5 nothing collected.
 _EXIT_STATUS = {0: PASSED, 1: FAILED, 2: USED_WRONGLY, 3: FAILED, 4: USED_WRONGLY, 5: USED_WRONGLY}
+
+
+# Modules with `add_arguments(parser)` and `run(options)`; loaded only when they are asked for.
+_MORE = {
+    "nightly": ("lkltest.nightly.nightly_command", "run the matrix and say what changed"),
+    "compare": ("lkltest.nightly.compare_command", "say what changed between two nights"),
+    "history": ("lkltest.nightly.history_command", "look into the nights that were"),
+    "known": ("lkltest.nightly.known_command", "list or verify the known failures"),
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -69,7 +80,17 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     doctor = commands.add_parser("doctor", help="say what can run here and what is missing")
     doctor.add_argument("--build", metavar="DIR")
     doctor.set_defaults(function=_doctor)
+
+    for name, (module, text) in _MORE.items():
+        command = commands.add_parser(name, help=text)
+        if words[:1] == [name]:
+            _load(module).add_arguments(command)
+            command.set_defaults(function=_load(module).run)
     return parser
+
+
+def _load(module: str) -> Any:
+    return importlib.import_module(module)
 
 
 def _jobs(text: str) -> int:
@@ -111,13 +132,25 @@ def _host_arguments(options: argparse.Namespace) -> list[str]:
     return words
 
 
+def _packages(suites: Sequence[str]) -> list[str]:
+    """The packages that hold `suites`, so that no other has to be imported; all when in doubt."""
+    names = {f"lkltest.suites.{suite.partition('[')[0]}" for suite in suites}
+    known = names and all(_is_package(name) for name in names)
+    return sorted(names) if known else ["lkltest.suites"]
+
+
+def _is_package(name: str) -> bool:
+    plain = re.fullmatch(r"lkltest\.suites\.\w+", name)
+    return plain is not None and importlib.util.find_spec(name) is not None
+
+
 def _run(options: argparse.Namespace) -> int:
     import pytest
 
     # The run must not depend on the ini file of whatever directory it is started in, nor on what
     # somebody sets for other runs of pytest.
     os.environ.pop("PYTEST_ADDOPTS", None)
-    arguments = ["--pyargs", "lkltest.suites", "-c", os.devnull, "--rootdir", "."]
+    arguments = ["--pyargs", *_packages(options.suites), "-c", os.devnull, "--rootdir", "."]
     # Neither on whatever other plugins are installed, which also cost their start.
     arguments += ["--disable-plugin-autoload", "-p", "lkltest.plugin"]
     # Its directories would outlive a run that is killed; suites have a scope's folder.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import importlib.metadata
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -277,5 +278,7 @@ def host_for_build(name: str | None, options: Mapping[str, Any] | None = None) -
     return next((host for host in hosts if host.suits(build)), None)
 
 
-def _entry_points() -> list[importlib.metadata.EntryPoint]:
-    return list(importlib.metadata.entry_points(group=ENTRY_POINT_GROUP))
+@functools.cache
+def _entry_points() -> tuple[importlib.metadata.EntryPoint, ...]:
+    """Read once: looking through all that is installed takes milliseconds."""
+    return tuple(importlib.metadata.entry_points(group=ENTRY_POINT_GROUP))
