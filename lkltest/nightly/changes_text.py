@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What changed, in lines for a terminal. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+
+from lkltest.nightly.view import Change, ChangeKind
+from lkltest.report.terminal import printable
+
+WORDS = {
+    ChangeKind.NEW_FAILURE: "NEW FAILURE",
+    ChangeKind.VANISHED: "VANISHED",
+    ChangeKind.ERROR: "ERROR",
+    ChangeKind.EXPIRED: "EXPIRED",
+    ChangeKind.SLOWER: "SLOWER",
+    ChangeKind.NEWLY_SKIPPED: "newly skipped",
+    ChangeKind.STILL_FAILING: "still failing",
+    ChangeKind.FLAKY: "flaky",
+    ChangeKind.OUTDATED: "KNOWN FAILURE PASSES",
+    ChangeKind.FIXED: "fixed",
+    ChangeKind.ADDED: "added",
+    ChangeKind.KNOWN: "known failure",
+}
+_SHOWN = 20
+
+
+def lines(changes: Iterable[Change], shown: int = _SHOWN) -> list[str]:
+    """Return a line a change, at most `shown` of a kind.
+
+    `NEW FAILURE  disk[ext4]@native#stable/readdir: not empty (1a2b3c4..5d6e7f8)`.
+    """
+    found = []
+    for kind, group in groupby(changes, key=lambda change: change.kind):
+        members = list(group)
+        found += [f"{WORDS[kind]:13}  {_text(change)}" for change in members[:shown]]
+        if len(members) > shown:
+            found.append(f"{WORDS[kind]:13}  and {len(members) - shown} more")
+    return found
+
+
+def summary(changes: Sequence[Change]) -> str:
+    """`2 new failures, 1 fixed`; `nothing changed`."""
+    parts = []
+    for kind, group in groupby(changes, key=lambda change: change.kind):
+        count = len(list(group))
+        parts.append(f"{count} {WORDS[kind].lower()}")
+    return ", ".join(parts) or "nothing changed"
+
+
+def _text(change: Change) -> str:
+    reason = f": {change.reason}" if change.reason else ""
+    old, new = change.commit_before[:12], change.commit_after[:12]
+    commits = f" ({old}..{new})" if old and new and old != new else ""
+    return printable(f"{change.id}{reason}{commits}")

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""`lkltest compare`: what changed between two nights of the history."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict
+from datetime import date
+from pathlib import Path
+
+from lkltest.history import History
+from lkltest.nightly import memory
+from lkltest.nightly.changes_text import lines, summary
+from lkltest.nightly.compare import compare
+from lkltest.nightly.config import DEFAULT_FAIL_ON
+from lkltest.nightly.inputs import fail_on, history_file, load_known, one_line_errors
+from lkltest.nightly.view import Change, ChangeKind
+
+PASSED, FAILED = 0, 1
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options."""
+    parser.add_argument("night", nargs="?", metavar="NIGHT", help="default: the last one")
+    parser.add_argument(
+        "--baseline", metavar="NIGHT", help="a night, a date or a commit; default: the one before"
+    )
+    parser.add_argument("--config", metavar="CONFIG.toml")
+    parser.add_argument("--history", metavar="FILE")
+    parser.add_argument("--known", type=Path, metavar="FILE", help="known failures")
+    parser.add_argument("--fail-on", type=fail_on, default=DEFAULT_FAIL_ON, metavar="KIND,...")
+    parser.add_argument("--json", action="store_true", help="print the changes as JSON")
+
+
+@one_line_errors
+def run(options: argparse.Namespace) -> int:
+    """Run the command: 1 when there are changes of the kinds of `--fail-on`."""
+    known = load_known(options.known, date.today())
+    with History(history_file(options), must_exist=True) as history:
+        night = options.night or last_night(history)
+        baseline = memory.baseline_of(history, night, options.baseline)
+        platforms = memory.platforms_of(history, night)
+        before = None if baseline is None else memory.baseline_cells(history, baseline, platforms)
+        histories = memory.histories_of(history, night, platforms)
+        changes = compare(memory.cells_of(history, night), before, histories, known)
+    if options.json:
+        data = [asdict(change) for change in changes]
+        print(json.dumps({"night": night, "baseline": baseline, "changes": data}, indent=1))
+    else:
+        _say(night, baseline, changes)
+    failing = options.fail_on | {ChangeKind.EXPIRED}
+    return FAILED if any(change.kind in failing for change in changes) else PASSED
+
+
+def last_night(history: History) -> str:
+    """The id of the last night that was finished. Raises NoBaseline."""
+    found = history.rows(
+        "SELECT night FROM nights WHERE finished IS NOT NULL ORDER BY started DESC LIMIT 1"
+    )
+    if not found:
+        raise memory.NoBaseline(f"history {history.file}: has no finished night")
+    return str(found[0][0])
+
+
+def _say(night: str, baseline: str | None, changes: list[Change]) -> None:
+    for line in lines(changes, shown=1000):
+        print(line)
+    against = f"compared with {baseline}" if baseline else "nothing to compare with"
+    print(f"{night}: {against}: {summary(changes)}")

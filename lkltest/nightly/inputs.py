@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What the nightly commands are given: the configuration, or just the history's file."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+from lkltest.history import HistoryError
+from lkltest.host import host_names
+from lkltest.nightly import config, discover, known, matrix
+from lkltest.nightly.cell import Cell
+from lkltest.nightly.commit import of_directory
+from lkltest.nightly.known import Known
+from lkltest.nightly.lock import Overlap
+from lkltest.nightly.memory import NoBaseline
+from lkltest.nightly.store import NoNight
+from lkltest.nightly.toml_reader import ConfigError
+from lkltest.nightly.view import ChangeKind
+
+DEFAULT_CONFIG = "nightly.toml"
+DEFAULT_HISTORY = "nightly/history.sqlite"
+USED_WRONGLY = 2
+
+Command = Callable[[argparse.Namespace], int]
+
+_EXPECTED = (ConfigError, HistoryError, NoBaseline, NoNight, Overlap, discover.NoSuites)
+
+
+def one_line_errors(
+    run: Callable[[argparse.Namespace], int],
+) -> Callable[[argparse.Namespace], int]:
+    """Make of what a user can cause one line and exit status 2."""
+
+    def wrapped(options: argparse.Namespace) -> int:
+        try:
+            return run(options)
+        except _EXPECTED as error:
+            return fail(str(error))
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            return fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+
+    return wrapped
+
+
+def fail(message: str) -> int:
+    """Say what is wrong; returns the exit status."""
+    print(f"lkltest: {' '.join(message.split())}", file=sys.stderr)
+    return USED_WRONGLY
+
+
+def fail_on(text: str) -> frozenset[ChangeKind]:
+    """Read `new,vanished`, or `none`; for `type=` of argparse."""
+    try:
+        return config.parse_fail_on([word.strip() for word in text.split(",") if word.strip()])
+    except KeyError as error:
+        raise argparse.ArgumentTypeError(error.args[0]) from None
+
+
+def load_config(file: str) -> tuple[config.Config, list[Cell]]:
+    """Read a configuration and make its cells. Raises ConfigError, NoSuites."""
+    variants = discover.variants()
+    loaded = config.load(Path(file), host_names(), matrix.names(variants))
+    commits = {b.name: _commit(b) for b in loaded.builds}
+    cells = [replace(cell, commit=commits[cell.build]) for cell in matrix.cells(loaded, variants)]
+    if not cells:
+        raise ConfigError(f"{file}: the excludes leave no cell of the matrix")
+    return loaded, cells
+
+
+def load_known(file: Path | None, today: date | None = None) -> Known:
+    """Read the known failures, none for None. Raises ConfigError."""
+    day = today or date.today()
+    return Known((), day) if file is None else known.load(file, day)
+
+
+def history_file(options: argparse.Namespace) -> Path:
+    """`--history`, else what the configuration says, else the default. Raises ConfigError."""
+    if options.history is not None:
+        return Path(options.history)
+    if options.config is not None or Path(DEFAULT_CONFIG).exists():
+        return load_config(options.config or DEFAULT_CONFIG)[0].history
+    return Path(DEFAULT_HISTORY)
+
+
+def _commit(build: config.BuildEntry) -> str:
+    return build.commit or (of_directory(build.path.resolve()) if build.path else "")

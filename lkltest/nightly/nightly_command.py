@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""`lkltest nightly`."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib.metadata
+import signal
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from lkltest.history import History, HistoryError
+from lkltest.nightly.cell import Cell
+from lkltest.nightly.changes_text import lines, summary
+from lkltest.nightly.config import Config
+from lkltest.nightly.example import EXAMPLE
+from lkltest.nightly.inputs import (
+    DEFAULT_CONFIG,
+    fail,
+    fail_on,
+    load_config,
+    load_known,
+    one_line_errors,
+)
+from lkltest.nightly.lock import locked
+from lkltest.nightly.night import (
+    Judgement,
+    Recorder,
+    Terms,
+    expected_seconds,
+    history_of_folders,
+    judge,
+)
+from lkltest.nightly.progress import Display, State, duration
+from lkltest.nightly.runner import run_cells
+from lkltest.nightly.store import NightFolder, new_night, unfinished
+
+PASSED, FAILED, USED_WRONGLY, INTERRUPTED = 0, 1, 2, 130
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options."""
+    parser.add_argument("config", nargs="?", default=DEFAULT_CONFIG, metavar="CONFIG.toml")
+    parser.add_argument("--init", action="store_true", help="write a commented example")
+    parser.add_argument("-j", "--jobs", type=_jobs, default=1, metavar="N", help="cells at once")
+    parser.add_argument(
+        "--resume", action="store_true", help="go on with a night that was interrupted or killed"
+    )
+    parser.add_argument("--night", metavar="ID", help="the one to resume; default: the last")
+    parser.add_argument(
+        "--baseline", metavar="NIGHT", help="compare with this night, date or commit"
+    )
+    parser.add_argument(
+        "--fail-on", type=fail_on, metavar="KIND,...", help="what makes the night fail; or none"
+    )
+    parser.add_argument(
+        "--scheduler", metavar="URL", help="run the cells on the workers of a Dask scheduler"
+    )
+
+
+@one_line_errors
+def run(options: argparse.Namespace) -> int:
+    """Run the command: 0 as it was, 1 for regressions, 2 used wrongly or without its memory."""
+    if options.init:
+        return _init(Path(options.config))
+    config, cells = load_config(options.config)
+    terms = Terms(
+        load_known(config.known),
+        config.fail_on if options.fail_on is None else options.fail_on,
+        options.baseline,
+    )
+    with _ended_by_signals(), locked(config.directory) as stale:
+        if stale:
+            print(f"{stale}; --resume goes on with it", file=sys.stderr)
+        folder = _folder(options, config)
+        try:
+            return _night(options, config, cells, terms, folder)
+        except KeyboardInterrupt:
+            print(f"lkltest: {folder.id}: interrupted; --resume goes on with it", file=sys.stderr)
+            return INTERRUPTED
+
+
+def _night(
+    options: argparse.Namespace,
+    config: Config,
+    cells: Sequence[Cell],
+    terms: Terms,
+    folder: NightFolder,
+) -> int:
+    history, trouble = _open_history(config.history, folder)
+    if trouble:
+        print(f"lkltest: {trouble}; the night runs without it", file=sys.stderr)
+    expected = expected_seconds(history, cells) if history is not None else {}
+    state = State(cells, options.jobs, expected, folder.finished(cells))
+    display = Display(state)
+    recorder = Recorder(folder, state, display, terms.known, history, trouble)
+    try:
+        for record in state.done.values():
+            recorder.remember(record)  # killed between the two
+        if state.done:
+            print(f"{folder.id}: {len(state.done)} of {len(cells)} cells are finished")
+        left = [cell for cell in cells if cell.id not in state.done]
+        _run_cells(options, config, left, recorder)
+        display.end()
+        return _close(config, recorder, terms)
+    finally:
+        if history is not None:
+            history.close()
+
+
+def _run_cells(
+    options: argparse.Namespace, config: Config, cells: Sequence[Cell], recorder: Recorder
+) -> None:
+    if options.scheduler is None:
+        run_cells(cells, options.jobs, recorder, config.machine)
+        return
+    from lkltest.nightly.cluster import run_cells as run_on_workers
+
+    run_on_workers(cells, options.scheduler, recorder)
+
+
+def _close(config: Config, recorder: Recorder, terms: Terms) -> int:
+    """Judge the night, write its reports, say what changed."""
+    from lkltest.nightly.reports import write_all
+
+    folder, finished = recorder.folder, time.time()
+    records = [recorder.state.done[cell.id] for cell in recorder.state.cells]
+    history = recorder.history
+    try:
+        if history is not None and not recorder.trouble:
+            history.finish_night(folder.id, finished)
+    except HistoryError as error:
+        recorder.trouble = str(error)
+    notes = [f"{recorder.trouble}; compared with the nights on disk"] if recorder.trouble else []
+    with contextlib.ExitStack() as stack:
+        if history is None or recorder.trouble:
+            history = stack.enter_context(history_of_folders(config.directory))
+        judgement = judge(history, folder, records, terms, notes)
+    write_all(judgement.view, folder.path)
+    folder.finish(finished)
+    for line in _said(judgement, folder):
+        print(line)
+    if recorder.trouble:
+        return fail(f"{recorder.trouble}; the night is complete in {folder.path}")
+    return FAILED if judgement.failing else PASSED
+
+
+def _said(judgement: Judgement, folder: NightFolder) -> list[str]:
+    view = judgement.view
+    against = f"compared with {view.baseline_id}" if view.baseline_id else "nothing to compare with"
+    verdict = "FAILED" if judgement.failing else "ok"
+    return [
+        *lines(view.changes),
+        f"{view.night_id}: {verdict}; {len(view.cells)} cells in {duration(view.seconds)}; "
+        f"{against}: {summary(view.changes)}; reports in {folder.path}",
+    ]
+
+
+def _open_history(file: Path, folder: NightFolder) -> tuple[History | None, str]:
+    head = folder.head()
+    try:
+        history = History(file)
+        try:
+            history.begin_night(folder.id, head["started"], head["name"], head["harness"])
+        except HistoryError:
+            history.close()
+            raise
+    except HistoryError as error:
+        return None, str(error)
+    return history, ""
+
+
+def _folder(options: argparse.Namespace, config: Config) -> NightFolder:
+    if options.resume:
+        return unfinished(config.directory, options.night)
+    harness = importlib.metadata.version("lkltest")
+    return new_night(config.directory, config.name, harness, time.time())
+
+
+def _init(file: Path) -> int:
+    try:
+        with file.open("x", encoding="utf-8") as stream:
+            stream.write(EXAMPLE)
+    except FileExistsError:
+        return fail(f"{file}: exists already")
+    print(f"{file}: written; run it with: lkltest nightly {file}")
+    return PASSED
+
+
+def _jobs(text: str) -> int:
+    jobs = int(text)
+    if jobs < 1:
+        raise argparse.ArgumentTypeError(f"{text} is no number of cells to run at once")
+    return jobs
+
+
+@contextlib.contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """Let what ends a service or a login (systemd's SIGTERM, SIGHUP) end a night as Ctrl-C does."""
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    numbers = (signal.SIGTERM, signal.SIGHUP)
+    # What is ignored (nohup) stays so.
+    ours = [n for n in numbers if signal.getsignal(n) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, interrupt) for number in ours}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
