@@ -3,7 +3,7 @@
 
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -45,9 +45,12 @@ class Toy(Host):
 
 
 @pytest.fixture(autouse=True)
-def registry(monkeypatch: pytest.MonkeyPatch) -> None:
+def registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(module, "_registered", {})
     monkeypatch.setattr(module, "_broken", {})
+    module._entry_points.cache_clear()
+    yield
+    module._entry_points.cache_clear()
 
 
 class TestFinding:
