@@ -1,0 +1,277 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Runs cells on the workers of a Dask cluster, one task a cell.
+
+Dask places a cell where its host is (a resource of the worker, see worker.py) and moves the cells
+of a worker that dies elsewhere, once. No more cells are handed out than there are places: Dask
+counts a death against every cell that it had assigned to the dead worker, started or not.
+https://distributed.dask.org/en/stable/killed.html, resources.html
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lkltest.nightly.build_copy import content_hash, pack
+from lkltest.nightly.cell import Cell, CellRecord
+from lkltest.nightly.remote_cell import CHUNK, WANTED, run_remote, variable_name
+from lkltest.nightly.runner import Listener
+from lkltest.report.terminal import printable
+
+_TICK = 1.0
+_GRACE = 60.0
+_CONNECT = 15.0
+_MOVES = 1  # how often the cell of a dead worker is run again
+
+
+class ClusterError(Exception):
+    """No cluster to run on; the message is one line."""
+
+
+def resource(host: str, *, default_build: bool) -> str:
+    """The Dask resource of a worker that runs `host`, or that also has its default build."""
+    return f"lkltest-{host}-default" if default_build else f"lkltest-{host}"
+
+
+def run_cells(
+    cells: Iterable[Cell], scheduler: str, listener: Listener, grace: float = _GRACE
+) -> None:
+    """Run `cells` on the workers of `scheduler`, in their order as far as places allow.
+
+    A cell that no worker can run, or whose workers died, ends as a record with an error.
+    What the listener raises, and an interruption, ends the run and is passed on; cells that a
+    worker has begun then end by themselves.
+
+    Args:
+        cells: what to run.
+        scheduler: `tcp://host:8786`, or `tls://` with Dask's own settings.
+        listener: is told; a cell has started when it is handed out.
+        grace: seconds without a worker that has a cell's host after which the cell is given up.
+
+    Raises:
+        ClusterError: Dask is not installed, or there is no scheduler.
+    """
+    client = _connect(scheduler)
+    try:
+        failures = client.run_on_scheduler(_moves_setter(_MOVES))
+        try:
+            _Night(client, scheduler, listener, grace).run(deque(cells))
+        finally:
+            if client.status == "running":
+                client.run_on_scheduler(_moves_setter(failures))
+    finally:
+        client.close(timeout=_CONNECT)
+
+
+def _connect(scheduler: str) -> Any:
+    try:
+        from distributed import Client
+    except ImportError:
+        message = "a cluster needs Dask's distributed: pip install 'lkltest[cluster]'"
+        raise ClusterError(message) from None
+    # What becomes of workers and cells is told through the listener.
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    try:
+        return Client(scheduler, timeout=_CONNECT, set_as_default=False)
+    except (OSError, ValueError, RuntimeError, ImportError, TypeError) as error:
+        reason = printable(" ".join(str(error).split())) or type(error).__name__
+        raise ClusterError(f"no Dask scheduler at {scheduler}: {reason}") from None
+
+
+def _moves_setter(value: int) -> Callable[..., int]:
+    """A function for the scheduler; a nested one, which it need not have lkltest to load."""
+
+    def set_moves(dask_scheduler: Any) -> int:
+        before, dask_scheduler.allowed_failures = dask_scheduler.allowed_failures, value
+        return int(before)
+
+    return set_moves
+
+
+@dataclass(slots=True)
+class _Task:
+    """A cell that was handed out."""
+
+    cell: Cell
+    future: Any
+    started: float = field(default_factory=time.time)
+
+
+class _Night:
+    """The state of one run."""
+
+    def __init__(self, client: Any, scheduler: str, listener: Listener, grace: float) -> None:
+        self._client = client
+        self._scheduler = scheduler
+        self._listener = listener
+        self._grace = grace
+        self._done: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._tasks: dict[str, _Task] = {}
+        self._places: Counter[str] = Counter()
+        self._threads = 0
+        self._last_seen: dict[str, float] = {}
+        self._digests: dict[str, str] = {}
+        self._sent: dict[str, int] = {}
+
+    def run(self, waiting: deque[Cell]) -> None:
+        try:
+            while waiting or self._tasks:
+                self._look_at_workers()
+                self._give_up(waiting)
+                self._hand_out(waiting)
+                self._take_one()
+                self._listener.waiting()
+        finally:
+            if self._client.status == "running":
+                self._client.cancel([task.future for task in self._tasks.values()], force=True)
+                self._withdraw()
+
+    def _look_at_workers(self) -> None:
+        """Count the places that each resource has."""
+        self._places.clear()
+        self._threads = 0
+        if self._client.status != "running":
+            return
+        for worker in self._client.scheduler_info(n_workers=-1)["workers"].values():
+            self._threads += worker["nthreads"]
+            for name, amount in worker["resources"].items():
+                self._places[name] += int(amount)
+
+    def _hand_out(self, waiting: deque[Cell]) -> None:
+        used = Counter(_needs(task.cell) for task in self._tasks.values())
+        for _ in range(len(waiting)):
+            if len(self._tasks) >= self._threads:
+                return
+            cell = waiting.popleft()
+            if used[_needs(cell)] >= self._places[_needs(cell)]:
+                waiting.append(cell)
+                continue
+            used[_needs(cell)] += 1
+            self._listener.started(cell)
+            self._submit(cell)
+
+    def _submit(self, cell: Cell) -> None:
+        try:
+            digest = self._digest(cell)
+        except OSError as error:
+            reason = f"build {cell.build}: {error.strerror}: {error.filename or cell.path}"
+            self._listener.finished(CellRecord(cell, error=reason, started=time.time()))
+            return
+        future = self._client.submit(
+            run_remote,
+            cell.to_dict(),
+            digest,
+            self._sent.get(digest, 0),
+            resources={_needs(cell): 1},
+            pure=False,
+            retries=0,
+        )
+        self._tasks[future.key] = _Task(cell, future)
+        future.add_done_callback(self._done.put)
+
+    def _take_one(self) -> None:
+        try:
+            future = self._done.get(timeout=_TICK)
+        except queue.Empty:
+            return
+        task = self._tasks.pop(future.key, None)
+        if task is None:
+            return
+        record = self._record(task)
+        if record is None:
+            self._submit(task.cell)
+        else:
+            self._listener.finished(record)
+
+    def _record(self, task: _Task) -> CellRecord | None:
+        """The record of a task that ended; None when it is to be run again, with its build."""
+        if task.future.status != "finished":
+            return self._failed(task, self._why(task))
+        data = task.future.result()
+        if WANTED in data:
+            try:
+                self._send(Path(task.cell.path or ""), data[WANTED])
+            except OSError as error:
+                return self._failed(task, f"build {task.cell.build} cannot be sent: {error}")
+            return None
+        return CellRecord.from_dict(data)
+
+    def _why(self, task: _Task) -> str:
+        from distributed import KilledWorker
+
+        if task.future.status != "error":
+            return f"lost the scheduler {self._scheduler}"
+        error = task.future.exception()
+        if isinstance(error, KilledWorker):
+            last = getattr(error.last_worker, "name", "") or error.last_worker.address
+            return f"worker {last} died while it ran this, as did the one that had it before"
+        return printable(" ".join(f"worker: {type(error).__name__}: {error}".split()))
+
+    def _failed(self, task: _Task, reason: str) -> CellRecord:
+        seconds = max(time.time() - task.started, 0.0)
+        return CellRecord(task.cell, error=reason, started=task.started, seconds=seconds)
+
+    def _give_up(self, waiting: deque[Cell]) -> None:
+        """End the cells that no worker can run for `grace` seconds."""
+        now = time.monotonic()
+        needed = {_needs(cell) for cell in waiting}
+        needed |= {_needs(task.cell) for task in self._tasks.values()}
+        for name in needed:
+            if self._places[name] or name not in self._last_seen:
+                self._last_seen[name] = now
+        hopeless = {name for name in needed if now - self._last_seen[name] > self._grace}
+        if not hopeless:
+            return
+        for key, task in list(self._tasks.items()):
+            if _needs(task.cell) in hopeless:
+                del self._tasks[key]
+                task.future.cancel(force=True)
+                self._listener.finished(self._failed(task, self._no_worker(task.cell)))
+        for _ in range(len(waiting)):
+            cell = waiting.popleft()
+            if _needs(cell) in hopeless:
+                self._listener.finished(CellRecord(cell, error=self._no_worker(cell)))
+            else:
+                waiting.append(cell)
+
+    def _no_worker(self, cell: Cell) -> str:
+        if self._client.status != "running":
+            return f"lost the scheduler {self._scheduler}"
+        what = f"host {cell.host}" + ("" if cell.path else f" and a default build for {cell.host}")
+        return f"no worker of {self._scheduler} has {what}"
+
+    def _digest(self, cell: Cell) -> str:
+        if cell.path is None:
+            return ""
+        if cell.path not in self._digests:
+            self._digests[cell.path] = content_hash(Path(cell.path).expanduser())
+        return self._digests[cell.path]
+
+    def _send(self, path: Path, digest: str) -> None:
+        """Put an archive of the build where the scheduler keeps it, in parts, once."""
+        if digest in self._sent:
+            return
+        from distributed import Variable
+
+        archive = pack(path.expanduser())
+        parts = [archive[start : start + CHUNK] for start in range(0, len(archive), CHUNK)]
+        for number, part in enumerate(parts):
+            Variable(variable_name(digest, number), client=self._client).set(part)
+        self._sent[digest] = len(parts)
+
+    def _withdraw(self) -> None:
+        from distributed import Variable
+
+        for digest, parts in self._sent.items():
+            for number in range(parts):
+                Variable(variable_name(digest, number), client=self._client).delete()
+
+
+def _needs(cell: Cell) -> str:
+    return resource(cell.host, default_build=cell.path is None)

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What a Dask worker does with one cell: find its build, run it, hand the record back.
+
+A worker takes a build by its path if what is there has the right content; else a copy by content
+hash; else it asks for one, and the night puts it where the engine's scheduler keeps it.
+"""
+
+from __future__ import annotations
+
+import functools
+import platform
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from lkltest.nightly.build_copy import BadCopy, content_hash, copy_of, unpack
+from lkltest.nightly.cell import Cell, CellRecord
+from lkltest.nightly.runner import run_cell
+
+WANTED = "build wanted"
+"""The key of an answer that asks for a build, by its content hash."""
+CHUNK = 4 << 20
+_SECONDS = 120.0
+
+
+def variable_name(digest: str, part: int) -> str:
+    """The name of the Dask variable that holds one part of an archive."""
+    return f"lkltest-build-{digest}-{part}"
+
+
+def run_remote(data: Mapping[str, Any], digest: str, sent: int) -> dict[str, Any]:
+    """Run one cell on this worker.
+
+    Args:
+        data: the cell, in plain types.
+        digest: content hash of its build, "" for the default build of this machine's host.
+        sent: in how many parts the scheduler holds the build, 0 when it does not.
+
+    Returns:
+        The record in plain types, or `{WANTED: digest}`.
+    """
+    cell = Cell.from_dict(data)
+    if not digest or cell.path is None:
+        return run_cell(cell).to_dict()
+    try:
+        path = _local(Path(cell.path), digest)
+        if path is None and not sent:
+            return {WANTED: digest}
+        path = path or unpack(_fetch(digest, sent), digest, _copies())
+    except (OSError, BadCopy) as error:
+        message = f"build {cell.build} cannot be had on {platform.node()}: {error}"
+        return CellRecord(cell, error=message, machine=platform.node()).to_dict()
+    record = run_cell(replace(cell, path=str(path)))
+    # The record is the cell's as it was asked for: where a copy lies is nobody's business.
+    return replace(record, cell=cell).to_dict()
+
+
+def _local(path: Path, digest: str) -> Path | None:
+    if _hash_here(path, _stamp(path)) == digest:
+        return path
+    return copy_of(digest, _copies())
+
+
+@functools.lru_cache(maxsize=64)
+def _hash_here(path: Path, stamp: tuple[int, ...]) -> str:
+    """The hash of what is at `path` here; kept as long as it looks the same."""
+    del stamp
+    try:
+        return content_hash(path)
+    except OSError:
+        return ""
+
+
+def _stamp(path: Path) -> tuple[int, ...]:
+    from lkltest.nightly.build_copy import build_files
+
+    try:
+        states = [file.stat() for file in build_files(path)]
+    except OSError:
+        return ()
+    return tuple(number for state in states for number in (state.st_mtime_ns, state.st_size))
+
+
+def _copies() -> Path:
+    """Below the worker's own directory, which goes when it ends."""
+    from distributed import get_worker
+
+    return Path(get_worker().local_directory) / "builds"
+
+
+def _fetch(digest: str, sent: int) -> bytes:
+    from distributed import Variable, get_client
+
+    client = get_client()
+    names = [variable_name(digest, part) for part in range(sent)]
+    try:
+        return b"".join(Variable(name, client=client).get(timeout=_SECONDS) for name in names)
+    except TimeoutError:
+        raise BadCopy(f"build {digest[:12]} did not come within {_SECONDS:g} s") from None

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""`lkltest worker`: a Dask worker that runs the cells of a night on this machine.
+
+Its resources are the hosts that work here. A cell is a process in a scope of its own, which dies
+with the worker.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import platform
+import sys
+import tempfile
+from collections.abc import Iterable
+
+from lkltest.build import BuildError
+from lkltest.host import host_names, make_host
+from lkltest.nightly.cluster import resource
+from lkltest.report.terminal import printable
+
+PASSED, USED_WRONGLY = 0, 2
+_CONNECT = 30.0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what the command takes."""
+    parser.add_argument("scheduler", help="address of the Dask scheduler, tcp://HOST:8786")
+    parser.add_argument(
+        "-j", "--jobs", type=_jobs, default=1, metavar="N", help="cells at once (1)"
+    )
+    parser.add_argument("--host", action="append", help="offer only this host; may be repeated")
+    parser.add_argument("--name", default=platform.node(), help="name in reports (the machine's)")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Work until the scheduler ends or the worker is interrupted. Returns the exit status."""
+    unknown = sorted({*(options.host or ())} - {*host_names()})
+    if unknown:
+        return _wrong(f"unknown host {unknown[0]!r}; there are: {', '.join(host_names())}")
+    try:
+        import distributed
+    except ImportError:
+        return _wrong("needs Dask's distributed: pip install 'lkltest[cluster]'")
+    resources = usable(options.host or host_names(), options.jobs)
+    if not resources:
+        return _wrong("no host can run here; lkltest doctor says what is missing")
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    del distributed
+    try:
+        asyncio.run(_work(options, resources))
+    except (OSError, ValueError, RuntimeError, ImportError, TypeError) as error:
+        reason = printable(" ".join(str(error).split())) or type(error).__name__
+        return _wrong(f"no Dask scheduler at {options.scheduler}: {reason}")
+    return PASSED
+
+
+def usable(names: Iterable[str], jobs: int) -> dict[str, float]:
+    """Ask the hosts, as `lkltest doctor` does, and say what each answers.
+
+    Returns:
+        The worker's resources: a host that works here has as many places as there are jobs, and a
+        second name when it has a default build too.
+    """
+    resources: dict[str, float] = {}
+    for name in names:
+        host = make_host(name)
+        missing = host.missing()
+        if missing is not None:
+            print(f"host {name:10} no   {printable(str(missing))}")
+            continue
+        resources[resource(name, default_build=False)] = float(jobs)
+        try:
+            host.open_build(None)
+        except BuildError as error:
+            print(f"host {name:10} yes  no default build: {printable(str(error))}")
+            continue
+        resources[resource(name, default_build=True)] = float(jobs)
+        print(f"host {name:10} yes")
+    return resources
+
+
+async def _work(options: argparse.Namespace, resources: dict[str, float]) -> None:
+    from distributed import Worker
+
+    with tempfile.TemporaryDirectory(prefix="lkltest-worker-") as folder:
+        worker = Worker(
+            options.scheduler,
+            nthreads=options.jobs,
+            name=options.name,
+            resources=resources,
+            local_directory=folder,
+            # Cells are processes of their own: this one's memory says nothing about them.
+            memory_limit=0,
+            death_timeout=_CONNECT,
+            dashboard=False,
+        )
+        async with worker:
+            print(f"working for {options.scheduler} as {worker.address}", flush=True)
+            with contextlib.suppress(asyncio.CancelledError):
+                await worker.finished()
+
+
+def _wrong(message: str) -> int:
+    print(f"lkltest worker: {message}", file=sys.stderr)
+    return USED_WRONGLY
+
+
+def _jobs(text: str) -> int:
+    jobs = int(text)
+    if jobs < 1:
+        raise argparse.ArgumentTypeError(f"{text} is no number of cells to run at once")
+    return jobs
