@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import sqlite3
-import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -129,12 +128,12 @@ class History:
             return action(self.connection)
 
 
-def prune_moment(text: str) -> float:
-    """Read `90d`, `12w`, `1y`: the moment that long ago. Raises ValueError."""
+def prune_moment(text: str, now: float) -> float:
+    """Read `90d`, `12w`, `1y`: the moment that long before `now`. Raises ValueError."""
     seconds = {"d": 86_400, "w": 7 * 86_400, "y": 365 * 86_400}
     if text[-1:] not in seconds or not text[:-1].isdecimal() or len(text) > 6:
         raise ValueError(f"{text!r} is no age such as 90d, 12w or 1y")
-    return time.time() - int(text[:-1]) * seconds[text[-1]]
+    return now - int(text[:-1]) * seconds[text[-1]]
 
 
 def _add_run(connection: sqlite3.Connection, night: str, run: RunRow) -> None:

@@ -28,7 +28,12 @@ USED_WRONGLY = 2
 
 Command = Callable[[argparse.Namespace], int]
 
-_EXPECTED = (ConfigError, HistoryError, NoBaseline, NoNight, Overlap, discover.NoSuites)
+
+class CannotRun(Exception):
+    """A night that cannot be run as it was asked for; the message is one line."""
+
+
+_EXPECTED = (CannotRun, ConfigError, HistoryError, NoBaseline, NoNight, Overlap, discover.NoSuites)
 
 
 def one_line_errors(

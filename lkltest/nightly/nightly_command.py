@@ -19,6 +19,7 @@ from lkltest.nightly.config import Config
 from lkltest.nightly.example import EXAMPLE
 from lkltest.nightly.inputs import (
     DEFAULT_CONFIG,
+    CannotRun,
     fail,
     fail_on,
     load_config,
@@ -117,9 +118,12 @@ def _run_cells(
     if options.scheduler is None:
         run_cells(cells, options.jobs, recorder, config.machine)
         return
-    from lkltest.nightly.cluster import run_cells as run_on_workers
+    from lkltest.nightly import cluster
 
-    run_on_workers(cells, options.scheduler, recorder)
+    try:
+        cluster.run_cells(cells, options.scheduler, recorder)
+    except cluster.ClusterError as error:
+        raise CannotRun(str(error)) from None
 
 
 def _close(config: Config, recorder: Recorder, terms: Terms) -> int:

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""`lkltest history`: questions to the nights that were, and their pruning."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from lkltest.history import History, prune_moment
+from lkltest.nightly import memory, questions
+from lkltest.nightly.compare_command import last_night
+from lkltest.nightly.inputs import CannotRun, history_file, one_line_errors
+from lkltest.nightly.night import remember_folder
+from lkltest.nightly.store import NightFolder
+from lkltest.report.terminal import printable
+
+PASSED, FAILED = 0, 1
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options."""
+    parser.add_argument(
+        "pattern",
+        nargs="?",
+        metavar="PATTERN",
+        help="outcomes of these points ('disk[*]@native/readdir') or cells ('boot@*')",
+    )
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--flaky", action="store_true", help="the points that flip most often")
+    what.add_argument("--slowest", action="store_true", help="the slowest points of a night")
+    what.add_argument("--added", action="store_true", help="points that the night before had not")
+    what.add_argument("--vanished", action="store_true", help="points that the night has no more")
+    what.add_argument("--prune", metavar="AGE", help="forget nights older than 90d, 12w, 1y")
+    what.add_argument(
+        "--import", nargs="+", type=Path, dest="folders", metavar="DIR", help="nights' folders"
+    )
+    parser.add_argument("-n", "--count", type=int, default=20, metavar="N", help="how many (20)")
+    parser.add_argument("--night", metavar="NIGHT", help="default: the last one")
+    parser.add_argument("--baseline", metavar="NIGHT", help="a night, a date or a commit")
+    parser.add_argument("--config", metavar="CONFIG.toml")
+    parser.add_argument("--history", metavar="FILE")
+
+
+@one_line_errors
+def run(options: argparse.Namespace) -> int:
+    """Run the command; 1 when a pattern fits nothing."""
+    with History(history_file(options), must_exist=not options.folders) as history:
+        if options.prune is not None:
+            print(f"{history.prune(_moment(options.prune))} nights forgotten")
+        elif options.folders:
+            for folder in options.folders:
+                print(f"{folder}: {_import(history, folder)} cells")
+        else:
+            lines = list(_answer(history, options))
+            for line in lines:
+                print(printable(line))
+            return PASSED if lines or options.pattern is None else FAILED
+    return PASSED
+
+
+def _answer(history: History, options: argparse.Namespace) -> Iterator[str]:
+    if options.flaky:
+        for point in questions.flakiest(history, options.count):
+            yield f"{point.flips:3} flips, {point.failures:3} of {point.runs} failed  {point.id}"
+    elif options.slowest:
+        night = options.night or last_night(history)
+        for name, seconds in questions.slowest(history, night, options.count):
+            yield f"{seconds:9.3f} s  {name}"
+    elif options.added or options.vanished:
+        yield from _difference(history, options)
+    elif options.pattern is not None:
+        for result_id in questions.ids(history, options.pattern):
+            yield result_id
+            yield from _outcomes(history, result_id, options.count)
+    else:
+        for row in questions.last_nights(history, options.count):
+            yield _night_line(row)
+
+
+def _difference(history: History, options: argparse.Namespace) -> Iterator[str]:
+    night = options.night or last_night(history)
+    other = memory.baseline_of(history, night, options.baseline)
+    if other is None:
+        raise memory.NoBaseline(f"the history has no night before {night}")
+    pair = (night, other) if options.added else (other, night)
+    yield from questions.only_in(history, *pair)
+
+
+def _outcomes(history: History, result_id: str, count: int) -> Iterator[str]:
+    for one in questions.outcomes(history, result_id, count):
+        seconds = "" if one.seconds is None else f"{one.seconds:.3f} s"
+        facts = " ".join(word for word in (one.kernel, one.revision[:12], one.machine) if word)
+        yield f"  {one.night}  {one.outcome:8}{seconds:>11}  {facts}  {one.reason}".rstrip()
+
+
+def _night_line(row: questions.NightRow) -> str:
+    state = "" if row.finished else "  (not finished)"
+    counts = f"{row.passed} passed, {row.failed} failed, {row.skipped} skipped, {row.errors} errors"
+    return f"{row.night}  {row.name}: {counts}{state}"
+
+
+def _moment(age: str) -> float:
+    try:
+        return prune_moment(age, time.time())
+    except ValueError as error:
+        raise CannotRun(str(error)) from None
+
+
+def _import(history: History, folder: Path) -> int:
+    try:
+        return remember_folder(history, NightFolder(folder.resolve()))
+    except (OSError, ValueError) as error:
+        raise CannotRun(f"{folder}: is no night's folder ({error})") from None
