@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Oracles for streams of other dialects: what must hold, though it may not be enough, to be green.
+
+KTAP nests and L4Re's console mixes several programs. Rather than a second implementation of either,
+these say what no green stream of the kind can be without. They share no code with lkltest.
+"""
+
+from __future__ import annotations
+
+import re
+
+from tests.faults.legal import ESCAPE
+
+_STAMP = re.compile(rb"^(?:<\d+>)?\[ *\d+\.\d+\](?:\[ *[TC]\d+\])? ?")
+_TAG = re.compile(rb"^.{8}[|:] ")
+_VERSION = re.compile(rb"K?TAP version \d+$")
+_FAILED = re.compile(rb"not ok(?:\s|$)(?!.*#\s*(?:skip|todo|xfail))", re.IGNORECASE)
+_CRASHED = re.compile(rb"FATAL: |unhandled (?:write|read) page fault|exited with 1[0-9][0-9]")
+
+
+def why_not_ktap(data: bytes) -> str:
+    """KTAP, KUnit and kselftest: a plan, as many results beside it, and none of them failed."""
+    if data.rpartition(b"\n")[2].strip(b"\r"):
+        return "the last line has no newline"
+    lines = [_STAMP.sub(b"", line).rstrip() for line in data.split(b"\n")[:-1]]
+    versions = (line for line in lines if _VERSION.search(line))
+    first = next(versions, b"")
+    margin = len(first) - len(first.lstrip())
+    top = [line.lstrip() for line in lines if len(line) - len(line.lstrip()) <= margin]
+    if any(_FAILED.match(line) for line in top):
+        return "a point failed"
+    plans = [int(found[1]) for line in top if (found := re.match(rb"1\.\.(\d+)(?:\s|$)", line))]
+    if not plans:
+        return "there is no plan"
+    results = sum(1 for line in top if re.match(rb"(?:not )?ok(?:[\s#]|$)", line))
+    return "the plan is not met" if results < plans[0] else ""
+
+
+def why_not_l4re(data: bytes) -> str:
+    """L4Re: each number of each plan has its `ok`, no `not ok` is whole, and nothing crashed."""
+    clean = ESCAPE.sub(b"", data).replace(b"\r", b"")
+    if _CRASHED.search(clean):
+        return "it crashed"
+    lines = [_TAG.sub(b"", line) for line in clean.split(b"\n")]
+    plans = [int(found[1]) for line in lines if (found := re.match(rb"1\.\.(\d+)(?:\s|$)", line))]
+    if not plans:
+        return "there is no plan"
+    if any(re.match(rb"not ok \d", line) for line in lines):
+        return "a point failed"
+    results = sum(1 for line in lines if re.match(rb"ok(?:[\s#]|$)", line))
+    return "the plan is not met" if results < sum(plans[:1]) else ""
