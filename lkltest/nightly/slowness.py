@@ -23,7 +23,7 @@ from dataclasses import dataclass
 RECENT = (3, 5, 8, 12)
 """How many of the last nights are taken together."""
 
-FEWEST_BEFORE = 10
+FEWEST_BEFORE = 12
 MOST_BEFORE = 50
 
 RESOLUTION = 0.005
@@ -68,7 +68,7 @@ def needed_score(nights: int) -> float:
 
     By simulation with normal noise of 10 %: less than one false alarm in 1,000 points in 60 nights.
     """
-    return 4.3 + 150 / nights**2
+    return 4.3 + 250 / nights**2
 
 
 def _since(logs: Sequence[float], recent: int) -> Slowdown | None:
