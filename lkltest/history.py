@@ -119,7 +119,8 @@ class History:
 
         count = self._write(write)
         with told(self.file):
-            self.connection.execute("PRAGMA incremental_vacuum").fetchall()
+            # It frees a page a step, and only a script is stepped to its end.
+            self.connection.executescript("PRAGMA incremental_vacuum")
             self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         return int(count)
 

@@ -1,0 +1,360 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The history's file: what goes in comes out, also with others at it, and after kill -9."""
+
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lkltest import history_file
+from lkltest.history import History, HistoryError, RunRow, prune_moment
+from lkltest.history_file import MIGRATIONS, connect
+from lkltest.nightly import questions
+
+DAY = 86_400.0
+
+# Writes nights for ever, or `count` of them, and says so for each.
+WRITER = """
+import sys
+from pathlib import Path
+from lkltest.history import History, RunRow
+file, name, count = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+history = History(file)
+for number in range(count):
+    night = f"{name}-{number:05}"
+    history.begin_night(night, float(number), name, "0")
+    results = [(f"p{i}", "passed", 0.1, "") for i in range(200)]
+    history.add(night, [RunRow("boot@native#b", "b", "native", "boot", "", 0, "passed", 1.0, 1.0,
+                               machine="m", arch="a", results=results)])
+    history.finish_night(night, number + 0.5)
+    print(night, flush=True)
+"""
+
+
+def run_row(
+    outcome: str = "passed", results: list[tuple[str, str, float, str]] | None = None
+) -> RunRow:
+    rows = results if results is not None else [("readdir", outcome, 0.5, "why")]
+    return RunRow(
+        *("disk[ext4]@native#b", "b", "native", "disk", "ext4", 0, outcome, 1.5, 1.0),
+        *("6.12.0", "1234567", "gcc 12", "lab", "x86_64", "", rows),
+    )
+
+
+def fill(history: History, nights: int = 3) -> None:
+    for number in range(nights):
+        history.begin_night(f"n{number}", number * DAY, "nightly", "0.1")
+        history.add(f"n{number}", [run_row("failed" if number == 1 else "passed")])
+        history.finish_night(f"n{number}", number * DAY + 1)
+
+
+def start_writer(file: Path, name: str, count: int) -> subprocess.Popen[str]:
+    words = [sys.executable, "-c", WRITER, str(file), name, str(count)]
+    return subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+
+
+class TestMemory:
+    def test_outcomes(self, tmp_path: Path) -> None:
+        with History(tmp_path / "h.sqlite") as history:
+            fill(history)
+            last = questions.outcomes(history, "disk[ext4]@native#b/readdir", 2)
+            assert [(one.night, one.outcome) for one in last] == [
+                ("n2", "passed"),
+                ("n1", "failed"),
+            ]
+            assert last[1].reason == "why" and last[1].seconds == 0.5
+            assert (last[1].kernel, last[1].revision, last[1].machine) == (
+                "6.12.0",
+                "1234567",
+                "lab",
+            )
+            cells = questions.outcomes(history, "disk[ext4]@native#b", 10)
+            assert [one.seconds for one in cells] == [1.5] * 3
+
+    def test_patterns_take_brackets_as_they_stand(self, tmp_path: Path) -> None:
+        with History(None) as history:
+            fill(history)
+            point = "disk[ext4]@native#b/readdir"
+            for pattern in (point, "disk[*]@native/read*", "*/readdir", "disk[ext4]@*#b/*"):
+                assert questions.ids(history, pattern) == [point], pattern
+            assert questions.ids(history, "disk*") == ["disk[ext4]@native#b"]
+            assert questions.ids(history, "disk[e]*/*") == []
+
+    def test_flaky_slow_added_and_vanished(self) -> None:
+        with History(None) as history:
+            fill(history)
+            history.begin_night("n3", 3 * DAY, "nightly", "0.1")
+            history.add("n3", [run_row("passed", [("other", "passed", 7.0, "")])])
+            assert [f.id for f in questions.flakiest(history, 5)] == ["disk[ext4]@native#b/readdir"]
+            assert questions.slowest(history, "n3", 5) == [("disk[ext4]@native#b/other", 7.0)]
+            assert questions.only_in(history, "n3", "n2") == ["disk[ext4]@native#b/other"]
+            assert questions.only_in(history, "n2", "n3") == ["disk[ext4]@native#b/readdir"]
+            assert [row.finished for row in questions.last_nights(history, 2)] == [False, True]
+
+    def test_a_cell_told_twice_is_kept_once(self) -> None:
+        with History(None) as history:
+            fill(history)
+            history.add("n2", [run_row("failed")])
+            last = questions.outcomes(history, "disk[ext4]@native#b/readdir", 9)
+            assert [one.outcome for one in last] == ["failed", "failed", "passed"]
+
+    def test_prune_forgets_nights_and_what_only_they_had(self, tmp_path: Path) -> None:
+        with History(tmp_path / "h.sqlite") as history:
+            fill(history)
+            history.begin_night("n3", 3 * DAY, "nightly", "0.1")
+            history.add("n3", [run_row("passed", [("other", "passed", 7.0, "")])])
+            assert history.prune(2.5 * DAY) == 3
+            assert history.rows("SELECT name FROM points") == [("other",)]
+            assert history.rows("SELECT count(*) FROM results") == [(1,)]
+            assert history.prune(9 * DAY) == 1
+            assert history.rows("SELECT count(*) FROM cells") == [(0,)]
+
+    def test_ages(self) -> None:
+        assert prune_moment("90d", 100 * DAY) == 10 * DAY
+        assert prune_moment("2w", 100 * DAY) == 86 * DAY
+        for text in ("", "d", "9", "-1d", "1h", "99999999d"):
+            with pytest.raises(ValueError, match="no age"):
+                prune_moment(text, 0.0)
+
+    def test_prune_gives_the_space_back(self, tmp_path: Path) -> None:
+        file = tmp_path / "h.sqlite"
+        with History(file) as history:
+            for number in range(20):
+                history.begin_night(f"n{number}", number * DAY, "nightly", "0.1")
+                results = [(f"p{n}", "passed", 0.1, "") for n in range(1000)]
+                history.add(f"n{number}", [run_row("passed", results)])
+            history.prune(0)
+            before = file.stat().st_size
+            history.prune(19 * DAY)
+            assert file.stat().st_size < before / 2
+
+
+class TestVersions:
+    def test_an_old_file_is_migrated_and_keeps_what_it_holds(self, tmp_path: Path) -> None:
+        file = tmp_path / "h.sqlite"
+        connect(file, migrations=MIGRATIONS[:1]).close()
+        with sqlite3.connect(file) as old:
+            old.execute("INSERT INTO nights VALUES (1, 'n', 1.0, 2.0, 'x', 'y')")
+        old.close()
+        with History(file) as history:
+            assert history.rows("SELECT night FROM nights") == [("n",)]
+            assert history.rows("PRAGMA user_version") == [(len(MIGRATIONS),)]
+            assert questions.flakiest(history, 1) == []
+
+    def test_a_migration_that_fails_changes_nothing(self, tmp_path: Path) -> None:
+        file = tmp_path / "h.sqlite"
+        connect(file).close()
+        bad = (*MIGRATIONS, "CREATE TABLE extra (a); CREATE TABLE nights (b);")
+        with pytest.raises(HistoryError, match="nights already exists"):
+            connect(file, migrations=bad)
+        with History(file) as history:
+            assert history.rows("SELECT count(*) FROM sqlite_schema WHERE name = 'extra'") == [(0,)]
+
+    def test_a_newer_file_is_left_alone(self, tmp_path: Path) -> None:
+        file = tmp_path / "h.sqlite"
+        connect(file, migrations=(*MIGRATIONS, "CREATE TABLE future (a)")).close()
+        with pytest.raises(HistoryError, match=r"has version 3, this lkltest knows 2: use a newer"):
+            History(file)
+
+
+def not_sqlite(file: Path) -> None:
+    file.write_text("[builds]\n" * 1000)
+
+
+def truncated(file: Path) -> None:
+    with History(file) as history:
+        fill(history, 30)
+    os.truncate(file, file.stat().st_size // 2)
+
+
+def of_another_program(file: Path) -> None:
+    with sqlite3.connect(file) as other:
+        other.execute("CREATE TABLE bookmarks (url)")
+    other.close()
+
+
+def a_directory(file: Path) -> None:
+    file.mkdir()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (not_sqlite, "is not an SQLite file"),
+        (truncated, "is damaged or truncated"),
+        (of_another_program, "is an SQLite file of another program"),
+        (a_directory, "cannot be opened"),
+    ],
+)
+def test_a_bad_file(tmp_path: Path, spoil: Callable[[Path], None], words: str) -> None:
+    file = tmp_path / "h.sqlite"
+    spoil(file)
+    before = file.read_bytes() if file.is_file() else b""
+    with pytest.raises(HistoryError) as caught:
+        History(file)
+    assert str(caught.value) == f"history {file}: {words}"
+    assert (file.read_bytes() if file.is_file() else b"") == before, "nothing is written to it"
+
+
+def test_a_locked_file(tmp_path: Path) -> None:
+    file = tmp_path / "h.sqlite"
+    with History(file, lock_seconds=0.05) as history:
+        other = sqlite3.connect(file, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(HistoryError, match="is locked by another process"):
+            fill(history)
+        other.close()
+        fill(history)
+
+
+def test_a_missing_file_is_not_made_by_a_question(tmp_path: Path) -> None:
+    with pytest.raises(HistoryError, match="no such file"):
+        History(tmp_path / "h.sqlite", must_exist=True)
+    assert not list(tmp_path.iterdir())
+
+
+class TestOthers:
+    def test_parallel_writers_lose_nothing(self, tmp_path: Path) -> None:
+        file = tmp_path / "h.sqlite"
+        writers = [start_writer(file, f"w{number}", 15) for number in range(4)]
+        for writer in writers:
+            writer.communicate()
+            assert writer.returncode == 0
+        with History(file) as history:
+            assert history.rows("SELECT count(*) FROM results") == [(4 * 15 * 200,)]
+            assert history.rows("SELECT count(*) FROM nights WHERE finished > 0") == [(60,)]
+            assert history.rows("SELECT count(*) FROM points") == [(200,)]
+
+    def test_what_was_committed_survives_kill_9(self, tmp_path: Path) -> None:
+        file = tmp_path / "h.sqlite"
+        said: list[str] = []
+        for attempt in range(5):
+            with start_writer(file, f"w{attempt}", 100_000) as writer:
+                assert writer.stdout is not None
+                said += [writer.stdout.readline().strip() for _ in range(3 + attempt)]
+                writer.send_signal(signal.SIGKILL)
+        with History(file) as history:
+            assert history.rows("PRAGMA integrity_check") == [("ok",)]
+            finished = {n for (n,) in history.rows("SELECT night FROM nights WHERE finished > 0")}
+            assert set(said) <= finished
+            halves = "SELECT count(*) FROM results GROUP BY run HAVING count(*) != 200"
+            assert history.rows(halves) == []
+
+
+def a_million(file: Path) -> None:
+    """100 nights of 10 cells of 1,000 points; one point in 500 fails now and then."""
+    connect(file).close()
+    series = "WITH RECURSIVE n(i) AS (SELECT {0} UNION ALL SELECT i + 1 FROM n WHERE i < {1}) "
+    with sqlite3.connect(file) as db:
+        for statement in (
+            series.format(1, 100)
+            + f"INSERT INTO nights SELECT i, 'n' || i, i * {DAY}, i * {DAY} + 1, 'x', 'y' FROM n",
+            series.format(0, 9)
+            + "INSERT INTO cells SELECT i, 's' || i || '@h#b', 'b', 'h', 's' || i, '' FROM n",
+            series.format(0, 9999) + "INSERT INTO points SELECT i, i / 1000, 'p' || i FROM n",
+            "INSERT INTO runs SELECT nights.id * 10 + cells.id, nights.id, cells.id, 0, 'passed',"
+            " 1, 1, '6.1', 'abc', 'gcc', 'm', 'a', '' FROM nights CROSS JOIN cells",
+            "INSERT INTO results SELECT points.id, runs.id, CASE WHEN points.id % 500 = 0"
+            " AND runs.night % 3 = 0 THEN 'failed' ELSE 'passed' END, points.id / 1000.0, NULL"
+            " FROM points CROSS JOIN runs ON runs.cell = points.cell",
+        ):
+            db.execute(statement)
+    db.close()
+
+
+def test_a_million_rows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "h.sqlite"
+    a_million(file)
+    asked: dict[str, Callable[[History], object]] = {
+        "last 20 outcomes of a point": lambda h: questions.outcomes(h, "s4@h#b/p4321", 20),
+        "ids of a pattern": lambda h: questions.ids(h, "s*@h/p43*"),
+        "flakiest points": lambda h: questions.flakiest(h, 20),
+        "slowest points": lambda h: questions.slowest(h, "n100", 20),
+        "added": lambda h: questions.only_in(h, "n100", "n99"),
+        "vanished": lambda h: questions.only_in(h, "n99", "n100"),
+        "nights": lambda h: questions.last_nights(h, 20),
+    }
+    with History(file) as history, capsys.disabled():
+        assert history.rows("SELECT count(*) FROM results") == [(1_000_000,)]
+        print(f"\na million rows ({file.stat().st_size >> 20} MB):")
+        for what, ask in asked.items():
+            begun = time.perf_counter()
+            answer = ask(history)
+            print(f"  {what:28} {1000 * (time.perf_counter() - begun):7.1f} ms")
+            assert isinstance(answer, list)
+            assert bool(answer) is (what not in {"added", "vanished"})
+        begun = time.perf_counter()
+        assert history.prune(51 * DAY) == 50
+        print(f"  {'prune half of them':28} {1000 * (time.perf_counter() - begun):7.1f} ms")
+    # No test fails on a clock; that no question reads all rows is what makes them quick.
+    with History(file) as history:
+        assert _scans(history) == []
+
+
+def _scans(history: History) -> list[str]:
+    """Questions whose plan reads the whole table of results."""
+    seen: list[str] = []
+    history.connection.set_trace_callback(seen.append)
+    questions.outcomes(history, "s4@h#b/p4321", 20)
+    questions.flakiest(history, 20)
+    questions.slowest(history, "n100", 20)
+    questions.only_in(history, "n100", "n99")
+    history.connection.set_trace_callback(None)
+    plans = {query: history.rows(f"EXPLAIN QUERY PLAN {query}") for query in seen}
+    return [
+        query
+        for query, plan in plans.items()
+        for *_, step in plan
+        if step.startswith("SCAN results") and "INDEX results_failed" not in step
+    ]
+
+
+def test_a_read_only_file(tmp_path: Path) -> None:
+    """As root, permissions do not count: the file system has to be read-only."""
+    if os.geteuid() != 0 or shutil.which("unshare") is None:
+        pytest.skip("needs root for a mount of its own")
+    file = tmp_path / "disk" / "h.sqlite"
+    with History(file) as history:
+        fill(history)
+    script = (
+        'mount --bind -o ro "$1" "$1" && mount -o remount,ro,bind "$1" && exec "$2" -c "$3" "$4"'
+    )
+    program = (
+        "import sys; from pathlib import Path; from lkltest.history import *\n"
+        "try:\n h = History(Path(sys.argv[1])); h.begin_night('x', 1.0, 'n', 'h')\n"
+        "except HistoryError as e: print(e)"
+    )
+    done = subprocess.run(
+        [
+            "unshare",
+            "-m",
+            "sh",
+            "-c",
+            script,
+            "sh",
+            str(file.parent),
+            sys.executable,
+            program,
+            str(file),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.startswith(f"history {file}: "), done.stderr
+    assert "read-only" in done.stdout or "cannot be opened" in done.stdout
+
+
+def test_the_schema_is_what_its_number_says() -> None:
+    """Who changes a migration that was released breaks the files that it made: add another."""
+    assert history_file.APPLICATION_ID == 0x4C4B4C54
+    with History(None) as history:
+        tables = {n for (n,) in history.rows("SELECT name FROM sqlite_schema WHERE type = 'table'")}
+    assert tables == {"nights", "cells", "runs", "points", "results"}
