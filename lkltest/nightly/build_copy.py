@@ -16,12 +16,14 @@ import stat
 import tarfile
 import tempfile
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from lkltest.build import find_programs
 
 _LOADED = ("lib/*.so*", "lib/*.dll", "tests/autoconf.sh")
 _CHUNK = 1 << 20
+_SINGLE = ".single"
+"""Where in an archive the one file of a build is that is a file."""
 
 
 class BadCopy(Exception):
@@ -84,7 +86,7 @@ def unpack(archive: bytes, digest: str, directory: Path) -> Path:
     part = Path(tempfile.mkdtemp(prefix=".part-", dir=directory))
     try:
         with tarfile.open(fileobj=io.BytesIO(archive), mode="r:gz") as file:
-            file.extractall(part, filter="data")
+            _extract(file, part)
         if content_hash(_content(part)) != digest:
             raise BadCopy(f"what came as build {digest[:12]} is another")
         try:
@@ -106,14 +108,25 @@ def copy_of(digest: str, directory: Path) -> Path | None:
     return _content(kept) if kept.is_dir() else None
 
 
+def _extract(archive: tarfile.TarFile, directory: Path) -> None:
+    """Write the files of an archive; tarfile's own filters are not in every Python 3.11."""
+    for member in archive:
+        name = PurePosixPath(member.name)
+        source = archive.extractfile(member)
+        if source is None or name.is_absolute() or ".." in name.parts:
+            raise BadCopy(f"an archive of a build holds {member.name!r}, which is no file of it")
+        path = directory / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("xb") as file:
+            shutil.copyfileobj(source, file)
+        path.chmod(0o755 if member.mode & stat.S_IXUSR else 0o644)
+
+
 def _content(kept: Path) -> Path:
     """`build/`, or the one file of a build that is a file (`build/linux` of `linux`)."""
     build = kept / "build"
     single = build / _SINGLE
     return next(single.iterdir()) if single.is_dir() else build
-
-
-_SINGLE = ".single"
 
 
 def _named(path: Path) -> Iterator[tuple[str, Path]]:

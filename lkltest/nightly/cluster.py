@@ -9,6 +9,7 @@ https://distributed.dask.org/en/stable/killed.html, resources.html
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import queue
 import time
@@ -64,7 +65,8 @@ def run_cells(
             _Night(client, scheduler, listener, grace).run(deque(cells))
         finally:
             if client.status == "running":
-                client.run_on_scheduler(_moves_setter(failures))
+                with contextlib.suppress(OSError):  # it may die at any moment
+                    client.run_on_scheduler(_moves_setter(failures))
     finally:
         client.close(timeout=_CONNECT)
 
@@ -75,13 +77,23 @@ def _connect(scheduler: str) -> Any:
     except ImportError:
         message = "a cluster needs Dask's distributed: pip install 'lkltest[cluster]'"
         raise ClusterError(message) from None
-    # What becomes of workers and cells is told through the listener.
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    silence()
     try:
         return Client(scheduler, timeout=_CONNECT, set_as_default=False)
     except (OSError, ValueError, RuntimeError, ImportError, TypeError) as error:
         reason = printable(" ".join(str(error).split())) or type(error).__name__
         raise ClusterError(f"no Dask scheduler at {scheduler}: {reason}") from None
+
+
+def silence() -> None:
+    """Keep Dask's log, which is chatty and has tracebacks, off the terminal.
+
+    What becomes of workers and cells is told in other ways.
+    """
+    # Dask gives several of its loggers levels and handlers of their own.
+    for name in list(logging.root.manager.loggerDict):
+        if name.partition(".")[0] == "distributed":
+            logging.getLogger(name).disabled = True
 
 
 def _moves_setter(value: int) -> Callable[..., int]:
@@ -129,8 +141,9 @@ class _Night:
                 self._listener.waiting()
         finally:
             if self._client.status == "running":
-                self._client.cancel([task.future for task in self._tasks.values()], force=True)
-                self._withdraw()
+                with contextlib.suppress(OSError):
+                    self._client.cancel([task.future for task in self._tasks.values()], force=True)
+                    self._withdraw()
 
     def _look_at_workers(self) -> None:
         """Count the places that each resource has."""
@@ -138,7 +151,11 @@ class _Night:
         self._threads = 0
         if self._client.status != "running":
             return
-        for worker in self._client.scheduler_info(n_workers=-1)["workers"].values():
+        try:
+            workers = self._client.scheduler_info(n_workers=-1)["workers"]
+        except OSError:  # the scheduler has gone, or is coming back
+            return
+        for worker in workers.values():
             self._threads += worker["nthreads"]
             for name, amount in worker["resources"].items():
                 self._places[name] += int(amount)

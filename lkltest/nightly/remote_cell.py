@@ -8,13 +8,12 @@ hash; else it asks for one, and the night puts it where the engine's scheduler k
 from __future__ import annotations
 
 import functools
-import platform
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from lkltest.nightly.build_copy import BadCopy, content_hash, copy_of, unpack
+from lkltest.nightly.build_copy import BadCopy, build_files, content_hash, copy_of, unpack
 from lkltest.nightly.cell import Cell, CellRecord
 from lkltest.nightly.runner import run_cell
 
@@ -41,19 +40,26 @@ def run_remote(data: Mapping[str, Any], digest: str, sent: int) -> dict[str, Any
         The record in plain types, or `{WANTED: digest}`.
     """
     cell = Cell.from_dict(data)
+    machine = _worker_name()
     if not digest or cell.path is None:
-        return run_cell(cell).to_dict()
+        return run_cell(cell, machine).to_dict()
     try:
         path = _local(Path(cell.path), digest)
         if path is None and not sent:
             return {WANTED: digest}
         path = path or unpack(_fetch(digest, sent), digest, _copies())
     except (OSError, BadCopy) as error:
-        message = f"build {cell.build} cannot be had on {platform.node()}: {error}"
-        return CellRecord(cell, error=message, machine=platform.node()).to_dict()
-    record = run_cell(replace(cell, path=str(path)))
+        message = f"build {cell.build} cannot be had on {machine}: {error}"
+        return CellRecord(cell, error=message, machine=machine).to_dict()
+    record = run_cell(replace(cell, path=str(path)), machine)
     # The record is the cell's as it was asked for: where a copy lies is nobody's business.
     return replace(record, cell=cell).to_dict()
+
+
+def _worker_name() -> str:
+    from distributed import get_worker
+
+    return str(get_worker().name)
 
 
 def _local(path: Path, digest: str) -> Path | None:
@@ -73,8 +79,6 @@ def _hash_here(path: Path, stamp: tuple[int, ...]) -> str:
 
 
 def _stamp(path: Path) -> tuple[int, ...]:
-    from lkltest.nightly.build_copy import build_files
-
     try:
         states = [file.stat() for file in build_files(path)]
     except OSError:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import logging
 import platform
 import sys
 import tempfile
@@ -18,7 +17,7 @@ from collections.abc import Iterable
 
 from lkltest.build import BuildError
 from lkltest.host import host_names, make_host
-from lkltest.nightly.cluster import resource
+from lkltest.nightly.cluster import resource, silence
 from lkltest.report.terminal import printable
 
 PASSED, USED_WRONGLY = 0, 2
@@ -41,14 +40,13 @@ def run(options: argparse.Namespace) -> int:
     if unknown:
         return _wrong(f"unknown host {unknown[0]!r}; there are: {', '.join(host_names())}")
     try:
-        import distributed
+        import distributed  # noqa: F401
     except ImportError:
         return _wrong("needs Dask's distributed: pip install 'lkltest[cluster]'")
     resources = usable(options.host or host_names(), options.jobs)
     if not resources:
         return _wrong("no host can run here; lkltest doctor says what is missing")
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
-    del distributed
+    silence()
     try:
         asyncio.run(_work(options, resources))
     except (OSError, ValueError, RuntimeError, ImportError, TypeError) as error:
