@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
+# ruff: noqa: S608 - queries of constants
 """The history's file: what goes in comes out, also with others at it, and after kill -9."""
 
 import os
@@ -38,9 +39,10 @@ for number in range(count):
 """
 
 
-def run_row(
-    outcome: str = "passed", results: list[tuple[str, str, float, str]] | None = None
-) -> RunRow:
+Results = list[tuple[str, str, float, str]]
+
+
+def run_row(outcome: str = "passed", results: Results | None = None) -> RunRow:
     rows = results if results is not None else [("readdir", outcome, 0.5, "why")]
     return RunRow(
         *("disk[ext4]@native#b", "b", "native", "disk", "ext4", 0, outcome, 1.5, 1.0),
@@ -65,16 +67,11 @@ class TestMemory:
         with History(tmp_path / "h.sqlite") as history:
             fill(history)
             last = questions.outcomes(history, "disk[ext4]@native#b/readdir", 2)
-            assert [(one.night, one.outcome) for one in last] == [
-                ("n2", "passed"),
-                ("n1", "failed"),
-            ]
+            assert [one.night for one in last] == ["n2", "n1"]
+            assert [one.outcome for one in last] == ["passed", "failed"]
             assert last[1].reason == "why" and last[1].seconds == 0.5
-            assert (last[1].kernel, last[1].revision, last[1].machine) == (
-                "6.12.0",
-                "1234567",
-                "lab",
-            )
+            assert (last[1].kernel, last[1].revision) == ("6.12.0", "1234567")
+            assert last[1].machine == "lab"
             cells = questions.outcomes(history, "disk[ext4]@native#b", 10)
             assert [one.seconds for one in cells] == [1.5] * 3
 
@@ -323,31 +320,15 @@ def test_a_read_only_file(tmp_path: Path) -> None:
     file = tmp_path / "disk" / "h.sqlite"
     with History(file) as history:
         fill(history)
-    script = (
-        'mount --bind -o ro "$1" "$1" && mount -o remount,ro,bind "$1" && exec "$2" -c "$3" "$4"'
-    )
+    mounts = 'mount --bind "$1" "$1" && mount -o remount,ro,bind "$1"'
     program = (
         "import sys; from pathlib import Path; from lkltest.history import *\n"
         "try:\n h = History(Path(sys.argv[1])); h.begin_night('x', 1.0, 'n', 'h')\n"
         "except HistoryError as e: print(e)"
     )
-    done = subprocess.run(
-        [
-            "unshare",
-            "-m",
-            "sh",
-            "-c",
-            script,
-            "sh",
-            str(file.parent),
-            sys.executable,
-            program,
-            str(file),
-        ],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    words = ["unshare", "-m", "sh", "-c", f'{mounts} && shift && exec "$@"', "sh"]
+    words += [str(file.parent), sys.executable, "-c", program, str(file)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.stdout.startswith(f"history {file}: "), done.stderr
     assert "read-only" in done.stdout or "cannot be opened" in done.stdout
 
