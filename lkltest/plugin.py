@@ -21,9 +21,11 @@ from lkltest.build import BuildError
 from lkltest.deadline import DEFAULT_TIMEOUT, timeout
 from lkltest.fixtures import disk_image, lkl, network
 from lkltest.host import LaunchError, add_host_options
+from lkltest.interrupt import heed_signals, interrupt_workers
 from lkltest.item import host_of, record_key, recorded, result_of, select
 from lkltest.progress import REPORTER, RESULT_PROPERTY, LineReporter, SuiteReporter
 from lkltest.report.terminal import problem_lines
+from lkltest.report_files import NotWritten, write_files
 from lkltest.session import Session, UnknownHost, open_session, session_of
 
 __all__ = ["disk_image", "lkl", "network"]
@@ -33,6 +35,7 @@ _WORKER_PARENT = "lkltest_parent"
 _WORKER_ERROR = "lkltest_error"
 _USED_WRONGLY = 2
 _PR_SET_PDEATHSIG = 1
+_nodes: list[Any] = []  # xdist's workers, as their controller sees them
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -78,6 +81,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if option.lkl_lines and not option.lkl_host:
         option.lkl_host = [_default_host(config)]
     if option.lkl_host:
+        config.add_cleanup(heed_signals())
         if config.inipath is None and config.args_source is config.ArgsSource.INVOCATION_DIR:
             # An empty directory has no suites of its own: run the installed ones.
             option.pyargs = True
@@ -118,6 +122,7 @@ def pytest_configure_node(node: Any) -> None:
     What lives as long as the session must not die with one of them: it is started here.
     """
     session = session_of(node.config)
+    _nodes.append(node)
     node.workerinput[_WORKER_SHARED] = str(session.share())
     _enter_hosts(session, node.config.option.lkl_host or ())
 
@@ -167,6 +172,28 @@ def pytest_runtestloop(session: pytest.Session) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Report what is known of a suite that an interruption ends: pytest makes no report of it."""
+    try:
+        return (yield)
+    except (KeyboardInterrupt, pytest.exit.Exception):
+        result = result_of(item)
+        reporter: Any = item.config.pluginmanager.get_plugin(REPORTER)
+        if result is not None and result.id not in {known.id for known in reporter.results}:
+            reporter.add(result)
+            with contextlib.suppress(NotWritten):  # what was interrupted matters more
+                write_files(result, item.config.option)
+        raise
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_keyboard_interrupt(excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+    if excinfo.errisinstance(KeyboardInterrupt):
+        interrupt_workers(_nodes)
+    _nodes.clear()
+
+
+@pytest.hookimpl(wrapper=True)
 def pytest_runtest_setup(item: pytest.Item) -> Generator[None, object, object]:
     with recorded(item, "setup"):
         return (yield)
@@ -207,22 +234,10 @@ def pytest_runtest_makereport(
     if result is None:
         return report
     report.user_properties.append((RESULT_PROPERTY, result.to_dict()))
-    directory = item.config.option.lkl_junit_dir
-    if directory:
-        from lkltest.report.junit import write
-
-        try:
-            write(result, Path(directory))
-        except OSError as error:
-            pytest.exit(f"JUnit directory {directory}: {error.strerror}", returncode=1)
-    directory = item.config.option.lkl_json_dir
-    if directory:
-        from lkltest.report.tree import write as write_tree
-
-        try:
-            write_tree(result, Path(directory))
-        except OSError as error:
-            pytest.exit(f"JSON directory {directory}: {error.strerror}", returncode=1)
+    try:
+        write_files(result, item.config.option)
+    except NotWritten as error:
+        pytest.exit(str(error), returncode=1)
     return report
 
 

@@ -35,7 +35,7 @@ class SuiteReporter:
             return
         for name, value in report.user_properties:
             if name == RESULT_PROPERTY and isinstance(value, dict):
-                self._add(SuiteResult.from_dict(value))
+                self.add(SuiteResult.from_dict(value))
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         if not self.results:
@@ -48,7 +48,8 @@ class SuiteReporter:
                 terminalreporter.write_line(f"reproduce: {self._reproduce(result)}")
         terminalreporter.write_line(self._summary())
 
-    def _add(self, result: SuiteResult) -> None:
+    def add(self, result: SuiteResult) -> None:
+        """Take the tree of a suite that has ended."""
         self.results.append(result)
 
     def _summary(self) -> str:
@@ -77,8 +78,8 @@ def _given(option: Any, host: str) -> list[str]:
 class LineReporter(SuiteReporter):
     """Stands in for pytest's terminal in `lkltest run`: a line as each suite ends, and why."""
 
-    def _add(self, result: SuiteResult) -> None:
-        super()._add(result)
+    def add(self, result: SuiteResult) -> None:
+        super().add(result)
         self._print(terminal.suite_line(result, terminal.wants_colour(sys.stdout)))
         if result.outcome is Outcome.FAILED:
             for line in terminal.failure_lines(result):

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Signals that end a run: it stops as with Ctrl-C, so that what is known by then is reported."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import subprocess
+import threading
+from collections.abc import Callable, Iterable
+from typing import Any, NoReturn
+
+_WORKER_SECONDS = 3.0
+"""Time that workers have for their reports."""
+
+
+def heed_signals() -> Callable[[], None]:
+    """Let what ends a service or a login (SIGTERM, SIGHUP) interrupt; returns what undoes it.
+
+    What is ignored (nohup) or somebody else's stays so.
+    """
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is signal.SIG_DFL:
+                before[number] = signal.signal(number, _interrupt)
+
+    def undo() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    return undo
+
+
+def interrupt_workers(nodes: Iterable[Any]) -> None:
+    """Interrupt xdist's workers that run here, and wait for their reports.
+
+    Only a terminal sends SIGINT to all of them; kill(1) reaches the controller alone.
+    """
+    started = [popen for node in nodes if (popen := _process_of(node)) is not None]
+    for popen in started:
+        with contextlib.suppress(OSError):
+            popen.send_signal(signal.SIGINT)
+    for popen in started:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            popen.wait(_WORKER_SECONDS)
+
+
+def _process_of(node: Any) -> subprocess.Popen[bytes] | None:
+    gateway = getattr(node, "gateway", None)
+    popen = getattr(getattr(gateway, "_io", None), "popen", None)
+    return popen if isinstance(popen, subprocess.Popen) else None
+
+
+def _interrupt(number: int, frame: object) -> NoReturn:
+    raise KeyboardInterrupt

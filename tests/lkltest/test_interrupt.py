@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A run that is interrupted reports what it knew by then."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from lkltest.interrupt import heed_signals
+from lkltest.report.tree import read
+from lkltest.results import Outcome, ProblemKind
+from tests.fake_build import SECONDS, environment, fake_build, start
+
+
+def wait_for_program(runner: subprocess.Popen[str], name: str, seconds: float = SECONDS) -> None:
+    """Wait until a program called `name` runs in the runner's process tree and says nothing new."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and runner.poll() is None:
+        for cmdline in Path("/proc").glob("[0-9]*/cmdline"):
+            try:
+                text = cmdline.read_bytes()
+            except OSError:
+                continue
+            if text.startswith(name.encode()):
+                time.sleep(0.5)  # its first points are on their way
+                return
+        time.sleep(0.02)
+    raise AssertionError(f"{name} never ran")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_points_before_a_signal_are_reported(
+    tmp_path: Path, number: signal.Signals, jobs: str
+) -> None:
+    build, junit = fake_build(tmp_path / "build", boot="fail-then-hang"), tmp_path / "junit"
+    words = ["run", "boot", "--host=native", f"--build={build}", f"--junit-dir={junit}"]
+    words += [f"--json-dir={junit}", f"-j{jobs}"]
+    with start("lkltest", *words, env=environment()) as runner:
+        wait_for_program(runner, str(build / "tests" / "boot"))
+        runner.send_signal(number)  # the runner alone, as kill(1) does
+        stdout, stderr = runner.communicate(timeout=SECONDS)
+    assert runner.returncode == 130
+    assert stderr == "lkltest: interrupted\n"
+    result = read(junit / "boot@native.json")
+    assert [(point.name, point.outcome) for point in result.points] == [
+        ("first", Outcome.PASSED),
+        ("second", Outcome.FAILED),
+    ]
+    assert [problem.kind for problem in result.problems] == [ProblemKind.INTERRUPTED]
+    assert 'name="second"' in (junit / "boot@native.xml").read_text(encoding="utf-8")
+    if jobs == "1":
+        assert "interrupted in call" in stdout
+
+
+def test_what_is_ignored_stays_so() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        undo = heed_signals()
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        assert signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
+        undo()
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGHUP, before)
