@@ -27,13 +27,21 @@ _MORE = {
     "compare": ("lkltest.nightly.compare_command", "say what changed between two nights"),
     "history": ("lkltest.nightly.history_command", "look into the nights that were"),
     "known": ("lkltest.nightly.known_command", "list or verify the known failures"),
+    "worker": ("lkltest.nightly.worker", "run cells of a night for a Dask scheduler"),
+    "bisect": ("lkltest.nightly.bisect", "find the commit that broke a test, for git bisect run"),
 }
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit status: 0 passed, 1 failed, 2 used wrongly."""
     words = sys.argv[1:] if arguments is None else list(arguments)
-    options = _parser(words).parse_args(words)
+    try:
+        options = _parser(words).parse_args(words)
+    except SystemExit as end:
+        if words[:1] == ["bisect"] and end.code == USED_WRONGLY:
+            # git bisect run would take a 2 for the verdict on a commit; this ends the search.
+            raise SystemExit(255) from None
+        raise
     try:
         status: int = options.function(options)
     except KeyboardInterrupt:

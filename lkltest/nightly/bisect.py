@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""`lkltest bisect`: one step of `git bisect run` in a kernel tree.
+
+    git bisect start BAD GOOD
+    git bisect run lkltest bisect 'disk[ext4]@native/readdir' --build tools/lkl \\
+        --make 'make -j8 -C tools/lkl' --times 5
+
+git-bisect(1): 0 is good, 125 cannot be told, 1 to 127 are bad, and anything else ends the search.
+So a mistake on the command line ends with 255 and not with lkltest's usual 2, which would call a
+commit bad (cli.py sees to that for what argparse finds).
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from enum import IntEnum
+from pathlib import Path
+
+from lkltest.deadline import timeout
+from lkltest.host import host_names
+from lkltest.nightly.cell import Cell, CellRecord, parse_id
+from lkltest.nightly.entries import entries, is_problem
+from lkltest.nightly.runner import run_cell
+from lkltest.report.terminal import printable
+from lkltest.results import Outcome, ProblemKind, SuiteResult
+
+_TOTAL = 4  # how many single limits the whole process of a run may take
+
+
+class Answer(IntEnum):
+    """What git is told; the value is the exit status."""
+
+    GOOD = 0
+    BAD = 1
+    SKIP = 125
+    STOP = 255
+
+
+_NOT_THE_KERNEL = frozenset({ProblemKind.LAUNCH, ProblemKind.SETUP, ProblemKind.SUITE_ERROR})
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what the command takes."""
+    parser.description = __doc__
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("id", metavar="ID", help="result id: SUITE[VARIANT]@HOST or .../POINT")
+    parser.add_argument("--make", metavar="COMMAND", help="builds the commit; run without a shell")
+    parser.add_argument("--build", metavar="DIR", help="the build that COMMAND makes")
+    parser.add_argument(
+        "--times", type=_times, default=1, metavar="N", help="runs, which must agree (1)"
+    )
+    parser.add_argument(
+        "--any", action="store_true", help="one failure is enough: find what made it flaky"
+    )
+    parser.add_argument("--timeout", type=timeout, default=180.0, metavar="SECONDS")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Build, run, and answer git. Returns the exit status."""
+    # The name of a build in it, as reports have, is a night's: here the commit's own is run.
+    name, _, point = options.id.partition("/")
+    wanted = parse_id(name)
+    if wanted is None:
+        return _stop(f"{options.id!r} is no result id; disk[ext4]@native/readdir is one")
+    if wanted.host not in host_names():
+        return _stop(f"unknown host {wanted.host!r}; there are: {', '.join(host_names())}")
+    try:
+        words = shlex.split(options.make or "")
+    except ValueError as error:
+        return _stop(f"--make {options.make!r}: {error}")
+    if options.make is not None and not words:
+        return _stop("--make names no command")
+    if words and not _builds(words):
+        return _say(Answer.SKIP, "cannot be built")
+    path = str(Path(options.build).expanduser().absolute()) if options.build else None
+    limit = options.timeout * _TOTAL + 60
+    cell = Cell("", wanted.host, wanted.suite, wanted.variant, path, options.timeout, limit)
+    seen: list[Answer] = []
+    while len(seen) < options.times and not (options.any and Answer.BAD in seen):
+        record = run_cell(cell)
+        seen.append(judge(record, point))
+        print(f"lkltest bisect: {seen[-1].name.lower()}{_reason(record, point)}", flush=True)
+    return _say(*verdict(seen, any_failure=options.any))
+
+
+def judge(record: CellRecord, point: str) -> Answer:
+    """Tell what one run says of a point (`""`: of the whole suite)."""
+    if not record.results:
+        return Answer.SKIP
+    result = record.results[0]
+    if not point:
+        return _suite(result)
+    found = {entry.name: entry.outcome for entry in entries(result)}
+    # A problem that is not there did not happen, provided that the suite came that far.
+    absent = Outcome.PASSED if is_problem(point) and result.points else None
+    outcome = found.get(point, absent)
+    if outcome is Outcome.PASSED:
+        return Answer.GOOD
+    return Answer.BAD if outcome is Outcome.FAILED else Answer.SKIP
+
+
+def _reason(record: CellRecord, point: str) -> str:
+    """Why it was no pass, for people: `: not ok ...`."""
+    said = record.error
+    for result in record.results:
+        said = said or result.skip or ""
+        found = [entry for entry in entries(result) if entry.name == point or not point]
+        said = said or next((entry.reason for entry in found if entry.reason), "")
+        said = said or ("" if found else f"there is no point {point!r}")
+    return f": {printable(said)}" if said else ""
+
+
+def _suite(result: SuiteResult) -> Answer:
+    if any(problem.kind in _NOT_THE_KERNEL for problem in result.problems):
+        return Answer.SKIP
+    answers = {Outcome.PASSED: Answer.GOOD, Outcome.FAILED: Answer.BAD}
+    return answers.get(result.outcome, Answer.SKIP)
+
+
+def verdict(seen: Sequence[Answer], *, any_failure: bool = False) -> tuple[Answer, str]:
+    """What several runs say together, and why, for people.
+
+    Runs that disagree tell nothing, so that a flaky point does not mislead the search; unless it
+    is the flakiness that is searched for.
+    """
+    counts = Counter(seen)
+    if any_failure and counts[Answer.BAD]:
+        return Answer.BAD, "failed at least once"
+    if len(counts) == 1:
+        answer = seen[0]
+        reasons = {Answer.GOOD: "passed", Answer.BAD: "failed", Answer.SKIP: "did not run"}
+        times = f" {len(seen)} times of {len(seen)}" if len(seen) > 1 else ""
+        return answer, reasons[answer] + times
+    text = f"passed {counts[Answer.GOOD]}, failed {counts[Answer.BAD]} of {len(seen)} times"
+    return Answer.SKIP, f"cannot be told: {text}"
+
+
+def _builds(words: Sequence[str]) -> bool:
+    """Run the command in the current directory, its output passed through."""
+    print(f"lkltest bisect: {printable(shlex.join(words))}", flush=True)
+    try:
+        status = subprocess.run(words, stdin=subprocess.DEVNULL, check=False).returncode
+    except OSError as error:
+        # Not this commit's fault: no commit would be built.
+        print(f"lkltest bisect: {words[0]}: {error.strerror}", file=sys.stderr)
+        raise SystemExit(Answer.STOP) from None
+    return status == 0
+
+
+def _say(answer: Answer, reason: str) -> int:
+    print(f"lkltest bisect: {answer.name.lower()}: {reason}", flush=True)
+    return int(answer)
+
+
+def _stop(message: str) -> int:
+    print(f"lkltest bisect: {message}", file=sys.stderr)
+    return int(Answer.STOP)
+
+
+def _times(text: str) -> int:
+    times = int(text)
+    if times < 1:
+        raise argparse.ArgumentTypeError(f"{text} is no number of times")
+    return times
