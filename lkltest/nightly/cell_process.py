@@ -89,7 +89,9 @@ class CellProcess:
             for name, value in os.environ.items()
             if name != "LKL_BUILD" and not name.startswith("PYTEST_")
         }
-        environment = {**kept, "NO_COLOR": "1", **cell.environment}
+        # What it leaves in its temporary directory, killed or not, goes with the scope's folder.
+        temporary = {"TMPDIR": os.fspath(self._scope.folder)}
+        environment = {**kept, **temporary, "NO_COLOR": "1", **cell.environment}
         return self._scope.spawn(command, env=environment, stdout=self._log, stderr=self._log)
 
     def _said(self) -> str:

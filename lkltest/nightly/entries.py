@@ -2,7 +2,8 @@
 """A tree of results as the flat list that a history keeps. Pure.
 
 A problem that is tied to no point becomes a point of its own in parentheses, `(signal)`, so that
-a failure without a failed point is remembered, compared and known like any other.
+a failure without a failed point is remembered, compared and known like any other. Only an exit
+status other than 0 is none where a point failed: that is what programs say of failed points.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from lkltest.results import Outcome, PointResult, SuiteResult
+from lkltest.results import Outcome, PointResult, Problem, ProblemKind, SuiteResult
 
 _REASON_LIMIT = 300
 
@@ -31,11 +32,20 @@ def entries(result: SuiteResult) -> list[Entry]:
     found: dict[str, Entry] = {}
     for entry in _flat(result.points, "", why):
         found.setdefault(entry.name, entry)
-    for problem in result.problems:
-        if problem.point is None:
-            name = problem_name(problem.kind)
-            found.setdefault(name, Entry(name, Outcome.FAILED, None, _short(problem.reason)))
+    for problem in loose_problems(result):
+        name = problem_name(problem.kind)
+        found.setdefault(name, Entry(name, Outcome.FAILED, None, _short(problem.reason)))
     return list(found.values())
+
+
+def loose_problems(result: SuiteResult) -> list[Problem]:
+    """Return the problems that stand for failures of their own."""
+    failed = any(point.outcome is Outcome.FAILED for point in result.points)
+    return [
+        problem
+        for problem in result.problems
+        if problem.point is None and not (failed and problem.kind is ProblemKind.EXIT_STATUS)
+    ]
 
 
 def problem_name(kind: str) -> str:

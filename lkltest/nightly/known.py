@@ -10,7 +10,7 @@ from datetime import date
 from pathlib import Path
 
 from lkltest.nightly.config import matches
-from lkltest.nightly.entries import problem_name
+from lkltest.nightly.entries import loose_problems, problem_name
 from lkltest.nightly.toml_reader import read
 from lkltest.results import Outcome, SuiteResult
 
@@ -108,17 +108,25 @@ def load(file: Path, today: date) -> Known:
 
 
 def known_points(result: SuiteResult, cell_id: str, known: Known) -> dict[str, str]:
-    """Return what is known of the failed points of a tree, and of its loose problems, by name."""
-    failed = [point.name for point in result.points if point.outcome is Outcome.FAILED]
-    failed += [problem_name(problem.kind) for problem in result.problems if problem.point is None]
-    found = ((name, known.alive(f"{cell_id}/{name}")) for name in dict.fromkeys(failed))
-    return {name: failure.said() for name, failure in found if failure is not None}
+    """Return what is known of the failures of a tree, by the name of the point or problem.
+
+    When all is known, so is the exit status that follows from it.
+    """
+    found = {name: known.alive(f"{cell_id}/{name}") for name in _failures(result)}
+    said = {name: failure.said() for name, failure in found.items() if failure is not None}
+    if said and len(said) == len(found):
+        for problem in result.problems:
+            if problem.point is None:
+                said.setdefault(problem_name(problem.kind), next(iter(said.values())))
+    return said
 
 
 def all_known(result: SuiteResult, names: Container[str]) -> bool:
     """Whether nothing failed but what `names` holds."""
-    return all(
-        point.name in names for point in result.points if point.outcome is Outcome.FAILED
-    ) and all(
-        problem_name(problem.kind) in names for problem in result.problems if problem.point is None
-    )
+    return all(name in names for name in _failures(result))
+
+
+def _failures(result: SuiteResult) -> list[str]:
+    failed = [point.name for point in result.points if point.outcome is Outcome.FAILED]
+    problems = [problem_name(problem.kind) for problem in loose_problems(result)]
+    return list(dict.fromkeys([*failed, *problems]))
