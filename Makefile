@@ -25,6 +25,8 @@ WINE_PACKAGES := /usr/lib/wine/wine64=wine64
 WINDOWS_PACKAGES := x86_64-w64-mingw32-gcc=gcc-mingw-w64-x86-64 \
 	x86_64-w64-mingw32-g++=g++-mingw-w64-x86-64
 UML_PACKAGES := linux.uml=user-mode-linux uml_mconsole=uml-utilities cpio=cpio
+BROWSER_PACKAGES := chromium=chromium chromedriver=chromium-driver fc-list=fontconfig \
+	/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf=fonts-dejavu-core
 QEMU_PACKAGES := qemu-system-x86_64=qemu-system-x86 depmod=kmod
 
 .PHONY: run-tests check lint types tests bench doctor clean setup setup-dev build windows linux \
@@ -47,7 +49,7 @@ lint: setup-dev
 types: setup-dev
 	$(VENV)/bin/mypy
 
-tests: setup-dev wine-for-tests qemu-for-tests uml-for-tests
+tests: setup-dev wine-for-tests qemu-for-tests uml-for-tests browser-for-tests
 	$(VENV)/bin/pytest tests -q
 
 bench: setup-dev
@@ -89,6 +91,10 @@ uml-for-tests:
 qemu-for-tests:
 	-@$(MAKE) --no-print-directory -s $(BUNDLED)/.packages-qemu linux
 
+# As above; it opens the nightly report.
+browser-for-tests:
+	-@$(MAKE) --no-print-directory -s $(BUNDLED)/.packages-browser
+
 # These hosts have kernels of their own.
 setup: $(VENV)/.run $(if $(HOST),$(if $(filter-out uml wine qemu,$(HOST)),build),build)
 setup-dev: $(VENV)/.dev build
@@ -123,6 +129,10 @@ $(BUNDLED)/.packages-kernel: Makefile | $(BUNDLED)/.packages
 
 $(BUNDLED)/.packages-uml: Makefile | $(BUNDLED)/.packages
 	@setup/packages.sh $(UML_PACKAGES)
+	@touch $@
+
+$(BUNDLED)/.packages-browser: Makefile | $(BUNDLED)/.packages
+	@setup/packages.sh $(BROWSER_PACKAGES)
 	@touch $@
 
 $(BUNDLED)/.packages-wine: Makefile | $(BUNDLED)/.packages
