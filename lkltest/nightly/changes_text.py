@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
@@ -41,11 +42,9 @@ def lines(changes: Iterable[Change], shown: int = _SHOWN) -> list[str]:
 
 
 def summary(changes: Sequence[Change]) -> str:
-    """`2 new failures, 1 fixed`; `nothing changed`."""
-    parts = []
-    for kind, group in groupby(changes, key=lambda change: change.kind):
-        count = len(list(group))
-        parts.append(f"{count} {WORDS[kind].lower()}")
+    """`new failure: 2, fixed: 1`; `nothing changed`."""
+    counts = Counter(change.kind for change in changes)
+    parts = [f"{WORDS[kind].lower()}: {count}" for kind, count in counts.items()]
     return ", ".join(parts) or "nothing changed"
 
 

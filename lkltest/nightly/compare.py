@@ -114,11 +114,11 @@ class _Point:
         if found is None or (self.now is None and not is_problem(self.name)):
             return None
         if self.now is None or self.now.outcome == "passed":
-            return self._change(ChangeKind.OUTDATED, f"passes: remove it ({found.reason})")
+            return self._change(ChangeKind.OUTDATED, f"no longer fails, remove it: {found.said()}")
         if self.now.outcome != _FAILED:
             return None
         if found.expired(known.today):
-            return self._change(ChangeKind.EXPIRED, f"expired on {found.expires}: {found.reason}")
+            return self._change(ChangeKind.EXPIRED, f"expired on {found.expires}: {found.said()}")
         return self._change(ChangeKind.KNOWN, found.said())
 
     def change(self) -> Change | None:

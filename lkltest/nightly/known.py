@@ -55,8 +55,8 @@ class KnownFailure:
         return self.expires is not None and self.expires < today
 
     def said(self) -> str:
-        """`known failure: reason (link)`."""
-        return f"known failure: {self.reason}" + (f" ({self.link})" if self.link else "")
+        """`reason (link)`."""
+        return self.reason + (f" ({self.link})" if self.link else "")
 
     def _parts(self) -> Mapping[str, str]:
         match = _PATTERN.fullmatch(self.pattern)
