@@ -185,8 +185,9 @@ class Recorder:
         if level is None:
             return
         announced = level.announced
-        if announced is not None and number is not None and number != announced.number:
-            self._abandon(depth, f"test point {number} reported instead")
+        due = level.ledger.last + 1 if number is None else number
+        if announced is not None and due != announced.number:
+            self._abandon(depth, f"test point {due} reported instead")
             announced = None
         level.announced = None
         children: tuple[PointResult, ...] = ()

@@ -73,7 +73,7 @@ class Lines:
     def rest(self, out: list[Event]) -> bytes:
         """The last line, which has no newline, if more than terminal escapes is left of it."""
         tail = self._clean(bytes(self._partial))[1:].rstrip(b"\r")
-        if tail:
+        if tail or (self._printk and self._partial):  # not even a time stamp may stand alone
             self._say_cut(out)
             out.append(Damage("line-incomplete", f"the last line has no newline: {quote(tail)}"))
         self._partial.clear()

@@ -67,6 +67,18 @@ def test_a_kernel_bug_in_the_midst_of_a_line_is_heard(cut: str) -> None:
     assert record(GOOD.replace("mutex", "BUG: [1]")).passed, "a name may be about one"
 
 
+def test_a_result_without_number_is_not_what_another_number_announced() -> None:
+    result = record("1..2\n* 1 a\nok a\n* 7 b\nok b\n")
+    assert problems(result) == [(K.NEVER_REPORTED, "b")]
+
+
+def test_a_time_stamp_alone_is_no_last_line() -> None:
+    parser = Parser(printk=True)
+    events = parser.feed(b"[    0.100000] 1..1\n[    0.100000] ok 1 a\n[    0.100000]")
+    assert any(getattr(event, "what", "") == "line-incomplete" for event in parser.close())
+    assert events
+
+
 @pytest.mark.parametrize(
     ("stream", "expected"),
     [
