@@ -11,8 +11,9 @@ Written from what LKL's tests print and what the TAP specification asks for. The
  4. No result is `not ok`, but for `not ok # TODO`.
  5. What is announced (`* N name`, N of nine digits at most) is what reports next.
  6. Nothing bails out.
- 7. A YAML block, ` ---` after a result, ends with ` ...` before the next line that is TAP at the
-    beginning of a line. Whatever is indented as the block is counts for nothing.
+ 7. A YAML block, ` ---` after a result (and not after TAP of a subtest), ends with ` ...` before
+    the next line that is TAP at the beginning of a line. Whatever is indented as the block is
+    counts for nothing.
  8. The kernel says nowhere that it is broken: not in a log, and not in a message that stands in the
     midst of somebody else's line.
  9. A message of the kernel has not cut a `not ok` apart.
@@ -32,6 +33,7 @@ _TODO = re.compile(rb"(?<!\\)#[ \t]*todo\b", re.IGNORECASE)
 _EXPECTED = re.compile(rb"(?<!\\)#[ \t]*XFAIL\b")
 _PLAN = re.compile(rb"1\.\.(\d+)(?=[\s#]|$)(.*)", re.DOTALL)
 _ANNOUNCED = re.compile(rb"\* 0*(\d{1,9})(?=\s|$)")
+_SUBTEST = re.compile(rb"\s+(?:1\.\.\d|K?TAP version|(?:not )?ok\b|\* \d|# Subtest)")
 _STAMP = rb"\[ *\d+\.\d{6}\](?:\[ *[TC]\d+\])? "
 _BROKEN = re.compile(
     _STAMP + rb"(?:watchdog: )?(?:Kernel panic - not syncing|BUG: |kernel BUG at |Oops: |WARNING: "
@@ -90,6 +92,8 @@ class _Stream:
         return self._announced(int(announced[1])) if announced else self._other(line)
 
     def _other(self, line: bytes) -> str:
+        if _SUBTEST.match(line):
+            self.after_result = False
         if line.strip() == b"---" and line != b"---" and self.after_result:
             self.block = line[: -len(b"---")]
             self.after_result = False

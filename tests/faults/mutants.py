@@ -36,9 +36,11 @@ Mutation = Callable[[bytes, random.Random, Sequence[bytes]], bytes]
 
 
 def truncations(stream: bytes) -> Iterator[bytes]:
-    """The stream cut at every byte."""
+    """The stream cut at every byte; a long one only after each line and within its last lines."""
+    last = len(stream) - 2000
     for end in range(len(stream)):
-        yield stream[:end]
+        if len(stream) < 12_000 or end > last or stream[end - 1 : end] == b"\n":
+            yield stream[:end]
 
 
 def mutant(stream: bytes, chance: random.Random, others: Sequence[bytes]) -> bytes:

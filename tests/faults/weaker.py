@@ -15,11 +15,13 @@ _STAMP = re.compile(rb"^(?:<\d+>)?\[ *\d+\.\d+\](?:\[ *[TC]\d+\])? ?")
 _TAG = re.compile(rb"^.{8}[|:] ")
 _VERSION = re.compile(rb"K?TAP version \d+$")
 _FAILED = re.compile(rb"not ok(?:\s|$)(?!.*#\s*(?:skip|todo|xfail))", re.IGNORECASE)
-_CRASHED = re.compile(rb"FATAL: |unhandled (?:write|read) page fault|exited with 1[0-9][0-9]")
+_CRASHED = re.compile(rb"FATAL: Fatal signal|unhandled (?:write|read) page fault")
+_PLAN = re.compile(rb"1\.\.(\d+)(?=[\s#]|$)")
 
 
 def why_not_ktap(data: bytes) -> str:
     """KTAP, KUnit and kselftest: a plan, as many results beside it, and none of them failed."""
+    data = ESCAPE.sub(b"", data)
     if data.rpartition(b"\n")[2].strip(b"\r"):
         return "the last line has no newline"
     lines = [_STAMP.sub(b"", line).rstrip() for line in data.split(b"\n")[:-1]]
@@ -29,7 +31,7 @@ def why_not_ktap(data: bytes) -> str:
     top = [line.lstrip() for line in lines if len(line) - len(line.lstrip()) <= margin]
     if any(_FAILED.match(line) for line in top):
         return "a point failed"
-    plans = [int(found[1]) for line in top if (found := re.match(rb"1\.\.(\d+)(?:\s|$)", line))]
+    plans = [int(found[1]) for line in top if (found := _PLAN.match(line))]
     if not plans:
         return "there is no plan"
     results = sum(1 for line in top if re.match(rb"(?:not )?ok(?:[\s#]|$)", line))
@@ -37,15 +39,25 @@ def why_not_ktap(data: bytes) -> str:
 
 
 def why_not_l4re(data: bytes) -> str:
-    """L4Re: each number of each plan has its `ok`, no `not ok` is whole, and nothing crashed."""
+    """L4Re: the client that has a plan has its results, none failed, and nothing crashed."""
     clean = ESCAPE.sub(b"", data).replace(b"\r", b"")
     if _CRASHED.search(clean):
         return "it crashed"
-    lines = [_TAG.sub(b"", line) for line in clean.split(b"\n")]
-    plans = [int(found[1]) for line in lines if (found := re.match(rb"1\.\.(\d+)(?:\s|$)", line))]
+    planned = (line for line in clean.split(b"\n") if _PLAN.match(_TAG.sub(b"", line)))
+    tag = _TAG.match(next(planned, b""))
+    lines = _of(tag[0][:8] if tag else b"", clean)
+    plans = [int(found[1]) for line in lines if (found := _PLAN.match(line))]
     if not plans:
         return "there is no plan"
     if any(re.match(rb"not ok \d", line) for line in lines):
         return "a point failed"
     results = sum(1 for line in lines if re.match(rb"ok(?:[\s#]|$)", line))
     return "the plan is not met" if results < sum(plans[:1]) else ""
+
+
+def _of(tag: bytes, clean: bytes) -> list[bytes]:
+    """The lines of one client, without their tag."""
+    lines = clean.split(b"\n")
+    if not tag:
+        return lines
+    return [_TAG.sub(b"", line) for line in lines if line.startswith((tag + b"| ", tag + b": "))]
