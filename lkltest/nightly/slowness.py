@@ -37,7 +37,7 @@ _CENTRE_VARIANCE = {3: 1.35, 5: 1.13, 8: 1.07, 12: 1.05}  # as above, of `_centr
 
 @dataclass(frozen=True, slots=True)
 class Slowdown:
-    """Seconds before and since, how many nights ago it began at the latest, and how sure it is.
+    """Seconds before and since, for how many nights as it seems, and how sure it is.
 
     `score` is the difference in standard errors.
     """
@@ -81,7 +81,18 @@ def _since(logs: Sequence[float], recent: int) -> Slowdown | None:
     score = (now - usual) / (spread * math.sqrt(variance))
     if score < needed_score(len(before)):
         return None
-    return Slowdown(math.exp(usual), math.exp(now), recent, score)
+    nights = _nights(logs[-RECENT[-1] :], usual, now)
+    return Slowdown(math.exp(usual), math.exp(now), nights, score)
+
+
+def _nights(logs: Sequence[float], usual: float, now: float) -> int:
+    """For how many nights it is so: where the fewest are on the wrong side, and by the least."""
+
+    def misfit(nights: int) -> float:
+        old, new = logs[:-nights], logs[-nights:]
+        return sum(abs(v - usual) for v in old) + sum(abs(v - now) for v in new)
+
+    return min(range(1, len(logs) + 1), key=misfit)
 
 
 def _deviation(values: Sequence[float], centre: float) -> float:
