@@ -17,7 +17,7 @@ from lkltest.report.failed_points import FailedPoint, failed_points
 from lkltest.report.heat_map import heat_map
 from lkltest.report.terminal import printable
 from lkltest.report.trends import plots
-from lkltest.report.words import LABELS, duration, headline, point_counts
+from lkltest.report.words import LABELS, duration, headline, point_counts, shows_times
 from lkltest.results import Outcome
 
 if TYPE_CHECKING:
@@ -76,6 +76,7 @@ def _template() -> jinja2.Template:
         lstrip_blocks=True,
     )
     environment.filters.update(duration=duration, zip=zip)
+    environment.tests.update(timed=shows_times)
     return environment.get_template("night.html.jinja")
 
 

@@ -14,7 +14,7 @@ from lkltest.nightly.view import Change, NightView
 from lkltest.report.failed_points import FailedPoint, failed_points
 from lkltest.report.heat_map import Field, heat_map
 from lkltest.report.terminal import printable
-from lkltest.report.words import LABELS, duration, headline
+from lkltest.report.words import LABELS, duration, headline, shows_times
 
 _CHANGES = 100
 _FAILURES = 20
@@ -37,7 +37,7 @@ def _lines(night: NightView) -> Iterator[str]:
     baseline = night.baseline_id or "nothing: there is no earlier night"
     yield (
         f"Night {_code(night.night_id)}, compared with {_text(baseline)}; "
-        f"{_text(duration(night.seconds))} on {_text(night.machine)}."
+        f"{duration(night.seconds)} on {_text(night.machine)}."
     )
     yield from _changes(night.changes)
     yield from _matrix(night)
@@ -67,8 +67,8 @@ def _changes(changes: tuple[Change, ...]) -> Iterator[str]:
 
 def _what(change: Change) -> str:
     parts = [change.reason]
-    if change.seconds_before is not None and change.seconds_after is not None:
-        parts.append(f"{change.seconds_before:.2f} s to {change.seconds_after:.2f} s")
+    if shows_times(change):
+        parts.append(f"{change.seconds_before or 0:.2f} s to {change.seconds_after or 0:.2f} s")
     if change.commit_before or change.commit_after:
         before, after = change.commit_before[:12], change.commit_after[:12]
         parts.append(f"commits {before or 'unknown'}..{after or 'unknown'}")

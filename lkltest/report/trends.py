@@ -153,7 +153,8 @@ def _dress(axes: Any, nights: Sequence[str]) -> None:
     axes.set_ylabel("seconds", color=_INK)
     step = max(1, -(-len(nights) // _TICKS))
     ticks = list(range(len(nights) - 1, -1, -step))
-    axes.set_xticks(ticks, [_night_label(nights[tick]) for tick in ticks])
+    labels = _night_labels(nights)
+    axes.set_xticks(ticks, [labels[tick] for tick in ticks])
     axes.tick_params(colors=_INK, labelcolor=_INK)
     axes.grid(axis="y", color=_FAINT, linewidth=0.6)
     for side, spine in axes.spines.items():
@@ -169,10 +170,18 @@ def _dress(axes: Any, nights: Sequence[str]) -> None:
     )
 
 
-def _night_label(night: str) -> str:
-    """`11-21` of `2026-11-21T02-00-00`; any other name as it is, cut."""
-    match = re.match(r"\d{4}-(\d\d-\d\d)T", night)
-    return match[1] if match else printable(night)[:12]
+def _night_labels(nights: Sequence[str]) -> list[str]:
+    """`11-21` of `2026-11-21T02-00-00`, with the time where a day had several nights."""
+    parts = [re.match(r"\d{4}-(\d\d-\d\d)T(\d\d)-(\d\d)", night) for night in nights]
+    days = [
+        part[1] if part else printable(night)[:12]
+        for part, night in zip(parts, nights, strict=True)
+    ]
+    if len(set(days)) == len(days):
+        return days
+    return [
+        f"{day} {part[2]}:{part[3]}" if part else day for part, day in zip(parts, days, strict=True)
+    ]
 
 
 def _for_page(svg: str, number: int) -> str:

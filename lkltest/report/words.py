@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from lkltest.nightly.view import CellOutcome, ChangeKind, NightView
+from lkltest.nightly.view import CellOutcome, Change, ChangeKind, NightView
 from lkltest.results import Outcome
 
 LABELS = {
@@ -49,6 +49,12 @@ def point_counts(night: NightView) -> Counter[Outcome]:
         if cell.result is not None:
             counts.update(cell.result.counts())
     return counts
+
+
+def shows_times(change: Change) -> bool:
+    """Whether the times are the news: of most changes they are milliseconds."""
+    known = change.seconds_before is not None and change.seconds_after is not None
+    return known and change.kind is ChangeKind.SLOWER
 
 
 def duration(seconds: float) -> str:

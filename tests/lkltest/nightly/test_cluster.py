@@ -219,6 +219,29 @@ class TestCluster:
         assert found["sent"].cell.path == "pass"
         assert child.poll() is None
 
+    def test_a_whole_night(self, cluster_: Cluster, tmp_path: Path) -> None:
+        passing = fake_build(tmp_path / "pass", boot="pass")
+        cluster_.worker("one")
+        (tmp_path / "nightly.toml").write_text(
+            f"""
+            [night]
+            directory = "night"
+            history = "night/history.sqlite"
+            [builds.fake]
+            path = "{passing}"
+            [matrix]
+            builds = ["fake"]
+            hosts = ["native"]
+            suites = ["boot"]
+            """
+        )
+        child, stream = cluster_._start("lkltest", "nightly", "--scheduler", ADDRESS)
+        stream.until("reports in")
+        assert child.wait(LONG) == 0
+        (report,) = (tmp_path / "night" / "nights").glob("*/report.json")
+        (view,) = json.loads(report.read_text())["cells"]
+        assert view["outcome"] == "passed" and view["id"] == "boot@native#fake"
+
     def test_a_build_that_is_not_there(self, cluster_: Cluster, tmp_path: Path) -> None:
         cluster_.worker("one")
         found = records(cluster_.night([cell("gone", tmp_path / "gone")]))
