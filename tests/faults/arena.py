@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Where harm is done: runs of real suites, and the four questions that are asked afterwards.
+
+Was the verdict right? Is every test point in the results that was shown before? Is anything left on
+the machine? Does the next run work?
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from xml.etree import ElementTree
+
+from lkltest.report.tree import read
+from lkltest.results import Outcome, SuiteResult
+from tests.census import MARKER, Census, new_marker
+from tests.fake_build import environment
+
+SECONDS = 180.0
+_POINT = re.compile(r"SUB(?:PASSED|SKIPPED|FAILED|XFAILED|XFAIL|SKIP|FAIL)\[(.+?)\](?:\s|$)")
+PASSED, FAILED, USED_WRONGLY, INTERRUPTED = 0, 1, 2, 130
+
+
+class NotSurvived(Exception):
+    """What lkltest did wrong under a fault, in one line."""
+
+
+@dataclass
+class Run:
+    """A run of the `lkltest` command that may be harmed."""
+
+    process: subprocess.Popen[str]
+    started: float
+    json: Path
+    junit: Path
+    shown: list[str] = field(default_factory=list)
+    """Names of the test points that the terminal has shown so far."""
+    output: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.output.append(line)
+            self.shown += _POINT.findall(line)
+
+    def wait(self) -> int:
+        """Wait for its end; returns its status."""
+        try:
+            status = self.process.wait(SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise NotSurvived(f"it did not end within {SECONDS:g} s") from None
+        self._reader.join(5)
+        return status
+
+    def results(self) -> list[SuiteResult]:
+        """The trees that were written. Every report that is there must be whole."""
+        for path in self.junit.glob("*.xml"):
+            ElementTree.parse(path)  # our own run wrote it
+        return [read(path) for path in sorted(self.json.glob("*.json"))]
+
+
+class Arena:
+    """Runs suites on one host in a private TMPDIR, each run with reports of its own."""
+
+    def __init__(self, host: str, folder: Path, chance: random.Random) -> None:
+        self.host, self.folder, self.chance = host, folder, chance
+        self.temporary = folder / "tmp"
+        self.temporary.mkdir(parents=True)
+        self.marker = new_marker()
+        self.suites = ["boot"]
+        self.census = Census.take(self.marker, self.temporary)
+        self._runs = 0
+        self.reference: dict[str, list[str]] = {}
+        """Points of each suite in a run without harm."""
+        self.seconds = 0.0
+
+    def settle(self) -> None:
+        """Run without harm: what is right, how long it takes, and what first runs leave."""
+        self.finish(self.start(*self.suites, "net[loopback]"), {PASSED})
+        started = time.monotonic()
+        run = self.start(*self.suites)
+        self.finish(run, {PASSED})
+        self.seconds = time.monotonic() - started
+        self.census = Census.take(self.marker, self.temporary)
+
+    def start(
+        self,
+        *words: str,
+        prefix: tuple[str, ...] = (),
+        settings: dict[str, str] | None = None,
+        verbose: bool = True,
+    ) -> Run:
+        """Start `lkltest run words` on the host, after the words of `prefix`."""
+        self._runs += 1
+        json, junit = (self.folder / f"{kind}{self._runs}" for kind in ("json", "junit"))
+        command = [*prefix, sys.executable, "-m", "lkltest", "run", "--host", self.host]
+        command += [*words, f"--json-dir={json}", f"--junit-dir={junit}"]
+        command += ["-v"] if verbose else []
+        env = environment(TMPDIR=str(self.temporary), PYTHONUNBUFFERED="1")
+        env |= {MARKER: self.marker, **(settings or {})}
+        process = subprocess.Popen(
+            command,
+            env=env,
+            cwd=self.folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            errors="backslashreplace",
+        )
+        return Run(process, time.monotonic(), json, junit)
+
+    def finish(self, run: Run, statuses: set[int], shown: list[str] | None = None) -> int:
+        """Wait for the end and judge it: status, verdict, points, no traceback."""
+        status = run.wait()
+        text = "".join(run.output)
+        for trace in ("Traceback (most recent", "INTERNALERROR"):
+            if trace in text:
+                raise NotSurvived(f"{trace}: {text[text.index(trace) :][-600:]}")
+        if status not in statuses:
+            raise NotSurvived(f"status {status}, not one of {sorted(statuses)}: {text[-600:]}")
+        results = run.results()
+        if status >= 0:
+            self._compare(status, results, run.shown if shown is None else shown)
+        self._forget(run)
+        return status
+
+    def _compare(self, status: int, results: list[SuiteResult], shown: list[str]) -> None:
+        known = [point.name for result in results for point in result.points]
+        lost = [name for name in shown if name not in known]
+        if lost:
+            raise NotSurvived(f"points were shown and are in no result: {lost}")
+        bad = [r.id for r in results if r.outcome is Outcome.FAILED]
+        if (status == PASSED) != (not bad) and status in (PASSED, FAILED):
+            raise NotSurvived(f"status {status}, but failed are {bad or 'none'}")
+        if status == PASSED and not results:
+            raise NotSurvived("green without a result")
+        for result in results:
+            names = [point.name for point in result.points]
+            expected = self.reference.setdefault(result.id, names)
+            if result.outcome is Outcome.PASSED and names != expected:
+                raise NotSurvived(f"{result.id} passed with {len(names)} of {len(expected)} points")
+
+    def aftermath(self) -> None:
+        """Is anything left, and does the next run work?"""
+        left = self.census.left(3.0)
+        if left:
+            raise NotSurvived(f"left: {'; '.join(left)}"[:600])
+        self.finish(self.start(*self.suites, verbose=False), {PASSED})
+
+    def find(self, *words: str) -> list[int]:
+        """Processes of this arena whose command line holds one of `words`."""
+        wanted = f"{MARKER}={self.marker}".encode()
+        found = []
+        for folder in Path("/proc").iterdir():
+            if not folder.name.isdigit():
+                continue
+            try:
+                line = (
+                    (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                )
+                marked = wanted in (folder / "environ").read_bytes().split(b"\0")
+            except OSError:
+                continue
+            if marked and any(word in line for word in words):
+                found.append(int(folder.name))
+        return found
+
+    @staticmethod
+    def _forget(run: Run) -> None:
+        for folder in (run.json, run.junit):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def wait_for(condition, seconds: float = 60.0):  # type: ignore[no-untyped-def]
+    """Wait until `condition()` is true; returns it, or what it was at the end."""
+    deadline = time.monotonic() + seconds
+    while not (found := condition()) and time.monotonic() < deadline:
+        time.sleep(0.005)
+    return found
+
+
+def stopped(pid: int, seconds: float) -> None:
+    """Stop a process and let it go on after `seconds`."""
+    os.kill(pid, 19)
+    time.sleep(seconds)
+    os.kill(pid, 18)
