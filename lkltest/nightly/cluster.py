@@ -19,10 +19,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lkltest.nightly.build_copy import content_hash, pack
 from lkltest.nightly.cell import Cell, CellRecord
-from lkltest.nightly.remote_cell import CHUNK, WANTED, run_remote, variable_name
+from lkltest.nightly.remote_cell import WANTED, run_remote
 from lkltest.nightly.runner import Listener
+from lkltest.nightly.sent_builds import SentBuilds
 from lkltest.report.terminal import printable
 
 _TICK = 1.0
@@ -46,8 +46,7 @@ def run_cells(
     """Run `cells` on the workers of `scheduler`, in their order as far as places allow.
 
     A cell that no worker can run, or whose workers died, ends as a record with an error.
-    What the listener raises, and an interruption, ends the run and is passed on; cells that a
-    worker has begun then end by themselves.
+    What the listener raises, and an interruption, ends the run and is passed on.
 
     Args:
         cells: what to run.
@@ -128,8 +127,7 @@ class _Night:
         self._places: Counter[str] = Counter()
         self._threads = 0
         self._last_seen: dict[str, float] = {}
-        self._digests: dict[str, str] = {}
-        self._sent: dict[str, int] = {}
+        self._builds = SentBuilds(client)
 
     def run(self, waiting: deque[Cell]) -> None:
         try:
@@ -143,7 +141,7 @@ class _Night:
             if self._client.status == "running":
                 with contextlib.suppress(OSError):
                     self._client.cancel([task.future for task in self._tasks.values()], force=True)
-                    self._withdraw()
+                    self._builds.withdraw()
 
     def _look_at_workers(self) -> None:
         """Count the places that each resource has."""
@@ -175,7 +173,7 @@ class _Night:
 
     def _submit(self, cell: Cell) -> None:
         try:
-            digest = self._digest(cell)
+            digest = self._builds.digest(cell.path)
         except OSError as error:
             reason = f"build {cell.build}: {error.strerror}: {error.filename or cell.path}"
             self._listener.finished(CellRecord(cell, error=reason, started=time.time()))
@@ -184,7 +182,7 @@ class _Night:
             run_remote,
             cell.to_dict(),
             digest,
-            self._sent.get(digest, 0),
+            self._builds.parts(digest),
             resources={_needs(cell): 1},
             pure=False,
             retries=0,
@@ -213,7 +211,7 @@ class _Night:
         data = task.future.result()
         if WANTED in data:
             try:
-                self._send(Path(task.cell.path or ""), data[WANTED])
+                self._builds.send(Path(task.cell.path or ""), data[WANTED])
             except OSError as error:
                 return self._failed(task, f"build {task.cell.build} cannot be sent: {error}")
             return None
@@ -262,32 +260,6 @@ class _Night:
             return f"lost the scheduler {self._scheduler}"
         what = f"host {cell.host}" + ("" if cell.path else f" and a default build for {cell.host}")
         return f"no worker of {self._scheduler} has {what}"
-
-    def _digest(self, cell: Cell) -> str:
-        if cell.path is None:
-            return ""
-        if cell.path not in self._digests:
-            self._digests[cell.path] = content_hash(Path(cell.path).expanduser())
-        return self._digests[cell.path]
-
-    def _send(self, path: Path, digest: str) -> None:
-        """Put an archive of the build where the scheduler keeps it, in parts, once."""
-        if digest in self._sent:
-            return
-        from distributed import Variable
-
-        archive = pack(path.expanduser())
-        parts = [archive[start : start + CHUNK] for start in range(0, len(archive), CHUNK)]
-        for number, part in enumerate(parts):
-            Variable(variable_name(digest, number), client=self._client).set(part)
-        self._sent[digest] = len(parts)
-
-    def _withdraw(self) -> None:
-        from distributed import Variable
-
-        for digest, parts in self._sent.items():
-            for number in range(parts):
-                Variable(variable_name(digest, number), client=self._client).delete()
 
 
 def _needs(cell: Cell) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 
 from lkltest.nightly.build_copy import BadCopy, build_files, content_hash, copy_of, unpack
 from lkltest.nightly.cell import Cell, CellRecord
-from lkltest.nightly.runner import run_cell
+from lkltest.nightly.runner import Quiet, run_cells
 
 WANTED = "build wanted"
 """The key of an answer that asks for a build, by its content hash."""
@@ -42,7 +42,7 @@ def run_remote(data: Mapping[str, Any], digest: str, sent: int) -> dict[str, Any
     cell = Cell.from_dict(data)
     machine = _worker_name()
     if not digest or cell.path is None:
-        return run_cell(cell, machine).to_dict()
+        return _run(cell, machine).to_dict()
     try:
         path = _local(Path(cell.path), digest)
         if path is None and not sent:
@@ -51,9 +51,36 @@ def run_remote(data: Mapping[str, Any], digest: str, sent: int) -> dict[str, Any
     except (OSError, BadCopy) as error:
         message = f"build {cell.build} cannot be had on {machine}: {error}"
         return CellRecord(cell, error=message, machine=machine).to_dict()
-    record = run_cell(replace(cell, path=str(path)), machine)
+    record = _run(replace(cell, path=str(path)), machine)
     # The record is the cell's as it was asked for: where a copy lies is nobody's business.
     return replace(record, cell=cell).to_dict()
+
+
+class Withdrawn(Exception):
+    """Nobody waits for this cell any more: its night was interrupted, or the scheduler has gone."""
+
+
+class _Watch(Quiet):
+    """Ends the cell once it is withdrawn; Dask itself leaves a thread that has begun alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        from distributed import get_worker
+
+        self._worker = get_worker()
+        self._task = self._worker.get_current_task()
+
+    def waiting(self) -> None:
+        state = self._worker.state.tasks.get(self._task)
+        closing = self._worker.status.name in ("closing", "closed", "failed")
+        if state is None or state.state == "cancelled" or closing:
+            raise Withdrawn
+
+
+def _run(cell: Cell, machine: str) -> CellRecord:
+    watch = _Watch()
+    run_cells([cell], 1, watch, machine)
+    return watch.records[0]
 
 
 def _worker_name() -> str:

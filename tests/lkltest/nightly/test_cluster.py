@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -69,7 +70,7 @@ class Cluster:
         file = self._folder / "cells.json"
         file.write_text(json.dumps([cell.to_dict() for cell in cells]))
         module = "tests.lkltest.nightly.cluster_night"
-        _, stream = self._start(module, ADDRESS, str(file), str(grace))
+        self.last, stream = self._start(module, ADDRESS, str(file), str(grace))
         return (json.loads(line) for line in stream)
 
     def close(self) -> None:
@@ -219,6 +220,21 @@ class TestCluster:
         assert found["sent"].cell.path == "pass"
         assert child.poll() is None
 
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+    def test_a_night_that_ends_takes_its_cells_along(
+        self, cluster_: Cluster, tmp_path: Path, number: int
+    ) -> None:
+        waiting = waiting_build(tmp_path / "wait", tmp_path / "never")
+        passing = fake_build(tmp_path / "pass", boot="pass")
+        worker = cluster_.worker("one")
+        cluster_.night([cell("waits", waiting)])
+        wait_for_one([worker], waiting / "tests" / "boot")
+        cluster_.last.kill(number)
+        # One place, so that this night's cell has to wait for the end of the other's.
+        found = records(cluster_.night([cell("next", passing)]))
+        assert found["next"].outcome is CellOutcome.PASSED
+        assert not runs_below(worker, waiting / "tests" / "boot")
+
     def test_a_whole_night(self, cluster_: Cluster, tmp_path: Path) -> None:
         passing = fake_build(tmp_path / "pass", boot="pass")
         cluster_.worker("one")
@@ -255,6 +271,7 @@ class TestCluster:
         events = cluster_.night([cell("lost", waiting), cell("waits", waiting)], grace=0.5)
         wait_for_one([worker], waiting / "tests" / "boot")
         cluster_.scheduler.kill()
+        assert worker.wait(LONG) == 0, "a worker ends with its scheduler, and its cells with it"
         found = records(events)
         assert {record.error for record in found.values()} == {f"lost the scheduler {ADDRESS}"}
 
