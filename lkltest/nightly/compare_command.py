@@ -6,7 +6,6 @@ from __future__ import annotations
 import argparse
 import json
 from dataclasses import asdict
-from datetime import date
 from pathlib import Path
 
 from lkltest.history import History
@@ -14,7 +13,7 @@ from lkltest.nightly import memory
 from lkltest.nightly.changes_text import lines, summary
 from lkltest.nightly.compare import compare
 from lkltest.nightly.config import DEFAULT_FAIL_ON
-from lkltest.nightly.inputs import fail_on, history_file, load_known, one_line_errors
+from lkltest.nightly.inputs import fail_on, load_known, one_line_errors, sources
 from lkltest.nightly.view import Change, ChangeKind
 
 PASSED, FAILED = 0, 1
@@ -36,8 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 @one_line_errors
 def run(options: argparse.Namespace) -> int:
     """Run the command: 1 when there are changes of the kinds of `--fail-on`."""
-    known = load_known(options.known, date.today())
-    with History(history_file(options), must_exist=True) as history:
+    file, known_file = sources(options)
+    known = load_known(known_file)
+    with History(file, must_exist=True) as history:
         night = options.night or last_night(history)
         baseline = memory.baseline_of(history, night, options.baseline)
         platforms = memory.platforms_of(history, night)

@@ -11,7 +11,7 @@ from pathlib import Path
 from lkltest.history import History, prune_moment
 from lkltest.nightly import memory, questions
 from lkltest.nightly.compare_command import last_night
-from lkltest.nightly.inputs import CannotRun, history_file, one_line_errors
+from lkltest.nightly.inputs import CannotRun, one_line_errors, sources
 from lkltest.nightly.night import remember_folder
 from lkltest.nightly.store import NightFolder
 from lkltest.report.terminal import printable
@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 @one_line_errors
 def run(options: argparse.Namespace) -> int:
     """Run the command; 1 when a pattern fits nothing."""
-    with History(history_file(options), must_exist=not options.folders) as history:
+    with History(sources(options)[0], must_exist=not options.folders) as history:
         if options.prune is not None:
             print(f"{history.prune(_moment(options.prune))} nights forgotten")
         elif options.folders:

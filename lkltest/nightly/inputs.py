@@ -85,13 +85,18 @@ def load_known(file: Path | None, today: date | None = None) -> Known:
     return Known((), day) if file is None else known.load(file, day)
 
 
-def history_file(options: argparse.Namespace) -> Path:
-    """`--history`, else what the configuration says, else the default. Raises ConfigError."""
-    if options.history is not None:
-        return Path(options.history)
-    if options.config is not None or Path(DEFAULT_CONFIG).exists():
-        return load_config(options.config or DEFAULT_CONFIG)[0].history
-    return Path(DEFAULT_HISTORY)
+def sources(options: argparse.Namespace) -> tuple[Path, Path | None]:
+    """The files of the history and of the known failures, None for none.
+
+    They are what the command line says (`--history`, `--known`), else what the configuration does.
+    Raises ConfigError, NoSuites.
+    """
+    known_file: Path | None = getattr(options, "known", None)
+    named = None if options.history is None else Path(options.history)
+    if options.config is None and (named is not None or not Path(DEFAULT_CONFIG).exists()):
+        return named or Path(DEFAULT_HISTORY), known_file
+    loaded, _ = load_config(options.config or DEFAULT_CONFIG)
+    return named or loaded.history, known_file or loaded.known
 
 
 def _commit(build: config.BuildEntry) -> str:

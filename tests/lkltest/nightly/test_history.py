@@ -316,7 +316,7 @@ def _scans(history: History) -> list[str]:
 def test_a_read_only_file(tmp_path: Path) -> None:
     """As root, permissions do not count: the file system has to be read-only."""
     if os.geteuid() != 0 or shutil.which("unshare") is None:
-        pytest.skip("needs root for a mount of its own")
+        pytest.skip("only root may mount")
     file = tmp_path / "disk" / "h.sqlite"
     with History(file) as history:
         fill(history)

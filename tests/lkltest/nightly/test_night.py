@@ -244,21 +244,37 @@ class TestBadHistories:
         assert made.returncode == 0
         assert lkltest("compare", f"--config={file}").returncode == 0
 
+    def test_a_locked_one(self, tmp_path: Path) -> None:
+        file = config(tmp_path)
+        assert lkltest("nightly", str(file)).returncode == 0
+        with sqlite3.connect(tmp_path / "nightly" / "history.sqlite") as other:
+            other.execute("BEGIN IMMEDIATE")
+            done = in_process(IMPATIENT, "nightly", str(file))
+        other.close()
+        assert done.returncode == 2 and "is locked by another process" in done.stderr
+        assert len(junit_names(nights(tmp_path)[-1])) == 1
+
+    def test_a_read_only_one(self, tmp_path: Path) -> None:
+        if os.geteuid() != 0 or shutil.which("unshare") is None:
+            pytest.skip("only root may mount")
+        file = config(tmp_path, night='history = "ro/h.sqlite"')
+        assert lkltest("nightly", str(file)).returncode == 0
+        mounts = 'mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" && exec "$@"'
+        words = ("unshare", "-m", "sh", "-c", mounts, str(tmp_path / "ro"))
+        done = in_process("", "nightly", str(file), before=words)
+        assert done.returncode == 2 and f"{tmp_path}/ro/h.sqlite: cannot be " in done.stderr
+        assert len(junit_names(nights(tmp_path)[-1])) == 1
+
     def test_a_full_disk(self, tmp_path: Path) -> None:
         if os.geteuid() != 0 or shutil.which("unshare") is None:
-            pytest.skip("needs root for a mount of its own")
+            pytest.skip("only root may mount")
         file = config(tmp_path, night='directory = "full"\nhistory = "full/h.sqlite"', last="pass")
         # What is left is enough for one record of two, and for its JUnit file.
         mount = 'mount -t tmpfs -o size=256k none "$1" && shift && "$@"; s=$?; cp -r "$0" "$0.copy"'
         full = tmp_path / "full"
         full.mkdir()
-        filler = "import os, sys; from pathlib import Path; from lkltest.cli import main\n"
-        filler += FILL
-        words = ["unshare", "-m", "sh", "-c", f"{mount}; exit $s", str(full), str(full)]
-        words += [sys.executable, "-c", filler, "nightly", str(file)]
-        done = subprocess.run(
-            words, capture_output=True, text=True, check=False, env=environment(), timeout=100
-        )
+        words = ("unshare", "-m", "sh", "-c", f"{mount}; exit $s", str(full), str(full))
+        done = in_process(FILL, "nightly", str(file), before=words)
         assert "Traceback" not in done.stderr
         assert done.returncode == 2, done.stdout + done.stderr
         assert "No space left on device" in done.stderr.splitlines()[-1]
@@ -270,6 +286,27 @@ class TestBadHistories:
             assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
             assert db.execute("SELECT count(*) FROM runs").fetchone() == (1,)
 
+
+def in_process(
+    program: str, *words: str, before: tuple[str, ...] = ()
+) -> subprocess.CompletedProcess[str]:
+    """Run `program`, which ends in lkltest's command, behind the command `before`."""
+    command = [*before, sys.executable, "-c", program + MAIN, *words]
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, env=environment(), timeout=100
+    )
+
+
+MAIN = """
+import sys
+from lkltest.cli import main
+sys.exit(main())
+"""
+
+IMPATIENT = """
+from lkltest.history import History
+History.__init__.__kwdefaults__["lock_seconds"] = 0.1
+"""
 
 # Fills the disk once the first cell has been recorded, as another program might.
 FILL = """
@@ -284,7 +321,6 @@ def fill(self, record):
         except OSError:
             pass
 Recorder.finished = fill
-sys.exit(main())
 """
 
 
