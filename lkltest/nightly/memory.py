@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import statistics
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -20,6 +21,8 @@ from lkltest.results import SuiteResult
 NIGHTS = 62
 """How many nights back a point's history is looked at."""
 
+_EARLIER = "SELECT night FROM nights WHERE started < ? AND finished IS NOT NULL AND night != ?"
+_LAST = " ORDER BY started DESC LIMIT 1"
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _WORST = ("failed", "passed", "todo", "skipped")
 
@@ -113,20 +116,23 @@ def baseline_of(history: History, night: str, wanted: str | None) -> str | None:
         NoBaseline: for one that was asked for and is not there.
     """
     at, name = _night(history, night)
-    earlier = "SELECT night FROM nights WHERE started < ? AND finished IS NOT NULL AND night != ?"
-    last = " ORDER BY started DESC LIMIT 1"
-    if wanted is None:
-        found = history.rows(f"{earlier} AND name = ?{last}", (at, night, name))
-        return found[0][0] if found else None
+    if wanted is not None:
+        return named_night(history, wanted, at, night)
+    found = history.rows(f"{_EARLIER} AND name = ?{_LAST}", (at, night, name))
+    return found[0][0] if found else None
+
+
+def named_night(history: History, wanted: str, before: float = math.inf, not_: str = "") -> str:
+    """The night that is meant by an id, a date or a commit. Raises NoBaseline."""
     if history.rows("SELECT 1 FROM nights WHERE night = ?", (wanted,)):
         return wanted
     if _DATE.fullmatch(wanted):
         where = " AND date(started, 'unixepoch', 'localtime') <= ?"
-        found = history.rows(earlier + where + last, (at, night, wanted))
+        found = history.rows(_EARLIER + where + _LAST, (before, not_, wanted))
     else:
         where = " AND id IN (SELECT night FROM runs WHERE revision = ? OR revision LIKE ? || '%')"
         prefix = wanted if re.fullmatch(r"[0-9a-f]{6,40}", wanted) else "\0"
-        found = history.rows(earlier + where + last, (at, night, wanted, prefix))
+        found = history.rows(_EARLIER + where + _LAST, (before, not_, wanted, prefix))
     if not found:
         raise NoBaseline(f"no earlier night {wanted!r}: neither its id, nor a date, nor a commit")
     return str(found[0][0])

@@ -27,6 +27,7 @@ from lkltest.nightly.inputs import (
     one_line_errors,
 )
 from lkltest.nightly.lock import locked
+from lkltest.nightly.memory import named_night
 from lkltest.nightly.night import (
     Judgement,
     Recorder,
@@ -76,6 +77,7 @@ def run(options: argparse.Namespace) -> int:
     with _ended_by_signals(), locked(config.directory) as stale:
         if stale:
             print(f"{stale}; --resume goes on with it", file=sys.stderr)
+        _check_baseline(config.history, options.baseline)
         folder = _folder(options, config)
         try:
             return _night(options, config, cells, terms, folder)
@@ -161,6 +163,13 @@ def _said(judgement: Judgement, folder: NightFolder) -> list[str]:
         f"{view.night_id}: {verdict}; {len(view.cells)} cells in {duration(view.seconds)}; "
         f"{against}: {summary(view.changes)}; reports in {folder.path}",
     ]
+
+
+def _check_baseline(file: Path, wanted: str | None) -> None:
+    """A night should not end with a misspelt name. Raises NoBaseline."""
+    if wanted is not None:
+        with contextlib.suppress(HistoryError), History(file) as history:
+            named_night(history, wanted)
 
 
 def _open_history(file: Path, folder: NightFolder) -> tuple[History | None, str]:
