@@ -28,7 +28,15 @@ def other_users_folder(reads: str | Path) -> Iterator[Path]:
         os.chown(folder, USER, USER)
         program = "import lkltest.guard, os, sys, json; open(sys.argv[1]); os.listdir(sys.argv[2])"
         # env(1) in between: the first exec after setpriv still has root's capabilities.
-        check = [*COMMAND, "env", sys.executable, "-c", program, os.fspath(reads), os.fspath(folder)]
+        check = [
+            *COMMAND,
+            "env",
+            sys.executable,
+            "-c",
+            program,
+            os.fspath(reads),
+            os.fspath(folder),
+        ]
         done = subprocess.run(check, cwd="/", capture_output=True, text=True, check=False)
         if done.returncode != 0:
             reason = done.stderr.strip().splitlines()[-1]
