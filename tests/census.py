@@ -8,6 +8,7 @@ Mounts and devices bear no marker: those of others come and go meanwhile, and wh
 was there all the time.
 """
 
+import contextlib
 import os
 import secrets
 import time
@@ -34,14 +35,21 @@ class Census:
 
     @classmethod
     def take(cls, marker: str, *folders: Path) -> "Census":
-        """Count processes with `marker`, mounts, network devices, /dev/tap*, and what is in
-        `folders` (a private TMPDIR) and /dev/shm.
+        """Count processes with `marker` (Wine's services bear it too), mounts, network devices and
+        named namespaces, /dev/tap*, our own pseudo-terminals, loop devices, System V semaphores,
+        shared memory and queues, what is in `folders` (a private TMPDIR), in the cache directory,
+        and in /dev/shm, where POSIX semaphores are.
         """
         things = {
             *_processes(marker),
             *(f"mount {line}" for line in _mounts()),
             *(f"network device {name}" for name in _names(Path("/sys/class/net"))),
             *(f"device node /dev/{name}" for name in _names(Path("/dev")) if _is_our_tap(name)),
+            *(f"network namespace {name}" for name in _names(Path("/run/netns"))),
+            *_terminals(),
+            *_loop_devices(),
+            *_system_v(),
+            *(f"cache {path}" for path in _names(_cache())),
         }
         for folder in folders:
             things |= {f"file {path}" for path in _below(folder)}
@@ -85,6 +93,34 @@ def _mounts() -> list[str]:
     return [line.partition(" - ")[0].split()[4] for line in lines]
 
 
+def _terminals() -> Iterator[str]:
+    """Those that this process holds; nobody's cease to exist, and other processes are counted."""
+    for path in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):
+            target = os.readlink(path)  # noqa: PTH115
+            if target.startswith(("/dev/pts/", "/dev/ptmx")):
+                yield f"pseudo-terminal {target}, descriptor {path.name}"
+
+
+def _loop_devices() -> Iterator[str]:
+    for file in Path("/sys/block").glob("loop*/loop/backing_file"):
+        with contextlib.suppress(OSError):
+            yield f"loop device {file.parts[3]}: {file.read_text(encoding='utf-8').strip()}"
+
+
+def _system_v() -> Iterator[str]:
+    """Keys and identifiers from proc(5)'s sysvipc."""
+    for kind in ("sem", "shm", "msg"):
+        with contextlib.suppress(OSError):
+            for line in Path(f"/proc/sysvipc/{kind}").read_text("ascii").splitlines()[1:]:
+                yield f"System V {kind} {' '.join(line.split()[:2])}"
+
+
+def _cache() -> Path:
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache) / "lkltest"
+
+
 def _is_our_tap(name: str) -> bool:
     """/dev/tapINDEX: lkltest draws large indexes at random, those of others are small."""
     return name.startswith("tap") and name[3:].isdigit() and int(name[3:]) >= 2**16
@@ -98,5 +134,5 @@ def _below(folder: Path) -> Iterator[str]:
 def _names(folder: Path) -> list[str]:
     try:
         return [path.name for path in folder.iterdir()]
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""In CI (CI=true) a skip that .ci/allowed-skips.txt does not list fails the run."""
+"""A leak fails the run, and in CI (CI=true) a skip that .ci/allowed-skips.txt does not list."""
 
 import importlib.util
 import os
@@ -7,6 +7,8 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+
+from tests.leaks import LeakPolice
 
 CHECKER = Path(__file__).parents[1] / ".ci" / "check_skips.py"
 
@@ -56,6 +58,8 @@ class SkipPolice:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(LeakPolice())
     if os.environ.get("CI") == "true" and not hasattr(config, "workerinput"):
         allowed = CHECKER.with_name("allowed-skips.txt").read_text(encoding="utf-8")
         config.pluginmanager.register(SkipPolice(allowed))
