@@ -42,6 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             # git bisect run would take a 2 for the verdict on a commit; this ends the search.
             raise SystemExit(255) from None
         raise
+    except KeyboardInterrupt:  # while hosts were imported
+        print("lkltest: interrupted", file=sys.stderr)
+        return INTERRUPTED
     try:
         status: int = options.function(options)
     except KeyboardInterrupt:

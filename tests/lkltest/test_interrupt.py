@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from lkltest.cli import main
 from lkltest.interrupt import heed_signals
 from lkltest.report.tree import read
 from lkltest.results import Outcome, ProblemKind
@@ -67,3 +68,14 @@ def test_what_is_ignored_stays_so() -> None:
         assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+def test_an_interruption_while_hosts_are_imported_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("lkltest.host.add_host_options", interrupted)
+    assert main(["run", "boot"]) == 130
+    assert capsys.readouterr().err == "lkltest: interrupted\n"
