@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lkltest.host import Missing
+from lkltest.unavailable import Unavailable
 
 if TYPE_CHECKING:
     from lkltest.scope import Scope
@@ -34,7 +35,7 @@ class DiskError(Exception):
     """An image could not be made; the message is one line."""
 
 
-class MissingTool(Exception):
+class MissingTool(Unavailable):
     """A file system's tool is not installed; `missing` names it and its package."""
 
     def __init__(self, missing: Missing) -> None:

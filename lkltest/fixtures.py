@@ -51,10 +51,7 @@ def disk_image(lkl: SuiteRun) -> Iterator[Callable[[str], Disk]]:
         def make(filesystem: str) -> Disk:
             lkl.require("disk", f"filesystem:{filesystem}")
             version = lkl.build.kernel_version
-            try:
-                return stack.enter_context(disk.disk_image(filesystem, lkl.scope, version))
-            except disk.MissingTool as error:
-                pytest.skip(str(error))
+            return stack.enter_context(disk.disk_image(filesystem, lkl.scope, version))
 
         yield make
 

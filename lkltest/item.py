@@ -13,6 +13,7 @@ import pytest
 
 from lkltest.results import Problem, ProblemKind, SuiteResult
 from lkltest.suite_run import SuiteRun
+from lkltest.unavailable import Unavailable
 
 _HOST_PARAMETER = "lkl_host"
 _NAME = re.compile(r"^(?P<suite>[^\[\]]+)(\[(?P<variant>.+)\])?$")
@@ -94,7 +95,8 @@ def recorded(item: pytest.Item, phase: str) -> Generator[None]:
         return
     record = item.stash.setdefault(record_key, ItemRecord())
     try:
-        yield
+        with _unavailable_skips():
+            yield
     except pytest.skip.Exception as skip:
         record.skip = skip.msg or "no reason given"
         raise
@@ -104,10 +106,23 @@ def recorded(item: pytest.Item, phase: str) -> Generator[None]:
     except BaseException as error:
         if record.judged and phase == "call":
             raise
+        if item.session.shouldfail and isinstance(error, pytest.fail.Exception):
+            # A failed point was one too many (--maxfail): pytest raises it to end the suite.
+            reason = f"{item.session.shouldfail}, in mid-stream"
+            record.problems.append(Problem(ProblemKind.INTERRUPTED, reason))
+            raise
         kind = ProblemKind.CLEANUP if phase == "teardown" else ProblemKind.SUITE_ERROR
         text = str(error).splitlines() or [type(error).__name__]
         record.problems.append(Problem(kind, f"{phase}: {text[0]}", detail="\n".join(text[1:])))
         raise
+
+
+@contextlib.contextmanager
+def _unavailable_skips() -> Generator[None]:
+    try:
+        yield
+    except Unavailable as error:
+        pytest.skip(str(error))
 
 
 def result_of(item: pytest.Item) -> SuiteResult | None:

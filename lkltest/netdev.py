@@ -20,6 +20,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from lkltest.scope import NAMESPACE, Scope, ScopeError, probe
+from lkltest.unavailable import Unavailable
 
 if TYPE_CHECKING:
     from lkltest.inside import Inside
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 TUN = Path("/dev/net/tun")
 
 
-class MissingNetwork(Exception):  # not an error: a suite is skipped with it
+class MissingNetwork(Unavailable):
     """This machine or this user cannot have a device; the text says what is missing."""
 
     @property

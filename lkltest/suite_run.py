@@ -107,12 +107,9 @@ class SuiteRun:
                 raise RuntimeError("ask for the network before anything is run")
             reason = lacking()
             if reason is not None:
-                pytest.skip(reason)
-            try:
-                scope = self._open_scope(network=True, mounts=mounts)
-                self._network = self._stack.enter_context(Network(scope))
-            except MissingNetwork as error:
-                pytest.skip(str(error))
+                raise MissingNetwork(reason)
+            scope = self._open_scope(network=True, mounts=mounts)
+            self._network = self._stack.enter_context(Network(scope))
         return self._network
 
     def require(self, *features: str) -> None:

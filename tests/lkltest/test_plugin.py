@@ -125,6 +125,9 @@ class TestMaxfail:
         assert "not ok second" in done.stdout
         assert "stall" not in done.stdout
         assert census.left() == []
+        report = (empty / "out" / "boot@native.xml").read_text(encoding="utf-8")
+        assert 'type="suite error"' not in report, "the suite did nothing wrong"
+        assert "interrupted: stopping after 1 failures, in mid-stream" in report
 
 
 class TestBadInput:
@@ -244,6 +247,22 @@ class TestOwnSuites:
         status, _ = self.run_suite(empty, "pytest.skip('the moon is full')")
         assert status == 0
         assert "the moon is full" in self.junit(empty)
+
+    @pytest.mark.parametrize(
+        "kind",
+        [
+            "netdev import MissingNetwork",
+            "disk import MissingTool",
+            "unavailable import Unavailable",
+        ],
+    )
+    def test_what_the_machine_cannot_have_is_a_skip(self, empty: Path, kind: str) -> None:
+        """A device may be refused long after the network was had: macvtap's node to a user."""
+        name = kind.rsplit(maxsplit=1)[-1]
+        body = f"from lkltest.{kind}; raise {name}('run as root')"
+        status, text = self.run_suite(empty, body)
+        assert status == 0, text
+        assert "run as root" in self.junit(empty)
 
     def test_a_program_that_the_build_lacks_fails_in_one_line(self, empty: Path) -> None:
         status, text = self.run_suite(empty, "lkl.run('disk')")
