@@ -28,6 +28,9 @@ UML_PACKAGES := linux.uml=user-mode-linux uml_mconsole=uml-utilities cpio=cpio
 BROWSER_PACKAGES := chromium=chromium chromedriver=chromium-driver fc-list=fontconfig \
 	/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf=fonts-dejavu-core
 QEMU_PACKAGES := qemu-system-x86_64=qemu-system-x86 depmod=kmod
+# What tests make CDs with.
+CD_PACKAGES := grub-mkrescue=grub-common /usr/lib/grub/i386-pc/multiboot.mod=grub-pc-bin \
+	xorriso=xorriso mformat=mtools
 
 .PHONY: run-tests check lint types tests bench doctor clean setup setup-dev build windows linux \
 	wine-for-tests qemu-for-tests uml-for-tests
@@ -90,6 +93,7 @@ uml-for-tests:
 # As above.
 qemu-for-tests:
 	-@$(MAKE) --no-print-directory -s $(BUNDLED)/.packages-qemu linux
+	-@$(MAKE) --no-print-directory -s $(BUNDLED)/.packages-cd
 
 # As above; it opens the nightly report.
 browser-for-tests:
@@ -141,6 +145,10 @@ $(BUNDLED)/.packages-wine: Makefile | $(BUNDLED)/.packages
 
 $(BUNDLED)/.packages-qemu: Makefile | $(BUNDLED)/.packages
 	@setup/packages.sh $(QEMU_PACKAGES)
+	@touch $@
+
+$(BUNDLED)/.packages-cd: Makefile | $(BUNDLED)/.packages
+	@setup/packages.sh $(CD_PACKAGES)
 	@touch $@
 
 $(BUNDLED)/.packages-windows: Makefile | $(BUNDLED)/.packages

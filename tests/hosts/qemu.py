@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -85,6 +86,38 @@ def image(folder: Path, console: bytes | Path, how: str = "end=idle", **table: o
     lines = [f"{key} = {_toml(value)}" for key, value in keys.items()]
     (folder / "images.toml").write_text("[images.x]\n" + "\n".join(lines) + "\n")
     return folder / "images.toml:x"
+
+
+_GRUB = Path("/usr/lib/grub/i386-pc")
+_GRUB_NEEDS = {
+    "grub-mkrescue": "grub-common",
+    f"{_GRUB}/multiboot.mod": "grub-pc-bin",
+    "xorriso": "xorriso",
+    "mformat": "mtools",
+}
+
+
+def iso(file: Path, console: Path, how: str = "end=idle") -> Path:
+    """Make a CD on which GRUB boots the player, as `make grub2iso` of L4Re makes them."""
+    kernel = player()
+    needed = {name: package for name, package in _GRUB_NEEDS.items() if shutil.which(name) is None}
+    missing = [package for name, package in needed.items() if not Path(name).is_file()]
+    if missing:
+        pytest.skip(f"no CD can be made: apt-get install {' '.join(missing)}")
+    with tempfile.TemporaryDirectory() as name:
+        tree = Path(name)
+        (tree / "boot" / "grub").mkdir(parents=True)
+        shutil.copy(kernel, tree / "boot" / "player")
+        shutil.copy(console, tree / "boot" / "console")
+        (tree / "boot" / "grub" / "grub.cfg").write_text(
+            "set timeout=0\nmenuentry player {\n  multiboot /boot/player\n"
+            f"  module /boot/console console {how}\n}}\n"
+        )
+        command = ["grub-mkrescue", f"--directory={_GRUB}", "--fonts=", "--locales=", "--themes="]
+        command += ["--install-modules=biosdisk iso9660 normal multiboot", "-o", str(file), name]
+        made = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        assert made.returncode == 0, made.stderr
+    return file
 
 
 def play(
