@@ -28,6 +28,7 @@ from lkltest.nightly.entries import entries, is_problem
 from lkltest.nightly.runner import run_cell
 from lkltest.report.terminal import printable
 from lkltest.results import Outcome, ProblemKind, SuiteResult
+from lkltest.shield import BUGS, one_line
 
 _TOTAL = 4  # how many single limits the whole process of a run may take
 
@@ -60,32 +61,61 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--timeout", type=timeout, default=180.0, metavar="SECONDS")
 
 
+class Mistake(Exception):
+    """What no commit can be blamed for; the message is one line."""
+
+
 def run(options: argparse.Namespace) -> int:
     """Build, run, and answer git. Returns the exit status."""
+    try:
+        cell, point = _wanted(options)
+        if options.make is not None and not _builds(options.make):
+            return _say(Answer.SKIP, "cannot be built")
+        return _say(*_run(cell, point, options.times, options.any))
+    except Mistake as error:
+        message = str(error)
+    except BUGS as error:  # a full disk, a bug of ours
+        message = one_line(error)
+    print(f"lkltest bisect: {printable(message)}", file=sys.stderr)
+    return int(Answer.STOP)
+
+
+def _wanted(options: argparse.Namespace) -> tuple[Cell, str]:
+    """The cell and the point of the command line. Raises Mistake."""
     # The name of a build in it, as reports have, is a night's: here the commit's own is run.
     name, _, point = options.id.partition("/")
     wanted = parse_id(name)
     if wanted is None:
-        return _stop(f"{options.id!r} is no result id; disk[ext4]@native/readdir is one")
+        raise Mistake(f"{options.id!r} is no result id; disk[ext4]@native/readdir is one")
     if wanted.host not in host_names():
-        return _stop(f"unknown host {wanted.host!r}; there are: {', '.join(host_names())}")
-    try:
-        words = shlex.split(options.make or "")
-    except ValueError as error:
-        return _stop(f"--make {options.make!r}: {error}")
-    if options.make is not None and not words:
-        return _stop("--make names no command")
-    if words and not _builds(words):
-        return _say(Answer.SKIP, "cannot be built")
+        raise Mistake(f"unknown host {wanted.host!r}; there are: {', '.join(host_names())}")
     path = str(Path(options.build).expanduser().absolute()) if options.build else None
     limit = options.timeout * _TOTAL + 60
     cell = Cell("", wanted.host, wanted.suite, wanted.variant, path, options.timeout, limit)
+    return cell, point
+
+
+def _builds(command: str) -> bool:
+    """Run the command in the current directory, its output passed through. Raises Mistake."""
+    try:
+        words = shlex.split(command)
+        if not words:
+            raise Mistake("--make names no command")
+        print(f"lkltest bisect: {printable(shlex.join(words))}", flush=True)
+        return subprocess.run(words, stdin=subprocess.DEVNULL, check=False).returncode == 0
+    except ValueError as error:
+        raise Mistake(f"--make {command!r}: {error}") from None
+    except OSError as error:  # none would be built
+        raise Mistake(f"{error.filename or command}: {error.strerror}") from None
+
+
+def _run(cell: Cell, point: str, times: int, any_failure: bool) -> tuple[Answer, str]:
     seen: list[Answer] = []
-    while len(seen) < options.times and not (options.any and Answer.BAD in seen):
+    while len(seen) < times and not (any_failure and Answer.BAD in seen):
         record = run_cell(cell)
         seen.append(judge(record, point))
         print(f"lkltest bisect: {seen[-1].name.lower()}{_reason(record, point)}", flush=True)
-    return _say(*verdict(seen, any_failure=options.any))
+    return verdict(seen, any_failure=any_failure)
 
 
 def judge(record: CellRecord, point: str) -> Answer:
@@ -140,26 +170,9 @@ def verdict(seen: Sequence[Answer], *, any_failure: bool = False) -> tuple[Answe
     return Answer.SKIP, f"cannot be told: {text}"
 
 
-def _builds(words: Sequence[str]) -> bool:
-    """Run the command in the current directory, its output passed through."""
-    print(f"lkltest bisect: {printable(shlex.join(words))}", flush=True)
-    try:
-        status = subprocess.run(words, stdin=subprocess.DEVNULL, check=False).returncode
-    except OSError as error:
-        # Not this commit's fault: no commit would be built.
-        print(f"lkltest bisect: {words[0]}: {error.strerror}", file=sys.stderr)
-        raise SystemExit(Answer.STOP) from None
-    return status == 0
-
-
 def _say(answer: Answer, reason: str) -> int:
     print(f"lkltest bisect: {answer.name.lower()}: {reason}", flush=True)
     return int(answer)
-
-
-def _stop(message: str) -> int:
-    print(f"lkltest bisect: {message}", file=sys.stderr)
-    return int(Answer.STOP)
 
 
 def _times(text: str) -> int:

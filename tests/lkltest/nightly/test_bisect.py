@@ -105,6 +105,21 @@ class TestCommand:
         assert done.returncode == 255, "git would take anything else for a verdict on the commit"
         assert done.stderr
 
+    @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+    def test_a_full_disk_ends_the_search(self, tmp_path: Path) -> None:
+        build = fake_build(tmp_path, boot="pass")
+        with open("/dev/full", "w") as full:
+            done = subprocess.run(
+                [sys.executable, "-m", "lkltest", "bisect", "boot@native", f"--build={build}"],
+                stdout=full,
+                stderr=subprocess.PIPE,
+                text=True,
+                env=environment(),
+                check=False,
+            )
+        assert done.returncode == 255
+        assert "No space left on device" in done.stderr and "Traceback" not in done.stderr
+
 
 class TestGit:
     """Ten commits of a program; which one breaks it is known."""
