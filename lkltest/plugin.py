@@ -23,6 +23,7 @@ from lkltest.fixtures import disk_image, lkl, network
 from lkltest.host import LaunchError, add_host_options
 from lkltest.interrupt import heed_signals, interrupt_workers
 from lkltest.item import host_of, record_key, recorded, result_of, select
+from lkltest.lost_worker import LostWorkers
 from lkltest.progress import REPORTER, RESULT_PROPERTY, LineReporter, SuiteReporter
 from lkltest.report.terminal import problem_lines
 from lkltest.report_files import NotWritten, write_files
@@ -82,6 +83,8 @@ def pytest_configure(config: pytest.Config) -> None:
         option.lkl_host = [_default_host(config)]
     if option.lkl_host:
         config.add_cleanup(heed_signals())
+        if getattr(option, "numprocesses", None) and not worker:
+            config.pluginmanager.register(LostWorkers(config))
         if config.inipath is None and config.args_source is config.ArgsSource.INVOCATION_DIR:
             # An empty directory has no suites of its own: run the installed ones.
             option.pyargs = True
