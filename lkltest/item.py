@@ -24,6 +24,7 @@ class ItemRecord:
     """What happened to an item so far."""
 
     started: float = field(default_factory=time.time)
+    began: float = field(default_factory=time.monotonic)  # which nobody can set
     run: SuiteRun | None = None
     skip: str | None = None
     problems: list[Problem] = field(default_factory=list)
@@ -139,7 +140,7 @@ def result_of(item: pytest.Item) -> SuiteResult | None:
         points=tuple(run.points) if run else (),
         problems=(*(run.problems if run else ()), *record.problems),
         properties={"host": name.host, **(run.properties if run else {})},
-        seconds=time.time() - record.started,
+        seconds=time.monotonic() - record.began,
         skip=record.skip,
         output=run.output if run else "",
         started=record.started,
