@@ -15,7 +15,7 @@ from pathlib import Path
 from lkltest.build import BuildError
 from lkltest.host import make_host
 from tests.faults import programs, signals, surroundings
-from tests.faults.arena import Arena, NotSurvived
+from tests.faults.arena import Arena, NotSurvived, TooLate
 
 HOSTS = ("native", "uml", "wine", "qemu")
 RUNNER = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGSTOP)
@@ -105,15 +105,21 @@ def try_fault(arena: Arena, fault: Fault, times: int) -> tuple[int, int]:
     started = time.monotonic()
     good = 0
     reasons = []
-    for _ in range(times):
+    tried = attempts = 0
+    while tried < times and attempts < 5 * times:
+        attempts += 1
         try:
             fault.act(arena)
             arena.aftermath()
+            tried += 1
             good += 1
+        except TooLate:
+            continue
         except (NotSurvived, OSError) as error:
+            tried += 1
             reasons.append(str(error))
     seconds = time.monotonic() - started
-    print(f"{fault.name:32}{arena.host:8}{times:>6}{good:>9}{seconds:>6.0f}", flush=True)
+    print(f"{fault.name:32}{arena.host:8}{tried:>6}{good:>9}{seconds:>6.0f}", flush=True)
     for reason in dict.fromkeys(reasons):
         print(f"    {reason}", flush=True)
-    return times, good
+    return tried, good

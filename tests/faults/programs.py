@@ -24,7 +24,7 @@ class Raiser(Host):
         raise RuntimeError(f"no {name} today")
 
 
-register("raiser", Raiser)
+register(Raiser)
 """
 
 # mode of the contract program: (status, the problem that must be named)
@@ -62,7 +62,8 @@ def torrent(arena: Arena, mode: str) -> None:
     program.hardlink_to(compile_program(source, f"-DMODE={mode}"))
     allowed = FAILED if mode == "endless" else PASSED  # a cut line is damage
     arena.reference.clear()
-    run = arena.start("boot", f"--build={build.parent}", verbose=False)
+    words = ("boot", f"--build={build.parent}", "--timeout=1800")
+    run = arena.start(*words, verbose=False)
     arena.finish(run, {allowed})
     arena.reference.clear()
 

@@ -9,7 +9,7 @@
 static char block[1 << 20];
 
 /* A gigabyte of lines between two test points. */
-static int gigabyte(void)
+__attribute__((unused)) static int gigabyte(void)
 {
 	int i;
 
@@ -27,7 +27,7 @@ static int gigabyte(void)
 }
 
 /* A line that does not end for 200 MB. */
-static int endless(void)
+__attribute__((unused)) static int endless(void)
 {
 	int i;
 
@@ -40,7 +40,7 @@ static int endless(void)
 }
 
 /* Test points as quickly as they can be written: 30 MB of them. */
-static int points(void)
+__attribute__((unused)) static int points(void)
 {
 	int i, count = 5000;
 
