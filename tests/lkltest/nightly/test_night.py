@@ -131,11 +131,14 @@ class TestInterruptions:
 
     def test_nights_do_not_overlap(self, tmp_path: Path) -> None:
         file = config(tmp_path, stuck="hang", last="pass")
-        with start("lkltest", "nightly", str(file)) as process:
+        marker = new_marker()
+        census = Census.take(marker)
+        with start("lkltest", "nightly", str(file), env=environment(**{MARKER: marker})) as process:
             assert process.stdout is not None
             process.stdout.readline()
             done = lkltest("nightly", str(file))
             process.kill()
+        assert census.left(5.0) == []
         assert done.returncode == 2
         assert f"the night of process {process.pid} on " in done.stderr
         assert "is still running" in done.stderr
