@@ -164,7 +164,8 @@ class QemuHost(Host):
             ),
         )
         process.on_end = made.kept.save
-        process.files = made.kept.names()
+        process.files = made.kept.names(made.devices.pcaps)
+        process.evidence = "\n".join(f"network: {pcap}" for pcap in made.devices.pcaps)
         return process
 
     def dry_run(self, launch: Launch, scope: Scope) -> str:

@@ -36,6 +36,11 @@ class Devices:
     waited: list[str] = field(default_factory=list)
     taps: list[int] = field(default_factory=list)
 
+    @property
+    def pcaps(self) -> list[str]:
+        """Files in which the interfaces' traffic is recorded."""
+        return [nic.pcap for nic in self.nics if nic.pcap]
+
     def close(self) -> None:
         """Close our ends of what was opened for QEMU."""
         while self.taps:
@@ -93,6 +98,8 @@ def _add_nic(devices: Devices, interface: Interface, image: Image, scope: Scope,
         raise LaunchError(f"{interface.name}: cannot be opened: {error.strerror}") from None
     devices.taps.append(tap)
     devices.descriptors[_NICS + index] = tap
+    if pcap and index:
+        pcap = f"{pcap.removesuffix('.pcap')}-{index}.pcap"
     devices.nics.append(Nic(_NICS + index, image.nic, pcap))
     devices.words.append(f"eth{index}" if image.linux is not None else interface.name)
 

@@ -7,6 +7,7 @@ import contextlib
 import os
 import re
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +20,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class KeptFiles:
-    """The files of one run; `base` is their path without what tells them apart."""
+    """The files of one run; `base` is their path without what tells them apart.
+
+    `pcap` is what the first interface is recorded in, for others see `qemu_devices`.
+    """
 
     base: Path | None
     pcap: str = ""
@@ -28,12 +32,12 @@ class KeptFiles:
     def picture(self) -> Path | None:
         return self.base.with_name(f"{self.base.name}.png") if self.base else None
 
-    def names(self) -> dict[str, str]:
-        """What is written, for reports."""
+    def names(self, pcaps: Sequence[str]) -> dict[str, str]:
+        """What is written, for reports. pcaps: of the machine's interfaces."""
         if self.base is None:
             return {}
         names = {"console": f"{self.base}.raw"}
-        return names | ({"pcap": self.pcap} if self.pcap else {})
+        return names | ({"pcap": ", ".join(pcaps)} if pcaps else {})
 
     def save(self, process: QemuProcess) -> None:
         """Write the console when the machine has ended."""

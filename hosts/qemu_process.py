@@ -76,6 +76,8 @@ class QemuProcess:
         """Called with the raw bytes of the console, for people."""
         self.files: dict[str, str] = {}
         """Files that are kept of the run, by what they are."""
+        self.evidence = ""
+        """Lines that name those of them which every failure is shown with."""
         self.on_end: Callable[[QemuProcess], None] | None = None
         self._console = console
         self._clock = clock

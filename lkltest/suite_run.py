@@ -74,6 +74,7 @@ class SuiteRun:
             **host.properties(),
         }
         self.output = ""
+        self._evidence: list[str] = []
         self._subtests = subtests
         self._dry_run = dry_run
         self._names = Names()
@@ -237,6 +238,7 @@ class SuiteRun:
         self._stack.callback(process.close)
         self.properties.setdefault("command", " ".join(process.command))
         self.properties.update(getattr(process, "files", {}))
+        self._evidence += getattr(process, "evidence", "").splitlines()
         return Execution(self.host, process, hear)
 
     def _open_scope(self, *, network: bool, mounts: bool) -> Scope:
@@ -249,7 +251,8 @@ class SuiteRun:
     def _gather(self, result: ProgramResult, names: Mapping[str, str]) -> None:
         for problem in result.problems:
             name = None if problem.point is None else names.get(problem.point)
-            self.problems.append(replace(problem, point=name))
+            detail = "\n".join(filter(None, (*self._evidence, problem.detail)))
+            self.problems.append(replace(problem, point=name, detail=detail))
         self._program_seconds += result.seconds
         self.properties["program seconds"] = f"{self._program_seconds:.3f}"
         for name, value in result.properties.items():
@@ -262,6 +265,9 @@ class SuiteRun:
         Returns its name, which is unique in the suite whatever the programs call their points.
         """
         named = replace(point, name=self._names.claim(point.name))
+        if named.outcome is Outcome.FAILED and self._evidence:
+            log = "\n".join((named.log.rstrip("\n"), *self._evidence)).lstrip("\n")
+            named = replace(named, log=log)
         self.points.append(named)
         with self._subtests.test(msg=printable(named.name)):
             _raise_outcome(named)

@@ -4,10 +4,24 @@
 from __future__ import annotations
 
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
-from tests.hosts.qemu import KERNEL, STREAMS, image, lkltest, player, require_kernel
+from tests.hosts.qemu import (
+    HALF,
+    KERNEL,
+    PLAYED,
+    STREAMS,
+    image,
+    lkltest,
+    player,
+    require_kernel,
+    require_qemu,
+)
+
+_FAILED = ("failure", "error")
+"""What JUnit calls it."""
 
 
 @pytest.fixture
@@ -80,11 +94,42 @@ def test_a_linux_kernel_runs_all_suites(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("console", "end"), [(PLAYED.replace(b"ok 2", b"not ok 2"), "idle"), (HALF, "reboot")]
+)
+def test_a_failure_of_net_names_the_pcap(tmp_path: Path, console: bytes, end: str) -> None:
+    """In the log of a point that failed, in the detail of a crash; nothing else is recorded."""
+    require_qemu()
+    (tmp_path / "console").write_bytes(console)
+    lines = [f"kernel = '{player()}'", f"modules = ['console end={end}']"]
+    table = ["[images.boot]", *lines, "[images.net-test]", *lines]
+    (tmp_path / "images.toml").write_text("\n".join(table))
+    kept, junit = tmp_path / "kept", tmp_path / "junit"
+    done = lkltest(
+        *("run", "--host", "qemu", "--build", tmp_path, "boot", "net[tap]", "--junit-dir", junit),
+        *("--lkl-qemu-keep", kept, "--lkl-qemu-pcap"),
+    )
+    assert done.returncode == 1, done.stdout + done.stderr
+    (pcap,) = kept.glob("*.pcap")
+    assert pcap.read_bytes()[:4] == b"\xd4\xc3\xb2\xa1"
+    boot, _, net = done.stdout.partition("\nnet[tap]@qemu")
+    assert f"    network: {pcap}\n" in net
+    assert "network: " not in boot, "which had none"
+    (report,) = junit.glob("*net*.xml")
+    failures = [each for each in ElementTree.parse(report).iter() if each.tag in _FAILED]
+    assert any(f"network: {pcap}" in (each.text or "") for each in failures)
+
+
+@pytest.mark.parametrize(
     ("device", "line"),
-    [('disk = "nvme"', "disk[ext4]@qemu          ok"), ('nic = "e1000"', "has no e1000")],
+    [
+        ('disk = "nvme"', "disk[ext4]@qemu          ok"),
+        ('machine = "pc"\ndisk = "ide"', "disk[ext4]@qemu          ok"),
+        ('nic = "e1000"', "has no e1000"),
+        ('disk = "ide"', "has no ahci"),
+    ],
 )
 def test_other_devices(tmp_path: Path, device: str, line: str) -> None:
-    """Debian's cloud kernel has a driver for nvme, none for e1000."""
+    """Debian's cloud kernel has drivers for nvme and PIIX, none for e1000 and AHCI."""
     require_kernel()
     kernel = next(KERNEL.glob("vmlinuz*"))
     (tmp_path / "images.toml").write_text(f"[images.'*']\nlinux = '{kernel}'\n{device}\n")
