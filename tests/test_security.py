@@ -1,0 +1,254 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Each promise of docs/security.md, and an attempt to break it."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import shutil
+import stat
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from lkltest.hosts.qemu import QemuHost
+from lkltest.report import junit, terminal, tree
+from lkltest.results import Outcome, PointResult, Problem, ProblemKind, SuiteResult
+from lkltest.scope import Scope
+from lkltest.tap13 import Parser, Point
+from tests.compiler import ROOT
+from tests.fake_build import environment, fake_build, lkltest, start
+
+HOSTILE = (
+    "../../../../tmp/lkltest-escaped",
+    "/etc/lkltest-escaped",
+    "a\0b",
+    "..",
+    "x\n../y",
+    "-rf",
+    "$(touch /tmp/lkltest-escaped)",
+    "`id`;id|id&id",
+    "\x1b]0;owned\x07\x1b[2J\x9b31m\u202etxt",
+    "<script>alert(1)</script>]]>&amp;<!--",
+    '" onload="x',
+    "%n%s%2e%2e%2f",
+    "n" * 5000,
+)
+SOURCES = [
+    path
+    for folder in ("lkltest", "hosts", "suites")
+    for path in sorted((ROOT / folder).rglob("*.py"))
+    if not path.relative_to(ROOT).as_posix().startswith(("lkltest/hosts/", "lkltest/suites/"))
+]
+
+
+def suite(text: str) -> SuiteResult:
+    """A result in which everything that comes from outside is `text`."""
+    point = PointResult(text, Outcome.FAILED, reason=text, log=text, suite=text)
+    problem = Problem(ProblemKind.CRASH, text, text, text)
+    return SuiteResult(text, text, text, (point,), (problem,), {"command": text}, output=text)
+
+
+# Folders and sockets
+
+
+def test_run_folders_are_private_and_cannot_be_guessed() -> None:
+    names = set()
+    for _ in range(2):
+        with Scope() as scope:
+            assert stat.S_IMODE(scope.folder.stat().st_mode) == 0o700
+            assert re.fullmatch(r"lkltest-[0-9a-f]{16}", scope.folder.name)
+            names.add(scope.folder.name)
+    assert len(names) == 2
+
+
+def sockets(folder: Path) -> Iterator[Path]:
+    for parent, _, files in os.walk(folder):
+        for name in files:
+            path = Path(parent, name)
+            try:
+                if stat.S_ISSOCK(path.lstat().st_mode):
+                    yield path
+            except FileNotFoundError:
+                continue
+
+
+@pytest.fixture
+def short_folder() -> Iterator[Path]:
+    """The path of a socket has 107 bytes at most (unix(7)): pytest's folders are too deep."""
+    with tempfile.TemporaryDirectory() as name:
+        yield Path(name)
+
+
+@pytest.mark.skipif(shutil.which("linux.uml") is None, reason="linux.uml is missing")
+def test_the_socket_of_umls_console_is_in_a_private_folder(short_folder: Path) -> None:
+    seen: set[Path] = set()
+    with start(
+        "lkltest", "run", "boot", "--host=uml", env=environment(TMPDIR=str(short_folder))
+    ) as run:
+        while run.poll() is None:
+            for path in sockets(short_folder):
+                if path.name == "mconsole" and path not in seen:
+                    outermost = short_folder / path.relative_to(short_folder).parts[0]
+                    assert stat.S_IMODE(outermost.stat().st_mode) == 0o700
+                    assert re.fullmatch(r"lkltest-[0-9a-f]{16}", outermost.name)
+                    seen.add(path)
+        run.communicate()
+    assert seen, "the kernel has a management console"
+    assert list(sockets(short_folder)) == []
+
+
+def test_qmp_has_no_path(tmp_path: Path) -> None:
+    if QemuHost().missing() is not None or not (ROOT / "build" / "linux").is_dir():
+        pytest.skip("no QEMU, or no kernel for it: make linux")
+    command = ""
+    with start(
+        "lkltest", "run", "boot", "--host=qemu", env=environment(TMPDIR=str(tmp_path))
+    ) as run:
+        while run.poll() is None:
+            assert list(sockets(tmp_path)) == []
+            command = command or command_of(b"qemu-system", tmp_path)
+        run.communicate()
+    assert re.search(r"socket,id=qmp,fd=\d+", command)
+    assert "path=" not in command
+
+
+def command_of(name: bytes, folder: Path) -> str:
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            line = path.read_bytes()
+        except OSError:
+            continue
+        program = line.partition(b"\0")[0]
+        if (
+            name in program
+            and b"qmp" in line
+            and os.fsencode(folder) in line + path.with_name("environ").read_bytes()
+        ):
+            return line.replace(b"\0", b" ").decode(errors="backslashreplace")
+    return ""
+
+
+# Names from a stream
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_names_never_become_paths(tmp_path: Path, text: str) -> None:
+    inside = tmp_path / "a" / "b" / "reports"
+    inside.mkdir(parents=True)
+    for write in (junit.write, tree.write):
+        path = write(suite(text), inside)
+        assert path.parent == inside
+        assert path.is_file()
+    assert len(list(inside.iterdir())) == 2
+    assert [path for path in tmp_path.rglob("*") if path.is_file() and path.parent != inside] == []
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_xml_is_escaped(tmp_path: Path, text: str) -> None:
+    data = junit.write(suite(text), tmp_path).read_bytes()
+    assert not re.search(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]", data)
+    root = ElementTree.fromstring(data)
+    assert {element.tag for element in root.iter()} <= {
+        *("testsuites", "testsuite", "testcase", "properties", "property", "failure", "error"),
+        *("skipped", "system-out", "system-err"),
+    }
+
+
+def test_html_is_escaped() -> None:
+    """Jinja escapes all it is given, and no template says otherwise."""
+    for path in (ROOT / "lkltest" / "report").glob("*.py"):
+        source = path.read_text(encoding="utf-8")
+        if "Environment(" in source:
+            assert "autoescape=True" in source, path
+        assert "Markup(" not in source, path
+    for path in (ROOT / "lkltest" / "report").glob("*.jinja"):
+        text = path.read_text(encoding="utf-8").replace("plot.svg | safe", "")  # matplotlib's own
+        assert not re.search(r"\|\s*safe|autoescape\s+false", text)
+
+
+# The terminal
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_a_terminal_sees_escapes_escaped(text: str) -> None:
+    result = suite(text)
+    shown = "\n".join([terminal.suite_line(result), *terminal.failure_lines(result)])
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", shown)
+
+
+@pytest.mark.parametrize("words", [[], ["-v"]])
+def test_a_console_never_drives_the_terminal(tmp_path: Path, words: list[str]) -> None:
+    build = fake_build(tmp_path, boot="garbage")
+    done = lkltest("run", "boot", "--host=native", f"--build={build}", *words)
+    assert "\x1b" not in done.stdout + done.stderr
+    assert "\x07" not in done.stdout + done.stderr
+
+
+# Shells and YAML
+
+
+def calls(path: Path) -> Iterator[tuple[str, ast.Call]]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call):
+            yield ast.unparse(node.func), node
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_shell_and_no_eval(path: Path) -> None:
+    forbidden = {"os.system", "os.popen", "subprocess.getoutput", "subprocess.getstatusoutput"}
+    forbidden |= {"eval", "exec", "pickle.load", "pickle.loads", "yaml.load"}
+    forbidden |= {"asyncio.create_subprocess_shell", "pexpect.run", "pexpect.spawn"}
+    for name, call in calls(path):
+        assert name not in forbidden, f"{path}:{call.lineno}"
+        keywords = {word.arg: word.value for word in call.keywords}
+        shell = keywords.get("shell")
+        assert shell is None or (isinstance(shell, ast.Constant) and shell.value is False)
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.List | ast.Tuple):
+            words = [e.value for e in node.elts if isinstance(e, ast.Constant)]
+            assert not ({"sh", "bash", "/bin/sh"} & set(map(str, words)) and "-c" in words), path
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_nothing_loads_yaml(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        names += [str(node.module)] if isinstance(node, ast.ImportFrom) else []
+        assert not {name.partition(".")[0] for name in names} & {
+            "yaml",
+            "ruamel",
+            "pickle",
+            "shelve",
+        }
+
+
+def test_tags_and_aliases_are_text(tmp_path: Path) -> None:
+    witness = tmp_path / "witness"
+    laughs = "".join(f"  a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 30))
+    body = f" log: |\n  !!python/object/apply:os.system ['touch {witness}']\n{laughs}"
+    body += f" x: !!python/object/apply:os.system ['touch {witness}']\n y: *a29\n"
+    parser = Parser()
+    events = parser.feed(f"1..1\nok 1 a\n ---\n{body} ...\n".encode()) + parser.close()
+    (point,) = [event for event in events if isinstance(event, Point)]
+    assert "!!python/object/apply:os.system" in point.log
+    assert len(point.log) < 3 * len(body)
+    assert not witness.exists()
+
+
+def test_a_program_gets_its_words_as_they_are(tmp_path: Path) -> None:
+    witness = tmp_path / "witness"
+    program = fake_build(tmp_path, boot="pass") / "tests" / "boot"
+    done = subprocess.run(
+        ["python3", "-m", "lkltest", "exec", program, f"$(touch {witness})", f"; touch {witness}"],
+        env={**environment(), "PATH": f"{ROOT}/.venv/bin:{os.environ['PATH']}"},
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done
+    assert not witness.exists()
