@@ -14,7 +14,7 @@ STOPPED_SECONDS = 5.0
 VICTIMS = {
     "native": {"program": ("tests/boot",), "guard": ("lkltest.guard",)},
     "uml": {"kernel": ("linux.uml",), "guard": ("lkltest.guard",)},
-    "wine": {"program": ("boot.exe",), "wineserver": ("wineserver",)},
+    "wine": {"program": ("tests/boot.exe",), "wineserver": ("wineserver",)},
     "qemu": {"qemu": ("qemu-system",), "guard": ("lkltest.guard",)},
 }
 
