@@ -2,6 +2,8 @@
 #
 #   make run-tests    run the suites on a real kernel; sets up what it needs
 #   make check        lkltest's own tests, lint and type check
+#   make faults       attacks lkltest itself for minutes: false greens, lost points, leaks
+#   make coverage     branch coverage of lkltest/ and hosts/ by the checks (docs/coverage.md)
 #   make bench        ratios, measured side by side
 #   make doctor       what can run here, what is missing
 #
@@ -27,12 +29,13 @@ WINDOWS_PACKAGES := x86_64-w64-mingw32-gcc=gcc-mingw-w64-x86-64 \
 UML_PACKAGES := linux.uml=user-mode-linux uml_mconsole=uml-utilities cpio=cpio
 BROWSER_PACKAGES := chromium=chromium chromedriver=chromium-driver fc-list=fontconfig \
 	/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf=fonts-dejavu-core
+FAKETIME := /usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1
 QEMU_PACKAGES := qemu-system-x86_64=qemu-system-x86 depmod=kmod
 # What tests make CDs with.
 CD_PACKAGES := grub-mkrescue=grub-common /usr/lib/grub/i386-pc/multiboot.mod=grub-pc-bin \
 	xorriso=xorriso mformat=mtools
 
-.PHONY: run-tests check lint types tests bench doctor clean setup setup-dev build windows linux \
+.PHONY: run-tests check lint types tests faults coverage bench doctor clean setup setup-dev build windows linux \
 	wine-for-tests qemu-for-tests uml-for-tests
 .DEFAULT_GOAL := run-tests
 
@@ -54,6 +57,14 @@ types: setup-dev
 
 tests: setup-dev wine-for-tests qemu-for-tests uml-for-tests browser-for-tests
 	$(VENV)/bin/pytest tests -q
+
+# Its short form is part of the tests. LKLTEST_SEED=n repeats a run.
+faults: setup-dev wine-for-tests qemu-for-tests uml-for-tests
+	-@setup/packages.sh $(FAKETIME)=libfaketime
+	$(VENV)/bin/python -m tests.faults
+
+coverage: setup-dev wine-for-tests qemu-for-tests uml-for-tests
+	$(VENV)/bin/pytest tests -q --cov --cov-report=term:skip-covered --cov-report=html:$(BUNDLED)/coverage
 
 bench: setup-dev
 	$(VENV)/bin/python -m tests.bench
