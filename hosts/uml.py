@@ -163,7 +163,9 @@ def write_initrd(guest: Guest, program: Path, folder: Path) -> Path:
         ]
     )
     initrd = folder / "initrd"
-    initrd.write_bytes(shared.read_bytes() + guest.orders.archive())
+    shutil.copyfile(shared, initrd)
+    with initrd.open("ab") as stream:
+        stream.write(guest.orders.archive())
     return initrd
 
 

@@ -17,6 +17,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from lkltest.private_folder import private_folder
+
 _MAGIC = b"070701"
 _TRAILER = "TRAILER!!!"
 _LEVEL = 1
@@ -59,11 +61,7 @@ def pack(entries: Iterable[Entry]) -> bytes:
 
     Raises ValueError when two entries have one path.
     """
-    archive = bytearray()
-    for number, entry in enumerate(_complete(entries), start=1):
-        archive += _record(number, entry)
-    archive += _record(0, Entry(_TRAILER, 0))
-    return bytes(archive)
+    return b"".join(_pieces(entries))
 
 
 def compress(archive: bytes) -> bytes:
@@ -77,18 +75,21 @@ def cached(entries: Iterable[Entry], cache: Path | None = None) -> Path:
     cache: by default this user's, see `cache_directory`. The file takes its name when it is
     complete, so that runs at the same time and interrupted ones do no harm. Raises OSError.
     """
-    archive = pack(entries)
-    name = f"{hashlib.sha256(archive).hexdigest()[:32]}.cpio.gz"
-    target = (cache or cache_directory("initramfs")) / name
+    pieces = list(_pieces(entries))
+    digest = hashlib.sha256()
+    for piece in pieces:
+        digest.update(piece)
+    target = (cache or cache_directory("initramfs")) / f"{digest.hexdigest()[:32]}.cpio.gz"
     if not target.exists():
-        write_atomically(target, compress(archive))
+        write_atomically(target, compress(b"".join(pieces)))
     return target
 
 
 def cache_directory(kind: str) -> Path:
     """Where this user's caches of `kind` lie: XDG_CACHE_HOME or ~/.cache, under `lkltest`.
 
-    Where neither can be written, a directory of the user's own among the temporary files.
+    Where neither can be written, a folder that lasts as long as this process: a lasting one among
+    the temporary files would have a name that others can guess and take first.
     """
     named = os.environ.get("XDG_CACHE_HOME", "")
     with contextlib.suppress(OSError, RuntimeError):
@@ -97,10 +98,8 @@ def cache_directory(kind: str) -> Path:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         if os.access(path, os.W_OK | os.X_OK):
             return path
-    path = Path(tempfile.gettempdir()) / f"lkltest-{os.getuid()}" / kind
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if path.parent.stat().st_uid != os.getuid():
-        raise PermissionError(f"{path.parent} belongs to somebody else")
+    path = private_folder() / kind
+    path.mkdir(mode=0o700, exist_ok=True)
     return path
 
 
@@ -137,7 +136,14 @@ def _complete(entries: Iterable[Entry]) -> Iterator[Entry]:
     yield from (known[path] for path in sorted(known, key=lambda path: path.split("/")))
 
 
-def _record(number: int, entry: Entry) -> bytes:
+def _pieces(entries: Iterable[Entry]) -> Iterator[bytes]:
+    """Yield an archive in pieces, the files' own bytes uncopied."""
+    for number, entry in enumerate(_complete(entries), start=1):
+        yield from _record(number, entry)
+    yield from _record(0, Entry(_TRAILER, 0))
+
+
+def _record(number: int, entry: Entry) -> Iterator[bytes]:
     name = entry.path.encode() + b"\0"
     major, minor = entry.device
     links = 2 if stat.S_ISDIR(entry.mode) else 1
@@ -146,8 +152,10 @@ def _record(number: int, entry: Entry) -> bytes:
         *(0, 0, major, minor, len(name), 0),
     )
     header = _MAGIC + b"".join(b"%08X" % value for value in fields) + name
-    return _padded(header) + _padded(entry.data)
+    yield header + _padding(header)
+    yield entry.data
+    yield _padding(entry.data)
 
 
-def _padded(data: bytes) -> bytes:
-    return data + b"\0" * (-len(data) % 4)
+def _padding(data: bytes) -> bytes:
+    return b"\0" * (-len(data) % 4)
