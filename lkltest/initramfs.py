@@ -61,7 +61,11 @@ def pack(entries: Iterable[Entry]) -> bytes:
 
     Raises ValueError when two entries have one path.
     """
-    return b"".join(_pieces(entries))
+    archive = bytearray()
+    for number, entry in enumerate(_complete(entries), start=1):
+        archive += _record(number, entry)
+    archive += _record(0, Entry(_TRAILER, 0))
+    return bytes(archive)
 
 
 def compress(archive: bytes) -> bytes:
@@ -75,13 +79,11 @@ def cached(entries: Iterable[Entry], cache: Path | None = None) -> Path:
     cache: by default this user's, see `cache_directory`. The file takes its name when it is
     complete, so that runs at the same time and interrupted ones do no harm. Raises OSError.
     """
-    pieces = list(_pieces(entries))
-    digest = hashlib.sha256()
-    for piece in pieces:
-        digest.update(piece)
-    target = (cache or cache_directory("initramfs")) / f"{digest.hexdigest()[:32]}.cpio.gz"
+    archive = pack(entries)
+    name = f"{hashlib.sha256(archive).hexdigest()[:32]}.cpio.gz"
+    target = (cache or cache_directory("initramfs")) / name
     if not target.exists():
-        write_atomically(target, compress(b"".join(pieces)))
+        write_atomically(target, compress(archive))
     return target
 
 
@@ -136,14 +138,7 @@ def _complete(entries: Iterable[Entry]) -> Iterator[Entry]:
     yield from (known[path] for path in sorted(known, key=lambda path: path.split("/")))
 
 
-def _pieces(entries: Iterable[Entry]) -> Iterator[bytes]:
-    """Yield an archive in pieces, the files' own bytes uncopied."""
-    for number, entry in enumerate(_complete(entries), start=1):
-        yield from _record(number, entry)
-    yield from _record(0, Entry(_TRAILER, 0))
-
-
-def _record(number: int, entry: Entry) -> Iterator[bytes]:
+def _record(number: int, entry: Entry) -> bytes:
     name = entry.path.encode() + b"\0"
     major, minor = entry.device
     links = 2 if stat.S_ISDIR(entry.mode) else 1
@@ -152,10 +147,8 @@ def _record(number: int, entry: Entry) -> Iterator[bytes]:
         *(0, 0, major, minor, len(name), 0),
     )
     header = _MAGIC + b"".join(b"%08X" % value for value in fields) + name
-    yield header + _padding(header)
-    yield entry.data
-    yield _padding(entry.data)
+    return _padded(header) + _padded(entry.data)
 
 
-def _padding(data: bytes) -> bytes:
-    return b"\0" * (-len(data) % 4)
+def _padded(data: bytes) -> bytes:
+    return data + b"\0" * (-len(data) % 4)

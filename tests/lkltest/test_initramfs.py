@@ -4,6 +4,7 @@
 import gzip
 import io
 import os
+import re
 import stat
 import threading
 from pathlib import Path
@@ -99,6 +100,8 @@ def test_cache_directory_that_cannot_be_made(
 ) -> None:
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    monkeypatch.setattr(initramfs.tempfile, "gettempdir", lambda: str(tmp_path))
-    expected = tmp_path / f"lkltest-{os.getuid()}" / "initramfs"
-    assert initramfs.cache_directory("initramfs") == expected
+    folder = initramfs.cache_directory("initramfs")
+    assert folder == initramfs.cache_directory("initramfs"), "one for the whole process"
+    assert folder.name == "initramfs"
+    assert stat.S_IMODE(folder.parent.stat().st_mode) == 0o700
+    assert re.fullmatch(r"lkltest-[0-9a-f]{16}", folder.parent.name), "nobody can take it first"

@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A folder of this process's own that is gone with it, also after SIGKILL."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import functools
+import os
+from pathlib import Path
+
+from lkltest.scope import Scope, ScopeError
+
+
+def private_folder() -> Path:
+    """The folder: 0700, its name cannot be guessed, made once a process. Raises OSError."""
+    return _made(os.getpid())
+
+
+@functools.cache
+def _made(process: int) -> Path:
+    stack = contextlib.ExitStack()
+    try:
+        folder = stack.enter_context(Scope()).folder  # its guard outlives us and removes it
+    except ScopeError as error:
+        raise OSError(str(error)) from error
+    atexit.register(stack.close)
+    return folder
