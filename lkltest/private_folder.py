@@ -11,18 +11,24 @@ from pathlib import Path
 
 from lkltest.scope import Scope, ScopeError
 
+_open = contextlib.ExitStack()
+atexit.register(_open.close)
+
 
 def private_folder() -> Path:
     """The folder: 0700, its name cannot be guessed, made once a process. Raises OSError."""
     return _made(os.getpid())
 
 
+def close() -> None:
+    """Remove the folder before the process ends."""
+    _made.cache_clear()
+    _open.close()
+
+
 @functools.cache
 def _made(process: int) -> Path:
-    stack = contextlib.ExitStack()
     try:
-        folder = stack.enter_context(Scope()).folder  # its guard outlives us and removes it
+        return _open.enter_context(Scope()).folder  # its guard outlives us and removes it
     except ScopeError as error:
         raise OSError(str(error)) from error
-    atexit.register(stack.close)
-    return folder
