@@ -61,11 +61,7 @@ def pack(entries: Iterable[Entry]) -> bytes:
 
     Raises ValueError when two entries have one path.
     """
-    archive = bytearray()
-    for number, entry in enumerate(_complete(entries), start=1):
-        archive += _record(number, entry)
-    archive += _record(0, Entry(_TRAILER, 0))
-    return bytes(archive)
+    return b"".join(_pieces(entries))
 
 
 def compress(archive: bytes) -> bytes:
@@ -79,11 +75,13 @@ def cached(entries: Iterable[Entry], cache: Path | None = None) -> Path:
     cache: by default this user's, see `cache_directory`. The file takes its name when it is
     complete, so that runs at the same time and interrupted ones do no harm. Raises OSError.
     """
-    archive = pack(entries)
-    name = f"{hashlib.sha256(archive).hexdigest()[:32]}.cpio.gz"
-    target = (cache or cache_directory("initramfs")) / name
+    pieces = list(_pieces(entries))
+    digest = hashlib.sha256()
+    for piece in pieces:
+        digest.update(piece)
+    target = (cache or cache_directory("initramfs")) / f"{digest.hexdigest()[:32]}.cpio.gz"
     if not target.exists():
-        write_atomically(target, compress(archive))
+        write_atomically(target, compress(b"".join(pieces)))
     return target
 
 
@@ -138,7 +136,14 @@ def _complete(entries: Iterable[Entry]) -> Iterator[Entry]:
     yield from (known[path] for path in sorted(known, key=lambda path: path.split("/")))
 
 
-def _record(number: int, entry: Entry) -> bytes:
+def _pieces(entries: Iterable[Entry]) -> Iterator[bytes]:
+    """Yield an archive in pieces, the files' own bytes uncopied."""
+    for number, entry in enumerate(_complete(entries), start=1):
+        yield from _record(number, entry)
+    yield from _record(0, Entry(_TRAILER, 0))
+
+
+def _record(number: int, entry: Entry) -> Iterator[bytes]:
     name = entry.path.encode() + b"\0"
     major, minor = entry.device
     links = 2 if stat.S_ISDIR(entry.mode) else 1
@@ -147,8 +152,10 @@ def _record(number: int, entry: Entry) -> bytes:
         *(0, 0, major, minor, len(name), 0),
     )
     header = _MAGIC + b"".join(b"%08X" % value for value in fields) + name
-    return _padded(header) + _padded(entry.data)
+    yield header + _padding(header)
+    yield entry.data
+    yield _padding(entry.data)
 
 
-def _padded(data: bytes) -> bytes:
-    return data + b"\0" * (-len(data) % 4)
+def _padding(data: bytes) -> bytes:
+    return b"\0" * (-len(data) % 4)
