@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """A kernel's modules: what it can load, in which order, and what it has built in.
 
-Source: modules.dep and modules.builtin as modinfo, depmod(8) and the kernel's build write them.
+Source: modules.dep, .builtin, .softdep and .alias as depmod(8) and the kernel's build write them.
 """
 
 from __future__ import annotations
@@ -32,6 +32,27 @@ class KernelModules:
             found[_name(path)] = (path, rest.split())
         return found
 
+    @cached_property
+    def _asked_for(self) -> dict[str, list[str]]:
+        """What modules ask for by name while they run, such as ext4 for the checksum crc32c."""
+        found: dict[str, list[str]] = {}
+        for line in self._lines("modules.softdep"):
+            match line.split():
+                case ["softdep", name, "pre:", *wanted]:
+                    wanted = wanted[: wanted.index("post:")] if "post:" in wanted else wanted
+                    found.setdefault(_canonical(name), []).extend(map(_canonical, wanted))
+        return found
+
+    @cached_property
+    def _aliases(self) -> dict[str, list[str]]:
+        """Modules by what else they are called; patterns of devices are left out."""
+        found: dict[str, list[str]] = {}
+        for line in self._lines("modules.alias"):
+            words = line.split()
+            if len(words) == 3 and not set(words[1]) & set("*:?["):
+                found.setdefault(_canonical(words[1]), []).append(_canonical(words[2]))
+        return found
+
     def has(self, name: str) -> bool:
         """Whether the kernel has `name`, built in or as a module."""
         return _canonical(name) in self.builtin or _canonical(name) in self._dependencies
@@ -39,16 +60,29 @@ class KernelModules:
     def files(self, names: Iterable[str]) -> list[Path]:
         """The files to load for `names`, each after those it needs; built in ones need none.
 
-        Names that the kernel does not have are left out.
+        Names that the kernel does not have are left out. Included is what modules would have
+        modprobe load, as there is none in a guest.
         """
         found: dict[str, None] = {}
         for name in names:
-            entry = self._dependencies.get(_canonical(name))
-            if entry is not None:
-                # modules.dep lists all that a module needs, the deepest last.
-                for path in (*reversed(entry[1]), entry[0]):
-                    found.setdefault(path)
+            self._add(_canonical(name), found, set())
         return [Path(self.directory or "", path) for path in found]
+
+    def _add(self, name: str, found: dict[str, None], begun: set[str]) -> None:
+        entry = self._dependencies.get(name)
+        if entry is None or entry[0] in found or name in begun:
+            return
+        begun.add(name)
+        # modules.dep lists all that a module needs, the deepest last.
+        for needed in (*map(_name, reversed(entry[1])), *self._asked_for.get(name, ())):
+            self._add(self._module(needed), found, begun)
+        found.setdefault(entry[0])
+
+    def _module(self, name: str) -> str:
+        """The module behind a name; one for special processors is none, its like is built in."""
+        if name in self._dependencies or name in self.builtin:
+            return name
+        return next((it for it in self._aliases.get(name, ()) if it.endswith("_generic")), name)
 
     def _lines(self, name: str) -> Iterator[str]:
         if self.directory is None:

@@ -30,6 +30,22 @@ def test_each_after_what_it_needs_and_once(modules: KernelModules, tmp_path: Pat
     assert names == ["base.ko", "middle.ko.xz", "top-most.ko.xz"]
 
 
+def test_what_would_be_loaded_on_demand(modules: KernelModules, tmp_path: Path) -> None:
+    """Also for a needed module, for one that asks for what needs it, and by an alias."""
+    with (tmp_path / "modules.dep").open("a") as file:
+        file.write("kernel/c/sum-intel.ko:\nkernel/c/sum_generic.ko:\n")
+    (tmp_path / "modules.softdep").write_text(
+        "# of modules\nsoftdep middle pre: crypto-sum crypto-hash absent post: xfs\n"
+        "softdep base pre: top-most\nsoftdep\n"
+    )
+    (tmp_path / "modules.alias").write_text(
+        "# of modules\nalias crypto-sum sum_intel\nalias crypto-sum sum_generic\n"
+        "alias crypto-hash sum_intel\nalias pci:* x\n"
+    )
+    names = [path.name for path in modules.files(["top_most"])]
+    assert names == ["base.ko", "sum_generic.ko", "middle.ko.xz", "top-most.ko.xz"]
+
+
 def test_nothing_is_known() -> None:
     assert KernelModules(None).files(["ext4"]) == []
     assert not KernelModules(Path("/nonexistent")).has("ext4")
