@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -57,7 +56,7 @@ class Mconsole:
         return printed.strip() or "\n".join(answers)
 
     def _ask(self, tool: str, command: Sequence[str], limit: Deadline) -> str:
-        with tempfile.TemporaryFile() as output:
+        with open(os.memfd_create("answer", os.MFD_CLOEXEC), "rb") as output:
             try:
                 child = self._scope.spawn(
                     [tool, str(self._socket), *command],

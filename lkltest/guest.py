@@ -10,14 +10,16 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import subprocess
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lkltest.build import PROGRAMS
 from lkltest.host import LaunchError, Missing
-from lkltest.initramfs import cache_directory
+from lkltest.initramfs import cache_directory, write_atomically
+
+if TYPE_CHECKING:
+    from lkltest.scope import Scope
 
 INIT = "init"
 """The guest's first program; what it does stands in suites/init.c."""
@@ -62,36 +64,42 @@ def guest_program(name: str) -> Path:
 
 
 def compile_program(source: Path, target: Path, flags: Sequence[str] = FLAGS) -> None:
-    """Compile one C file; `target` has its name only when it is complete. Raises LaunchError."""
+    """Compile one C file; `target` has its name only when it is complete. Raises LaunchError.
+
+    The compiler dies with the runner, and its files with it.
+    """
+    from lkltest.scope import Scope, ScopeError
+
     compiler = _compiler()
     if compiler is None:
         raise LaunchError(f"{target.name}: cannot be compiled: {missing_compiler()}")
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as directory:
-            part = Path(directory) / target.name
-            _run([compiler, *flags, f"-I{_SOURCES}", "-o", str(part), str(source)], target.name)
-            part.replace(target)
+        with Scope() as scope:
+            part = scope.folder / target.name
+            command = [compiler, *flags, f"-I{_SOURCES}", "-o", str(part), str(source.absolute())]
+            _run(command, target.name, scope)
+            write_atomically(target, part.read_bytes(), 0o755)
+    except ScopeError as error:
+        raise LaunchError(f"{target.name}: cannot be compiled: {error}") from None
     except OSError as error:
         raise LaunchError(f"{target}: cannot be written: {error.strerror}") from None
 
 
-def _run(command: list[str], name: str) -> None:
-    try:
-        done = subprocess.run(
+def _run(command: list[str], name: str, scope: Scope) -> None:
+    with open(os.memfd_create("compiler", os.MFD_CLOEXEC), "rb") as output:
+        child = scope.spawn(
             command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=_SECONDS,
-            check=False,
-            env={**os.environ, "LC_ALL": "C"},
+            env={**os.environ, "LC_ALL": "C", "TMPDIR": str(scope.folder)},
+            stdout=output.fileno(),
+            stderr=output.fileno(),
         )
-    except subprocess.TimeoutExpired:
-        raise LaunchError(f"{name}: compiling did not end within {_SECONDS:g} s") from None
-    if done.returncode:
-        text = done.stdout.decode("utf-8", "backslashreplace")
-        raise LaunchError(f"{name}: cannot be compiled: {_cause(text)}")
+        status = child.wait(_SECONDS)
+        if status is None:
+            raise LaunchError(f"{name}: compiling did not end within {_SECONDS:g} s")
+        if status != 0:
+            output.seek(0)
+            text = output.read().decode("utf-8", "backslashreplace")
+            raise LaunchError(f"{name}: cannot be compiled: {_cause(text)}")
 
 
 def _cause(text: str) -> str:

@@ -8,11 +8,12 @@ Source: the kernel's Documentation/driver-api/early-userspace/buffer-format.rst.
 from __future__ import annotations
 
 import contextlib
+import errno
+import fcntl
 import gzip
 import hashlib
 import os
 import stat
-import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -23,6 +24,8 @@ _MAGIC = b"070701"
 _TRAILER = "TRAILER!!!"
 _LEVEL = 1
 """Level 6 takes five times as long and saves a tenth; a guest unpacks either in milliseconds."""
+_NO_UNNAMED_FILES = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL)
+"""What O_TMPFILE says on file systems that cannot make unnamed files (NFS, vfat), and older."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,17 +107,69 @@ def cache_directory(kind: str) -> Path:
 
 
 def write_atomically(target: Path, data: bytes, permissions: int = 0o644) -> None:
-    """Write a file that has its name only when it is complete. Raises OSError."""
+    """Write a file that has its name only when it is complete. Raises OSError.
+
+    Until then it has no name at all, so that a run that is killed leaves nothing behind.
+    """
     target.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
     try:
-        with open(descriptor, "wb") as stream:
+        descriptor = os.open(target.parent, os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        if error.errno not in _NO_UNNAMED_FILES:
+            raise
+        _write_named(target, data, permissions)
+        return
+    with open(descriptor, "wb") as stream:
+        stream.write(data)
+        stream.flush()
+        os.fchmod(descriptor, permissions)
+        _name(descriptor, target)
+
+
+def _name(descriptor: int, target: Path) -> None:
+    """Give an unnamed file its name (open(2), O_TMPFILE), in the place of what has it."""
+    source = f"/proc/self/fd/{descriptor}"
+    folder = os.open(target.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        # With a directory Python calls linkat(2), which can follow the link in /proc.
+        with contextlib.suppress(FileExistsError):
+            os.link(source, target.name, dst_dir_fd=folder)
+            return
+        # A link replaces nothing, a rename does: by way of the one name that the next run, too,
+        # would take. Whoever was faster had the same to write.
+        part = _part(target)
+        part.unlink(missing_ok=True)
+        with contextlib.suppress(FileExistsError, FileNotFoundError):
+            os.link(source, part.name, dst_dir_fd=folder)
+            part.replace(target)
+    finally:
+        os.close(folder)
+
+
+def _write_named(target: Path, data: bytes, permissions: int) -> None:
+    """As `write_atomically`, on a file system without unnamed files."""
+    part = _part(target)
+    with part.open("ab") as stream:
+        # Freed by the kernel when its holder is killed; the next run then begins anew.
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        if _is_at(stream.fileno(), part):
+            stream.truncate(0)
             stream.write(data)
+            stream.flush()
             os.fchmod(stream.fileno(), permissions)
-        Path(name).replace(target)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+            part.replace(target)
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    """Whether `path` still names the open file; if not, another run has completed it."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _part(target: Path) -> Path:
+    return target.with_name(f".{target.name}.part")
 
 
 def _relative(path: str) -> str:

@@ -2,6 +2,11 @@
 """lkltest.guest: programs are compiled when they are needed, and say in one line why not."""
 
 import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -79,3 +84,37 @@ def test_causes(text: str, said: str) -> None:
 def test_an_unknown_program() -> None:
     with pytest.raises(LaunchError, match="no such guest program"):
         guest.guest_program("nothing")
+
+
+def test_killed_while_it_compiles_nothing_is_left(tmp_path: Path) -> None:
+    temporary, built, begun = tmp_path / "tmp", tmp_path / "built", tmp_path / "begun"
+    temporary.mkdir()
+    compiler = tmp_path / "slow-gcc"
+    compiler.write_text(f'#!/bin/sh\n: > "$TMPDIR/ccX.o"\necho $$ > {begun}\nexec sleep 3141.5\n')
+    compiler.chmod(0o755)
+    code = "import sys; from pathlib import Path; from lkltest import guest; "
+    code += "guest.compile_program(Path('x.c'), Path(sys.argv[1]))"
+    environment = {**os.environ, "GUEST_CC": str(compiler), "TMPDIR": str(temporary)}
+    with subprocess.Popen([sys.executable, "-c", code, str(built / "x")], env=environment) as run:
+        wait_until(begun.exists)
+        assert list(temporary.glob("*/ccX.o"))
+        run.send_signal(signal.SIGKILL)
+    assert run.returncode == -signal.SIGKILL
+    wait_until(lambda: not list(temporary.iterdir()))
+    assert not built.exists()
+    # Its folder is the last to go, after all that ran in its namespace.
+    assert not [file for file in Path("/proc").glob("[0-9]*/cmdline") if is_sleeper(file)]
+
+
+def wait_until(true: Callable[[], object]) -> None:
+    limit = time.monotonic() + 20
+    while not true():
+        assert time.monotonic() < limit
+        time.sleep(0.02)
+
+
+def is_sleeper(command_line: Path) -> bool:
+    try:
+        return command_line.read_bytes() == b"sleep\x003141.5\0"
+    except OSError:  # it has just ended
+        return False

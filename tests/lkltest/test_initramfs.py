@@ -32,7 +32,7 @@ import os, signal, sys
 from pathlib import Path
 from lkltest import initramfs
 
-def die(*_):
+def die(*_, **__):
     os.kill(os.getpid(), signal.SIGKILL)
 
 setattr(os, sys.argv[1], die)
@@ -193,7 +193,7 @@ class TestWriteAtomically:
 
     def test_where_nothing_can_be_written(self, tmp_path: Path) -> None:
         (tmp_path / "file").write_text("in the way")
-        with pytest.raises(OSError, match="exists|directory"):
+        with pytest.raises(OSError, match=r"exists|directory"):
             write_atomically(tmp_path / "file" / "x", b"")
 
 
