@@ -56,7 +56,10 @@ class NativeHost(Host):
             )
         except OSError as error:
             os.close(ours)
-            raise LaunchError(f"{launch.program}: {error.strerror}") from None
+            what = identify(launch.program)
+            raise LaunchError(
+                f"{launch.program}: is {what}, but cannot be executed: {error.strerror}"
+            ) from None
         finally:
             os.close(theirs)
         return Console(

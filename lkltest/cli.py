@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from lkltest.deadline import timeout
+from lkltest.report.terminal import mute_stdout
 
 PASSED, FAILED, USED_WRONGLY, INTERRUPTED = 0, 1, 2, 130
 
@@ -47,11 +48,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     try:
         status: int = options.function(options)
+        sys.stdout.flush()
     except KeyboardInterrupt:
         print("lkltest: interrupted", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
         # The reader (head, a pager) has gone; there is nobody left to tell.
+        mute_stdout()
+        return FAILED
+    except OSError as error:  # a full disk, above all
+        mute_stdout()
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"lkltest: {where}{error.strerror or error}", file=sys.stderr)
         return FAILED
     return status
 
@@ -60,6 +68,7 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="lkltest", description="Run the Linux Kernel Library's test suites."
     )
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     run = commands.add_parser("run", help="run suites")
     run.add_argument("suites", nargs="*", metavar="SUITE[VARIANT]")
@@ -100,12 +109,20 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     return parser
 
 
+class _Version(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        import importlib.metadata  # only for who asks
+
+        print(f"lkltest {importlib.metadata.version('lkltest')}")
+        parser.exit()
+
+
 def _load(module: str) -> Any:
     return importlib.import_module(module)
 
 
 def _jobs(text: str) -> int:
-    jobs = int(text)
+    jobs = int(text) if text.isdecimal() else 0
     if jobs < 1:
         raise argparse.ArgumentTypeError(f"{text} is no number of suites to run at once")
     return jobs

@@ -13,7 +13,7 @@ from lkltest.deadline import DEFAULT_TIMEOUT, Deadlines
 from lkltest.executable import ExecutableError, identify
 from lkltest.execution import Execution
 from lkltest.host import Host, Launch, LaunchError, host_names, make_host
-from lkltest.report.terminal import printable, problem_lines
+from lkltest.report.terminal import count_text, printable, problem_lines
 from lkltest.results import Outcome, ProgramResult
 from lkltest.scope import Scope, ScopeError
 
@@ -97,5 +97,4 @@ def _print_verdict(name: str, host: Host, result: ProgramResult) -> None:
     for line in problem_lines(result.problems):
         print(f"lkltest: {line}", file=sys.stderr)
     word = "ok" if result.passed else "FAILED"
-    count = len(result.points)
-    print(f"lkltest: {name}@{host.name}: {word}, {count} points", file=sys.stderr)
+    print(f"lkltest: {name}@{host.name}: {word}, {count_text(result.points)}", file=sys.stderr)

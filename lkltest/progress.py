@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from typing import Any
@@ -78,6 +77,9 @@ def _given(option: Any, host: str) -> list[str]:
 class LineReporter(SuiteReporter):
     """Stands in for pytest's terminal in `lkltest run`: a line as each suite ends, and why."""
 
+    _unwritten: str | None = None
+    """Why the lines could not be written, if so."""
+
     def add(self, result: SuiteResult) -> None:
         super().add(result)
         self._print(terminal.suite_line(result, terminal.wants_colour(sys.stdout)))
@@ -97,14 +99,19 @@ class LineReporter(SuiteReporter):
         if isinstance(excinfo.value, pytest.exit.Exception):
             self._print(str(excinfo.value))
 
-    def pytest_sessionfinish(self) -> None:
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
         if self.results:
             self._print(self._summary())
+        if self._unwritten:
+            print(f"lkltest: standard output: {self._unwritten}", file=sys.stderr)
+            session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
 
-    @staticmethod
-    def _print(line: str) -> None:
+    def _print(self, line: str) -> None:
+        """Print it where that is possible; the run and its JUnit files go on in any case."""
         try:
             print(line, flush=True)
-        except BrokenPipeError:
-            # Whoever read it (head, a pager) has gone; the run and its JUnit files go on.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        except BrokenPipeError:  # whoever read it (head, a pager) has gone
+            terminal.mute_stdout()
+        except OSError as error:
+            self._unwritten = error.strerror
+            terminal.mute_stdout()

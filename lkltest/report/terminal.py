@@ -6,11 +6,12 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TextIO
 
-from lkltest.results import Outcome, Problem, SuiteResult
+from lkltest.results import Outcome, PointResult, Problem, SuiteResult
 
 _COLOURS = {Outcome.PASSED: "32", Outcome.FAILED: "31", Outcome.SKIPPED: "33", Outcome.TODO: "33"}
 _WORDS = {Outcome.PASSED: "ok", Outcome.FAILED: "FAILED", Outcome.SKIPPED: "skipped"}
@@ -33,11 +34,7 @@ def suite_line(result: SuiteResult, colour: bool = False) -> str:
     """One line: `disk[ext4]@native   ok   13 points, 12 ok, 1 skipped   0.4 s`."""
     word = _WORDS.get(result.outcome, "ok")
     shown = f"\x1b[{_COLOURS[result.outcome]}m{word:8}\x1b[0m" if colour else f"{word:8}"
-    if result.skip is not None and not result.points:
-        detail = printable(result.skip)
-    else:
-        detail = _count_text(Counter(point.outcome for point in result.points))
-    return f"{printable(result.id):24} {shown}{result.seconds:7.2f} s  {detail}".rstrip()
+    return f"{printable(result.id):24} {shown}{result.seconds:7.2f} s  {_detail(result)}".rstrip()
 
 
 def failure_lines(result: SuiteResult) -> list[str]:
@@ -93,8 +90,25 @@ def summary_line(results: Sequence[SuiteResult], seconds: float, junit: str | No
     return "; ".join(parts)
 
 
-def _count_text(counts: Counter[Outcome]) -> str:
-    return f"{_plural(sum(counts.values()), 'point')}: {_outcomes(counts)}"
+def count_text(points: Sequence[PointResult]) -> str:
+    """`3 points: 2 ok, 1 skipped`."""
+    outcomes = Counter(point.outcome for point in points)
+    return f"{_plural(len(points), 'point')}: {_outcomes(outcomes)}"
+
+
+def mute_stdout() -> None:
+    """Let what is still printed go nowhere: whoever read it has gone, or the disk is full."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _detail(result: SuiteResult) -> str:
+    """What the points came to, and all reasons where a suite is a skip."""
+    if result.outcome is not Outcome.SKIPPED:
+        return count_text(result.points)
+    reasons = [point.reason for point in result.points if point.outcome is Outcome.SKIPPED]
+    words = [" ".join(reason.split()) for reason in (*reasons, result.skip) if reason]
+    text = printable("; ".join(dict.fromkeys(words)))
+    return ": ".join(part for part in (result.points and count_text(result.points), text) if part)
 
 
 def _outcomes(counts: Counter[Outcome]) -> str:

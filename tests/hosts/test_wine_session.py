@@ -82,7 +82,7 @@ def test_the_console_is_passed_through_unchanged(census: Census) -> None:
     )
     assert done.stdout.startswith(b"1..2 # misbehave\r\n* 1 first\r\nok 1 first\r\n")
     assert done.stderr.splitlines()[-1:] == [
-        f"lkltest: {misbehave().name}@wine: ok, 2 points".encode()
+        f"lkltest: {misbehave().name}@wine: ok, 2 points: 2 ok".encode()
     ]
 
 

@@ -2,6 +2,7 @@
 """The `lkltest` command, as a user runs it: exit statuses, what is printed, what is left."""
 
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -287,11 +288,28 @@ class TestBadInput:
         (tmp_path / "file").touch()
         assert "is not a directory" in self.refused("run", f"--build={tmp_path / 'file'}")
 
+    @pytest.mark.parametrize("words", [("run", "boot", "-j1"), ("run", "boot", "-j2"), ("doctor",)])
+    def test_a_full_disk_is_one_line(self, tmp_path: Path, words: tuple[str, ...]) -> None:
+        """`lkltest run >file` where the file cannot grow: the suites run, nothing is green."""
+        build = fake_build(tmp_path, boot="pass")
+        command = [sys.executable, "-m", "lkltest", *words, f"--build={build}"]
+        with Path("/dev/full").open("w") as full:
+            done = subprocess.run(
+                command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False
+            )
+        assert done.returncode == 1
+        assert "No space left on device" in done.stderr
+        assert len(done.stderr.splitlines()) == 1, done.stderr
+
+    def test_the_version(self) -> None:
+        assert re.fullmatch(r"lkltest \d+\.\d+\.\d+\n", lkltest("--version").stdout)
+
     def test_junk_on_the_command_line(self) -> None:
         for words in ([], ["frobnicate"], ["run", "--timeout=soon"], ["run", "-jx"]):
             done = lkltest(*words)
             assert done.returncode == 2
             assert done.stderr.startswith("usage: lkltest")
+            assert " _" not in done.stderr, "names a function of ours"
 
     @pytest.mark.parametrize(
         "words",
@@ -318,6 +336,7 @@ class TestBadInput:
             ("foreign", 0o755, "is ELF 64 bit for riscv"),
             ("native", 0o644, "is not executable: chmod +x"),
             ("cut", 0o755, ""),
+            ("header", 0o755, "is ELF 64 bit for x86_64, but cannot be executed"),
             (None, 0, "no such file"),
             ("directory", 0, "is a directory"),
         ],
@@ -335,6 +354,8 @@ class TestBadInput:
             program.write_bytes(whole)
         elif content == "cut":
             program.write_bytes(whole[: len(whole) // 8])
+        elif content == "header":
+            program.write_bytes(whole[:64])
         elif isinstance(content, bytes):
             program.write_bytes(content)
         if mode:

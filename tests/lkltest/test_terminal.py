@@ -4,6 +4,7 @@
 import io
 import shlex
 import unicodedata
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -91,8 +92,14 @@ class TestSuiteLine:
         assert line.split()[1] == "skipped"
         assert line.endswith("mkfs.ext4 is missing: apt-get install e2fsprogs")
 
-    def test_all_points_skipped_is_a_skip(self) -> None:
-        assert suite_line(suite(SKIPPED)).split()[1] == "skipped"
+    def test_all_points_skipped_is_a_skip_with_their_reasons(self) -> None:
+        line = suite_line(suite(SKIPPED, replace(SKIPPED, name="b", reason="no\nlive network")))
+        assert line.split()[1] == "skipped"
+        assert line.endswith(f"2 points: 2 skipped: {SKIPPED.reason}; no live network")
+
+    def test_a_skip_after_points_that_passed_shows_its_reason(self) -> None:
+        line = suite_line(suite(PASSED, skip="run as root"))
+        assert line.endswith("1 point: 1 ok: run as root")
 
     @given(st.text(), st.text())
     def test_it_is_one_line(self, name: str, reason: str) -> None:
