@@ -36,7 +36,7 @@ CD_PACKAGES := grub-mkrescue=grub-common /usr/lib/grub/i386-pc/multiboot.mod=gru
 	xorriso=xorriso mformat=mtools
 
 .PHONY: run-tests check lint types tests faults coverage bench doctor clean setup setup-dev build windows linux \
-	wine-for-tests qemu-for-tests uml-for-tests
+	linux-generic wine-for-tests qemu-for-tests uml-for-tests
 .DEFAULT_GOAL := run-tests
 
 run-tests: setup
@@ -89,6 +89,11 @@ linux: $(BUNDLED)/.packages-qemu
 	@[ -d $(BUNDLED)/linux ] || $(STEP) "fetching Debian's kernel for guests" \
 		$(BUNDLED)/log/linux.log setup/linux.sh $(BUNDLED)/linux
 
+# One with all drivers, which takes longer to boot: for tests of devices.
+linux-generic: $(BUNDLED)/.packages-qemu
+	@[ -d $(BUNDLED)/linux-generic ] || $(STEP) "fetching Debian's generic kernel for guests" \
+		$(BUNDLED)/log/linux-generic.log setup/linux.sh $(BUNDLED)/linux-generic linux-image-amd64
+
 ifneq ($(filter qemu,$(HOST)),)
 setup: $(BUNDLED)/.packages-qemu $(if $(BUILD),,linux)
 endif
@@ -105,6 +110,7 @@ uml-for-tests:
 qemu-for-tests:
 	-@$(MAKE) --no-print-directory -s $(BUNDLED)/.packages-qemu linux
 	-@$(MAKE) --no-print-directory -s $(BUNDLED)/.packages-cd
+	-@$(MAKE) --no-print-directory -s linux-generic
 
 # As above; it opens the nightly report.
 browser-for-tests:

@@ -1,7 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# linux.sh DIRECTORY - fetch Debian's cloud kernel and its modules for guests.
+# linux.sh DIRECTORY [PACKAGE] - fetch a Debian kernel and its modules for guests.
+#
+# PACKAGE is the one that depends on the newest, by default of the cloud kernel.
 #
 # The package is unpacked, not installed: this machine's own kernel is left
 # alone, and no privilege is needed. DIRECTORY takes its name when it is
@@ -9,7 +11,7 @@
 set -eu
 
 target=$1
-meta=linux-image-cloud-amd64
+meta=${2:-linux-image-cloud-amd64}
 newest() {
 	apt-cache depends "$meta" 2>/dev/null |
 		sed -n 's/^ *Depends: \(linux-image-.*\)/\1/p' | head -n 1

@@ -25,6 +25,8 @@ from tests.compiler import ROOT
 STREAMS = ROOT / "tests" / "streams"
 SOURCES = Path(__file__).parent / "player"
 KERNEL = ROOT / "build" / "linux"
+GENERIC = ROOT / "build" / "linux-generic"
+"""Debian's kernel with all drivers."""
 _FLAGS = (
     *("-m32", "-std=gnu11", "-O2", "-Wall", "-Wextra", "-ffreestanding", "-fno-pic", "-no-pie"),
     *("-fno-stack-protector", "-mno-sse", "-mno-mmx", "-nostdlib", "-static"),
@@ -46,11 +48,11 @@ def require_qemu() -> None:
         pytest.skip(str(missing))
 
 
-def require_kernel() -> None:
-    """Skip where Debian's kernel for guests was not fetched."""
+def require_kernel(folder: Path = KERNEL) -> None:
+    """Skip where one of Debian's kernels for guests was not fetched."""
     require_qemu()
-    if not KERNEL.is_dir():
-        pytest.skip(f"{KERNEL} is missing: make linux")
+    if not folder.is_dir():
+        pytest.skip(f"{folder} is missing: make {folder.name}")
 
 
 def player() -> Path:

@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 import pytest
 
 from tests.hosts.qemu import (
+    GENERIC,
     HALF,
     KERNEL,
     PLAYED,
@@ -137,3 +138,21 @@ def test_other_devices(tmp_path: Path, device: str, line: str) -> None:
     done = lkltest("run", "--host", "qemu", "--build", tmp_path, suite)
     assert done.returncode == 0, done.stdout + done.stderr
     assert line in done.stdout
+
+
+def test_devices_of_a_plain_machine(tmp_path: Path) -> None:
+    """An AHCI disk is mounted and an e1000 carries the traffic."""
+    require_kernel(GENERIC)
+    kernel = next(GENERIC.glob("vmlinuz*"))
+    (tmp_path / "images.toml").write_text(
+        f"disk = 'ide'\nnic = 'e1000'\n[images.'*']\nlinux = '{kernel}'\n"
+    )
+    done = lkltest(
+        *("run", "--host", "qemu", "--build", tmp_path, "disk[ext4]", "net[tap]"),
+        *("--junit-dir", tmp_path / "junit"),
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "disk[ext4]@qemu          ok" in done.stdout
+    assert "net[tap]@qemu            ok" in done.stdout
+    (report,) = (tmp_path / "junit").glob("*net*.xml")
+    assert "-device e1000,netdev=n0" in report.read_text()
