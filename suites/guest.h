@@ -35,6 +35,7 @@
 #include "host_ops.h"
 #include "tap.h"
 
+#define LKL_EADDRNOTAVAIL EADDRNOTAVAIL
 #define LKL_EAGAIN EAGAIN
 #define LKL_EBUSY EBUSY
 #define LKL_ECONNREFUSED ECONNREFUSED

@@ -333,6 +333,31 @@ static enum tap_result test_set_ipv4(void)
 	return tap_check(!ret);
 }
 
+/*
+ * A new IPv6 address is tentative until the kernel's own worker has looked at
+ * it, and until the link is up; nothing can be sent from it before. Whether it
+ * can be bound says that it is there.
+ */
+static long wait_for_address6(struct address *address)
+{
+	static const lkltest_timespec pause = { .tv_nsec = 10000000 };
+	long sock, ret;
+	int tries;
+
+	sock = lkl_sys_socket(KERNEL_AF_INET6, LKL_SOCK_STREAM, 0);
+	if (sock < 0)
+		return sock;
+	for (tries = 0; tries < 500; tries++) {
+		ret = lkl_sys_bind(sock, &address->any, address->len);
+		if (ret != -LKL_EADDRNOTAVAIL)
+			break;
+		lkl_sys_nanosleep((lkltest_timespec *)&pause, NULL);
+	}
+	lkl_sys_close(sock);
+	tap_logf("usable after %d ms\n", tries * 10);
+	return ret;
+}
+
 static enum tap_result test_set_ipv6(void)
 {
 	struct address address;
@@ -343,7 +368,7 @@ static enum tap_result test_set_ipv6(void)
 	ret = lkl_if_set_ipv6(ifindex, address.v6.ip, options.netmask6_len);
 	tap_logf("lkl_if_set_ipv6(%d, %s, %lu) = %ld %s\n", ifindex, options.ip6,
 		 options.netmask6_len, ret, ret ? lkl_strerror(ret) : "");
-	return tap_check(!ret);
+	return tap_check(!ret && !wait_for_address6(&address));
 }
 
 static enum tap_result test_set_gateway(void)
