@@ -47,7 +47,7 @@ class NativeHost(Host):
         try:
             child = scope.spawn(
                 words,
-                env={**os.environ, **launch.environment},
+                env={**os.environ, **own_places(launch.build, scope), **launch.environment},
                 stdin=theirs,
                 stdout=theirs,
                 stderr=theirs,
@@ -69,6 +69,13 @@ class NativeHost(Host):
             launch.deadlines,
             diagnose=lambda: backtrace(child, launch.program, scope),
         )
+
+
+def own_places(build: Build | None, scope: Scope) -> dict[str, str]:
+    """Where a UML kernel keeps its state, as a library too: ~/.uml/ID outlives a kill (umid.c)."""
+    if build is None or build.kind != "tools/um":
+        return {}
+    return {"HOME": str(scope.folder), "TMPDIR": str(scope.folder)}
 
 
 def check_runnable(program: Path) -> None:

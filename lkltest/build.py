@@ -119,8 +119,10 @@ def read_autoconf(path: Path) -> dict[str, str]:
 def _kind(directory: Path, features: Mapping[str, str]) -> str:
     if "LKLTEST_BUNDLED" in features:
         return "bundled"
-    # UML's library mode puts the kernel and its objects under tools/um; its tests take ubd images.
-    if directory.name == "um" or any(key.startswith("UML_") for key in features):
+    # UML's library mode is built in tools/um, without an autoconf.sh; it makes liblinux.a there,
+    # where tools/lkl has liblkl.a. Its tests take ubd images.
+    library = (directory / "liblinux.a").exists() or directory.name == "um"
+    if library or any(key.startswith("UML_") for key in features):
         return "tools/um"
     return "tools/lkl"
 
