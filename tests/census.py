@@ -69,7 +69,7 @@ class Census:
             lasting &= new
             found = {name for name in new if name in lasting or name.startswith(OURS)}
             clean = 0 if found else clean + 1
-            if clean == 2 or (found and time.monotonic() > deadline):
+            if clean == 2 or time.monotonic() > deadline:
                 return sorted(found)
             time.sleep(0.005)
 
