@@ -17,7 +17,7 @@ class Sign:
     kind: ProblemKind
     what: str
     pattern: bytes
-    listen: float = 0.1
+    listen: float = 0.5
 
 
 SIGNS = (
