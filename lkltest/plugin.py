@@ -5,18 +5,13 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import ctypes
-import os
-import shlex
-import shutil
-import signal
-import sys
 from collections.abc import Generator, Iterable
 from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
 
+from lkltest import workers
 from lkltest.build import BuildError
 from lkltest.deadline import DEFAULT_TIMEOUT, timeout
 from lkltest.fixtures import disk_image, lkl, network
@@ -31,11 +26,8 @@ from lkltest.session import Session, UnknownHost, open_session, session_of
 
 __all__ = ["disk_image", "lkl", "network"]
 
-_WORKER_SHARED = "lkltest_shared"
-_WORKER_PARENT = "lkltest_parent"
 _WORKER_ERROR = "lkltest_error"
 _USED_WRONGLY = 2
-_PR_SET_PDEATHSIG = 1
 _nodes: list[Any] = []  # xdist's workers, as their controller sees them
 
 
@@ -71,10 +63,9 @@ def pytest_load_initial_conftests(parser: pytest.Parser, args: list[str]) -> Non
 
 def pytest_configure(config: pytest.Config) -> None:
     worker = getattr(config, "workerinput", {})
-    if _WORKER_PARENT in worker:
-        _die_with_controller(worker[_WORKER_PARENT])
+    workers.die_with_controller(config)
     option = config.option
-    shared = Path(worker[_WORKER_SHARED]) if _WORKER_SHARED in worker else None
+    shared = workers.shared_folder(config)
     session = Session(vars(option), option.lkl_build, option.lkl_timeout, shared)
     open_session(config, session)
     reporter = LineReporter if option.lkl_lines else SuiteReporter
@@ -109,25 +100,19 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_setupnodes(config: pytest.Config, specs: list[Any]) -> None:
-    """Have xdist's workers die with the controller from their first moment, importing included."""
-    if not config.option.lkl_host:
-        return
-    setpriv = shutil.which("setpriv")
-    for spec in specs if setpriv else ():
-        if spec.popen and not spec.python:
-            spec.python = shlex.join([str(setpriv), "--pdeathsig", "KILL", sys.executable])
+    if config.option.lkl_host:
+        workers.start_contained(specs)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """Tell xdist's workers the directory that they share with the controller.
-
-    What lives as long as the session must not die with one of them: it is started here.
-    """
+    """What lives as long as the session must not die with a worker: it is started here."""
+    if not node.config.option.lkl_host:
+        return
     session = session_of(node.config)
     _nodes.append(node)
-    node.workerinput[_WORKER_SHARED] = str(session.share())
-    _enter_hosts(session, node.config.option.lkl_host or ())
+    workers.tell(node, session.share())
+    _enter_hosts(session, node.config.option.lkl_host)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -172,6 +157,13 @@ def pytest_runtestloop(session: pytest.Session) -> None:
         return
     names = dict.fromkeys(host_of(item) for item in session.items)
     _enter_hosts(session_of(session.config), [name for name in names if name])
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_cmdline_main(config: pytest.Config) -> Generator[None, object, object]:
+    """In a worker, this is all of its session."""
+    with workers.interruptible(config):
+        return (yield)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -274,13 +266,3 @@ def _used_wrongly(config: pytest.Config, message: str) -> NoReturn:
     if config.option.lkl_lines:
         raise pytest.UsageError(message)
     pytest.exit(message, returncode=_USED_WRONGLY)
-
-
-def _die_with_controller(controller: int) -> None:
-    """Have the kernel kill this xdist worker when its controller dies (prctl(2)).
-
-    By itself a worker notices only seconds later.
-    """
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != controller:
-        os._exit(1)  # it died before the kernel was asked
