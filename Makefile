@@ -58,6 +58,11 @@ types: setup-dev
 tests: setup-dev wine-for-tests qemu-for-tests uml-for-tests browser-for-tests
 	$(VENV)/bin/pytest tests -q
 
+# What failed in the last `make tests`, once more: tells what is broken from what a busy machine or a
+# rare fault of a kernel under test did.
+tests-again: setup-dev
+	$(VENV)/bin/pytest tests -q --last-failed --last-failed-no-failures none
+
 # Its short form is part of the tests. LKLTEST_SEED=n repeats a run.
 faults: setup-dev wine-for-tests qemu-for-tests uml-for-tests
 	-@setup/packages.sh $(FAKETIME)=libfaketime
