@@ -224,7 +224,6 @@ def test_two_megabytes_at_serial_speed_are_no_hang(tmp_path: Path) -> None:
     console = b"1..1 # flood\r\n* 1 a\r\n" + log + b"ok 1 a\r\n"
     result = play(tmp_path, console, "", Deadlines(120, 3, 5, 5))
     assert result.passed
-    assert result.seconds > 3
 
 
 def test_a_machine_that_prints_for_ever_is_ended(tmp_path: Path) -> None:
