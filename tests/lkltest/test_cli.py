@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -218,10 +219,11 @@ class TestJunit:
 
 
 def wait_for_process(name: str, marker: str) -> None:
-    """Until a program called `name` of ours runs; a hang is ended by whoever runs the tests."""
+    """Until a program called `name` of ours runs; fails when none does for far too long."""
     empty = Census(marker, ())
+    deadline = time.monotonic() + 120
     while not any(f"/{name} " in f"{line} " for line in empty.new() if line.startswith("process")):
-        pass
+        assert time.monotonic() < deadline, f"{name} was never seen"
 
 
 class TestVerbose:
