@@ -26,7 +26,8 @@ def checkout(tmp_path: Path) -> Path:
     (tmp_path / "tests").mkdir()
     (tmp_path / ".ci").mkdir()
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
-    shutil.copy(ROOT / "tests" / "conftest.py", tmp_path / "tests")
+    for name in ("__init__.py", "conftest.py", "leaks.py", "census.py"):
+        shutil.copy(ROOT / "tests" / name, tmp_path / "tests")
     shutil.copy(ROOT / ".ci" / "check_skips.py", tmp_path / ".ci")
     (tmp_path / ".ci" / "allowed-skips.txt").write_text(ALLOWED)
     return tmp_path
