@@ -46,7 +46,11 @@ def test_a_session_that_leaves_a_process_fails(tmp_path: Path, leaks: bool) -> N
     test = tmp_path / "test_x.py"
     command = "['sleep', '20']" if leaks else "['true']"
     test.write_text(f"import subprocess\ndef test_x(): subprocess.Popen({command})\n")
-    words = ["-p", "no:cacheprovider", "-p", "tests.conftest", "-c", os.devnull, str(test)]
+    test.with_name("conftest.py").write_text(
+        "from tests.leaks import LeakPolice\n"
+        "def pytest_configure(config): config.pluginmanager.register(LeakPolice())\n"
+    )
+    words = ["-p", "no:cacheprovider", "-c", os.devnull, str(test)]
     words += ["-W", "ignore", "--rootdir", str(tmp_path)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
