@@ -150,13 +150,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_runtestloop(session: pytest.Session) -> None:
     """Start what hosts keep for the session while their progress can still be seen.
 
-    Workers do so when a test asks: by then it is their controller's.
+    Workers do so when a test asks: by then it is their controller's, which collects nothing itself.
     """
     option = session.config.option
     if option.collectonly or option.lkl_dry_run or hasattr(session.config, "workerinput"):
         return
-    names = dict.fromkeys(host_of(item) for item in session.items)
-    _enter_hosts(session_of(session.config), [name for name in names if name])
+    hosts = option.lkl_host if _nodes else map(host_of, session.items)
+    names = dict.fromkeys(name for name in hosts if name)
+    failures = _enter_hosts(session_of(session.config), names)
+    if failures and len(names) == 1:
+        _used_wrongly(session.config, str(failures[0]))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -243,13 +246,17 @@ def _default_host(config: pytest.Config) -> str:
         _used_wrongly(config, str(error))
 
 
-def _enter_hosts(session: Session, names: Iterable[str]) -> None:
+def _enter_hosts(session: Session, names: Iterable[str]) -> list[LaunchError]:
     """Enter those that are not missing; what fails here fails again, with a line, in each test."""
+    failures = []
     for name in names:
         host = session.host(name)
         if host.missing() is None:
-            with contextlib.suppress(LaunchError):
+            try:
                 session.enter(host)
+            except LaunchError as error:
+                failures.append(error)
+    return failures
 
 
 def _prepare_reports(config: pytest.Config, directory: Path) -> None:

@@ -23,6 +23,18 @@ def test_toy(lkl):
     {body}
 """
 
+UNSTARTABLE = """\
+from lkltest.host import LaunchError, register
+from lkltest.hosts.native import NativeHost
+
+@register
+class Mine(NativeHost):
+    name = "mine"
+
+    def session(self, shared=None):
+        raise LaunchError("no server: install one")
+"""
+
 
 @pytest.fixture
 def empty(tmp_path: Path) -> Path:
@@ -152,6 +164,24 @@ class TestBadInput:
         assert done.returncode == 2, done.stdout + done.stderr
         told = [line for line in (done.stdout + done.stderr).splitlines() if message in line]
         assert len(told) == 1, done.stdout + done.stderr
+
+    @pytest.mark.parametrize("words", [(), ("-n2",)])
+    def test_a_host_that_does_not_start(self, empty: Path, words: tuple[str, ...]) -> None:
+        """Alone it ends the run; beside another its own suites fail."""
+        (empty / "conftest.py").write_text(UNSTARTABLE)
+        (empty / "pytest.ini").write_text("[pytest]\n")
+        (empty / "test_toy.py").write_text(SUITE.format(body=""))
+        build = fake_build(empty / "lkl", boot="pass")
+        options = ["--lkl-host=mine", f"--lkl-build={build}"]
+        done = run_pytest(*options, *words, cwd=empty)
+        assert done.returncode == 2, done.stdout + done.stderr
+        lines = (done.stdout + done.stderr).splitlines()
+        assert len([line for line in lines if "no server: install one" in line]) == 1
+        assert "toy@mine" not in done.stdout
+        both = run_pytest(*options, "--lkl-host=native", *words, cwd=empty)
+        assert both.returncode == 1, both.stdout + both.stderr
+        assert re.search(r"toy@native +ok", both.stdout), both.stdout
+        assert re.search(r"toy@mine +FAILED", both.stdout), both.stdout
 
 
 class TestOtherProjects:
