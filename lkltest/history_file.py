@@ -166,4 +166,6 @@ def _words(error: sqlite3.Error) -> str:
         sqlite3.SQLITE_FULL: "the disk is full",
         sqlite3.SQLITE_CANTOPEN: "cannot be opened",
     }
+    if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_IOERR_SHMSIZE:
+        return words[sqlite3.SQLITE_FULL]  # the write-ahead log's index cannot grow
     return words.get(_primary(error), str(error))

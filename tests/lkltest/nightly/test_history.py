@@ -209,6 +209,32 @@ def test_a_locked_file(tmp_path: Path) -> None:
         fill(history)
 
 
+# A history on disks of a few pages more each time, filled until something is said of it.
+FILLER = """
+import subprocess, sys
+from pathlib import Path
+from lkltest.history import History, HistoryError
+folder = sys.argv[1]
+for pages in range(1, 30):
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={pages * 4}k", "none", folder], check=True)
+    try:
+        with History(Path(folder, "h.sqlite")) as history:
+            for number in range(1000):
+                history.begin_night("night" * 50 + str(number), 1.0, "x", "y")
+    except HistoryError as error:
+        print(error)
+    subprocess.run(["umount", folder], check=True)
+"""
+
+
+def test_a_full_disk_is_called_so(tmp_path: Path) -> None:
+    if os.geteuid() != 0 or shutil.which("unshare") is None:
+        pytest.skip("only root may mount")
+    command = ["unshare", "-m", sys.executable, "-c", FILLER, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=100)
+    assert done.stdout.splitlines() == [f"history {tmp_path}/h.sqlite: the disk is full"] * 29
+
+
 def test_a_missing_file_is_not_made_by_a_question(tmp_path: Path) -> None:
     with pytest.raises(HistoryError, match="no such file"):
         History(tmp_path / "h.sqlite", must_exist=True)
