@@ -14,18 +14,19 @@ class NotWritten(Exception):
 
 
 def write_files(result: SuiteResult, option: Any) -> None:
-    """Write JUnit and JSON where they are wanted. Raises NotWritten."""
-    if option.lkl_junit_dir:
-        from lkltest.report.junit import write
+    """Write JUnit and JSON where they are wanted. Raises NotWritten, after it has tried both."""
+    wanted = {"JUnit": option.lkl_junit_dir, "JSON": option.lkl_json_dir}
+    if not any(wanted.values()):
+        return
+    from lkltest.report import junit, tree
 
-        try:
-            write(result, Path(option.lkl_junit_dir))
-        except OSError as error:
-            raise NotWritten(f"JUnit directory {option.lkl_junit_dir}: {error.strerror}") from None
-    if option.lkl_json_dir:
-        from lkltest.report.tree import write as write_tree
-
-        try:
-            write_tree(result, Path(option.lkl_json_dir))
-        except OSError as error:
-            raise NotWritten(f"JSON directory {option.lkl_json_dir}: {error.strerror}") from None
+    writers = {"JUnit": junit.write, "JSON": tree.write}
+    failures = []
+    for kind, directory in wanted.items():
+        if directory:
+            try:
+                writers[kind](result, Path(directory))
+            except OSError as error:
+                failures.append(f"{kind} directory {directory}: {error.strerror}")
+    if failures:
+        raise NotWritten("; ".join(failures))
