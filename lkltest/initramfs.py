@@ -14,6 +14,7 @@ import gzip
 import hashlib
 import os
 import stat
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -24,6 +25,8 @@ _MAGIC = b"070701"
 _TRAILER = "TRAILER!!!"
 _LEVEL = 1
 """Level 6 takes five times as long and saves a tenth; a guest unpacks either in milliseconds."""
+_UNUSED_SECONDS = 7 * 24 * 3600.0
+"""How long the cache keeps what nobody asks for; to make one again takes a tenth of a second."""
 _NO_UNNAMED_FILES = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL)
 """What O_TMPFILE says on file systems that cannot make unnamed files (NFS, vfat), and older."""
 
@@ -76,16 +79,30 @@ def cached(entries: Iterable[Entry], cache: Path | None = None) -> Path:
     """Pack and compress, or return the file that an earlier call made of the same content.
 
     cache: by default this user's, see `cache_directory`. The file takes its name when it is
-    complete, so that runs at the same time and interrupted ones do no harm. Raises OSError.
+    complete, so that runs at the same time and interrupted ones do no harm. What was not asked for
+    in a week makes room for new ones. Raises OSError.
     """
     pieces = list(_pieces(entries))
     digest = hashlib.sha256()
     for piece in pieces:
         digest.update(piece)
     target = (cache or cache_directory("initramfs")) / f"{digest.hexdigest()[:32]}.cpio.gz"
-    if not target.exists():
+    if target.exists():
+        with contextlib.suppress(OSError):  # not ours, or gone: then a file is made again some day
+            os.utime(target)
+    else:
         write_atomically(target, compress(b"".join(pieces)))
+        _prune(target.parent)
     return target
+
+
+def _prune(cache: Path) -> None:
+    """Remove what `cached` made and nobody has asked for since long."""
+    oldest = time.time() - _UNUSED_SECONDS
+    for path in cache.glob("*.cpio.gz*"):  # and what killed runs left, `_part`
+        with contextlib.suppress(OSError):
+            if path.stat().st_mtime < oldest:
+                path.unlink()
 
 
 def cache_directory(kind: str) -> Path:

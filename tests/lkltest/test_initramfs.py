@@ -93,12 +93,24 @@ def test_two_entries_of_one_path() -> None:
 
 def test_cached_once_by_content(tmp_path: Path) -> None:
     first = cached([file("/init", b"one")], tmp_path)
-    stamp = first.stat().st_mtime_ns
+    number = first.stat().st_ino
     assert cached([file("/init", b"one")], tmp_path) == first
-    assert first.stat().st_mtime_ns == stamp
+    assert first.stat().st_ino == number
     assert cached([file("/init", b"two")], tmp_path) != first
     assert records(gzip.decompress(first.read_bytes()))["init"][1] == b"one"
     assert len(list(tmp_path.iterdir())) == 2  # and nothing half-written
+
+
+def test_what_nobody_asks_for_goes(tmp_path: Path) -> None:
+    used, unused = cached([file("/a", b"")], tmp_path), cached([file("/b", b"")], tmp_path)
+    (tmp_path / "notes").touch()
+    half = tmp_path / f".{unused.name}.part"
+    half.touch()
+    for path in tmp_path.iterdir():
+        os.utime(path, (0, 0))
+    assert cached([file("/a", b"")], tmp_path) == used
+    new = cached([file("/c", b"")], tmp_path)
+    assert set(tmp_path.iterdir()) == {used, new, tmp_path / "notes"}
 
 
 def test_made_by_many_at_once(tmp_path: Path) -> None:
