@@ -7,7 +7,6 @@ import contextlib
 import socket
 import threading
 from collections.abc import Callable
-from types import TracebackType
 from typing import Self
 
 _CHUNK = 65536
@@ -33,12 +32,7 @@ class EchoPeer:
             self._start(self._accept, listener)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         with self._lock:
             for end in (*self._listeners, *self._connections):
                 # shutdown, not close: it wakes the thread that waits in accept or recv.

@@ -16,7 +16,6 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from lkltest.scope import NAMESPACE, Scope, ScopeError, probe
@@ -78,12 +77,7 @@ class Network:
             undo.pop_all()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Close the sockets that were handed out: each of them would keep the namespace alive."""
         for opened in self._sockets:
             opened.close()

@@ -15,7 +15,6 @@ import shutil
 import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from lkltest.containment import NAMESPACE, SUBREAPER, Containment, joined, probe
@@ -120,12 +119,7 @@ class Scope:
             raise
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """End everything. Raises ScopeError only when something could not be removed."""
         self._close()
         if self.folder != Path() and self.folder.exists():

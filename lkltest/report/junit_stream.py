@@ -12,7 +12,6 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterable
-from types import TracebackType
 from typing import IO, BinaryIO
 
 from lkltest.report.junit import seconds_text, timestamp
@@ -44,12 +43,7 @@ class JunitStream:
     def __enter__(self) -> JunitStream:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._spool.close()
 
     @property
