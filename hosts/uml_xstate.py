@@ -6,8 +6,8 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from lkltest.cache import cache_directory
 from lkltest.guest import compile_program
-from lkltest.initramfs import cache_directory
 
 from .uml_kernel import UmlKernel
 

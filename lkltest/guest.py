@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lkltest.build import PROGRAMS
+from lkltest.cache import cache_directory, write_atomically
 from lkltest.host import LaunchError, Missing
-from lkltest.initramfs import cache_directory, write_atomically
 
 if TYPE_CHECKING:
     from lkltest.scope import Scope
