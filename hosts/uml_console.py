@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import re
 import select
+import signal
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -13,6 +15,10 @@ from lkltest.guest_orders import GuestReport, read_report
 from lkltest.rejoin import Rejoiner
 from lkltest.results import Exit, Problem, ProblemKind
 from lkltest.scope import Child
+
+_HALTED = re.compile(rb"\[ *\d+\.\d+\] reboot: (?:System halted|Power down)\s*\Z")
+_LAST_BYTES = 256
+_DIED_HALTED = b"# lkltest: the kernel aborted while it exited, after it had halted\n"
 
 
 class UmlConsole(Console):
@@ -39,11 +45,13 @@ class UmlConsole(Console):
         self._ask = ask
         self._asked = False
         self._rejoiner = Rejoiner()
+        self._last = b""
         self._problems: list[Problem] = []
 
     def chunks(self) -> Iterator[bytes]:
         """Yield bytes with kernel messages on lines of their own."""
         for data in super().chunks():
+            self._last = (self._last + data)[-_LAST_BYTES:]
             text = self._rejoiner.feed(data)
             # What the kernel prints when it is asked is its answer, no part of the stream.
             if text and not self._asked:
@@ -56,7 +64,11 @@ class UmlConsole(Console):
         ]
         report = self._report()
         self._problems += [Problem(ProblemKind.GUEST, warning) for warning in report.warnings]
-        self.exit, problem = judge_end(self.exit, report)
+        kernel = self.exit
+        if died_halted(kernel, report, self._last):
+            yield _DIED_HALTED
+            kernel = Exit(status=0, cause="exited")
+        self.exit, problem = judge_end(kernel, report)
         if problem is not None:
             self._problems.append(problem)
 
@@ -75,6 +87,16 @@ class UmlConsole(Console):
         poller = select.poll()
         poller.register(self._descriptor, select.POLLIN)
         return self._read() if poller.poll(0) else b""
+
+
+def died_halted(kernel: Exit, report: GuestReport, last: bytes) -> bool:
+    """Whether a kernel died of its own exit, when all that it was booted for was done. Pure.
+
+    arch/um/os-Linux/main.c lets pending signals fire after the kernel has halted, and a timer's
+    then finds no current task: irq_enter() panics, unseen as the console is closed, and a panic is
+    an abort. So did 3 of 840 boots of Linux 6.1 on a busy machine. last: bytes of the console.
+    """
+    return kernel.signal == signal.SIGABRT and report.ended and bool(_HALTED.search(last))
 
 
 def judge_end(kernel: Exit, report: GuestReport) -> tuple[Exit, Problem | None]:
