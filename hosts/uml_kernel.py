@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -69,6 +70,8 @@ def find_kernel(path: Path) -> UmlKernel:
         raise BuildError(f"{file}: is {executable}, but no UML kernel")
     if not machine_is_native(executable.machine):
         raise BuildError(f"{file}: is a UML kernel for {executable.machine}, not for this machine")
+    if not os.access(file, os.X_OK):
+        raise BuildError(f"{file}: is a UML kernel, but not executable: chmod +x it")
     return UmlKernel(file, release, _find_modules(file, release), is_dynamic(file))
 
 

@@ -252,6 +252,12 @@ class TestBuilds:
             UmlHost().open_build(name)
         assert said in str(caught.value) and "\n" not in str(caught.value)
 
+    def test_a_kernel_that_is_no_executable(self, kernel: Path, tmp_path: Path) -> None:
+        copy = tmp_path / "linux"
+        copy.write_bytes(kernel.read_bytes())
+        with pytest.raises(BuildError, match="is a UML kernel, but not executable: chmod"):
+            UmlHost().open_build(str(copy))
+
     def test_no_kernel_at_all(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("PATH", "/nonexistent")
         with pytest.raises(BuildError, match="apt-get install user-mode-linux"):
