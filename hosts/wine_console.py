@@ -16,6 +16,7 @@ from pathlib import Path
 
 from lkltest.console import Console
 from lkltest.disk import Disk
+from lkltest.report.terminal import printable
 from lkltest.results import Problem, ProblemKind
 
 from .wine_crash import explain_status, find_crashes
@@ -70,7 +71,8 @@ class WineConsole(Console):
             if not poller.poll(0) or not self._read_side():
                 break
         if self.show_side and self.side_output:
-            sys.stderr.write(self.side_output.decode("utf-8", "backslashreplace"))
+            said = self.side_output.decode("utf-8", "backslashreplace")
+            sys.stderr.write(printable(said) if sys.stderr.isatty() else said)
             self.show_side = False
 
     def _take_disks_back(self) -> None:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from pathlib import Path
 
 from lkltest.deadline import Deadline
 from lkltest.host import LaunchError
+from lkltest.report.terminal import complain
 from lkltest.scope import Child, Scope, ScopeError
 
 from .wine_prefix import copy, ensure, in_use
@@ -76,7 +76,7 @@ def session_server(tools: WineTools, prefix: Path, *, ours: bool) -> Iterator[Se
         except BrokenPrefix as error:
             if not ours:
                 raise LaunchError(f"{error}; remove it to have it made again") from None
-            print(f"lkltest: {error}; making it anew", file=sys.stderr)
+            complain(f"{error}; making it anew")
             ensure(prefix, lambda path: make_prefix(tools, path), rebuild=True)
             server = stack.enter_context(_locked_server(tools, prefix))
         yield server
@@ -84,7 +84,7 @@ def session_server(tools: WineTools, prefix: Path, *, ours: bool) -> Iterator[Se
 
 def make_prefix(tools: WineTools, path: Path) -> None:
     """Fill an empty directory with a prefix, with progress on stderr. Raises LaunchError."""
-    print(f"lkltest: making the Wine prefix {path.with_suffix('')}, once", file=sys.stderr)
+    complain(f"making the Wine prefix {path.with_suffix('')}, once")
     started = time.monotonic()
     try:
         with Scope(daemons=True) as scope, _server(tools, path, scope) as server:
@@ -104,7 +104,7 @@ def make_prefix(tools: WineTools, path: Path) -> None:
         raise LaunchError(
             f"Wine prefix {path}: {limit if status is None else 'wineboot died'}{said}"
         )
-    print(f"lkltest: Wine prefix made in {time.monotonic() - started:.0f} s", file=sys.stderr)
+    complain(f"Wine prefix made in {time.monotonic() - started:.0f} s")
 
 
 @contextlib.contextmanager
@@ -180,7 +180,7 @@ def _wait_with_progress(child: Child, started: float) -> None:
     while child.wait(min(_PROGRESS_SECONDS, deadline.remaining())) is None:
         if deadline.expired:
             return
-        print(f"lkltest:   ... {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
+        complain(f"  ... {time.monotonic() - started:.0f} s")
 
 
 @contextlib.contextmanager

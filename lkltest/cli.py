@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from lkltest.deadline import timeout
-from lkltest.report.terminal import mute_stdout
+from lkltest.report.terminal import complain, mute_stdout
 
 PASSED, FAILED, USED_WRONGLY, INTERRUPTED = 0, 1, 2, 130
 
@@ -44,13 +44,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise SystemExit(255) from None
         raise
     except KeyboardInterrupt:  # while hosts were imported
-        print("lkltest: interrupted", file=sys.stderr)
+        complain("interrupted")
         return INTERRUPTED
     try:
         status: int = options.function(options)
         sys.stdout.flush()
     except KeyboardInterrupt:
-        print("lkltest: interrupted", file=sys.stderr)
+        complain("interrupted")
         return INTERRUPTED
     except BrokenPipeError:
         # The reader (head, a pager) has gone; there is nobody left to tell.
@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:  # a full disk, above all
         mute_stdout()
         where = f"{error.filename}: " if error.filename else ""
-        print(f"lkltest: {where}{error.strerror or error}", file=sys.stderr)
+        complain(f"{where}{error.strerror or error}")
         return FAILED
     return status
 
@@ -195,9 +195,7 @@ def _run(options: argparse.Namespace) -> int:
     arguments += _host_arguments(options)
     if options.jobs > 1:
         if importlib.util.find_spec("xdist") is None:
-            print(
-                "lkltest: -j needs pytest-xdist: pip install 'lkltest[parallel]'", file=sys.stderr
-            )
+            complain("-j needs pytest-xdist: pip install 'lkltest[parallel]'")
             return USED_WRONGLY
         arguments += ["-p", "xdist", "-n", str(options.jobs), "--dist=worksteal"]
     interrupts = _Interrupts()

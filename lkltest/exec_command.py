@@ -13,7 +13,7 @@ from lkltest.deadline import DEFAULT_TIMEOUT, Deadlines
 from lkltest.executable import ExecutableError, identify
 from lkltest.execution import Execution
 from lkltest.host import Host, Launch, LaunchError, host_names, make_host
-from lkltest.report.terminal import count_text, printable, problem_lines
+from lkltest.report.terminal import complain, count_text, printable, problem_lines
 from lkltest.results import Outcome, ProgramResult
 from lkltest.scope import Scope, ScopeError
 
@@ -48,13 +48,13 @@ def execute(
         host.program(Build(path.parent, "program", {path.name: path}), path.name)
         with host.session(), Scope(join=host.join()) as scope:
             if dry_run:
-                print(host.dry_run(launch, scope))
+                print(printable(host.dry_run(launch, scope)))
                 return PASSED
             process = host.launch(launch, scope)
             with host.attach(process, _Passthrough()) as listen:
                 result = Execution(host, process, listen).run()
     except (LaunchError, ExecutableError, ScopeError) as error:
-        print(f"lkltest: {error}", file=sys.stderr)
+        complain(str(error))
         return USED_WRONGLY
     _print_verdict(path.name, host, result)
     return PASSED if result.passed else FAILED
@@ -93,8 +93,8 @@ class _Passthrough:
 def _print_verdict(name: str, host: Host, result: ProgramResult) -> None:
     failed = [point for point in result.points if point.outcome is Outcome.FAILED]
     for point in failed:
-        print(printable(f"lkltest: not ok {point.name} {point.reason}".rstrip()), file=sys.stderr)
+        complain(f"not ok {point.name} {point.reason}".rstrip())
     for line in problem_lines(result.problems):
-        print(f"lkltest: {line}", file=sys.stderr)
+        complain(line)
     word = "ok" if result.passed else "FAILED"
-    print(f"lkltest: {name}@{host.name}: {word}, {count_text(result.points)}", file=sys.stderr)
+    complain(f"{name}@{host.name}: {word}, {count_text(result.points)}")

@@ -20,7 +20,7 @@ from lkltest.interrupt import heed_signals, interrupt_workers
 from lkltest.item import host_of, record_key, recorded, result_of, select
 from lkltest.lost_worker import LostWorkers
 from lkltest.progress import REPORTER, RESULT_PROPERTY, LineReporter, SuiteReporter
-from lkltest.report.terminal import problem_lines
+from lkltest.report.terminal import printable, problem_lines
 from lkltest.report_files import NotWritten, write_files
 from lkltest.session import Session, UnknownHost, open_session, session_of
 
@@ -235,7 +235,7 @@ def pytest_runtest_makereport(
     try:
         write_files(result, item.config.option)
     except NotWritten as error:
-        pytest.exit(str(error), returncode=1)
+        pytest.exit(printable(str(error)), returncode=1)
     return report
 
 
@@ -270,6 +270,7 @@ def _prepare_reports(config: pytest.Config, directory: Path) -> None:
 
 def _used_wrongly(config: pytest.Config, message: str) -> NoReturn:
     """End with one line. `lkltest run` maps pytest's own status for this, 4, to its 2."""
+    message = printable(message)
     if config.option.lkl_lines:
         raise pytest.UsageError(message)
     pytest.exit(message, returncode=_USED_WRONGLY)

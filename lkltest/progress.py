@@ -58,7 +58,8 @@ class SuiteReporter:
     def _reproduce(self, result: SuiteResult) -> str:
         option = self._config.option
         words = _given(option, result.host)
-        return terminal.reproduce_line(result, named_build(option.lkl_build), words)
+        line = terminal.reproduce_line(result, named_build(option.lkl_build), words)
+        return terminal.printable(line)
 
 
 def _given(option: Any, host: str) -> list[str]:
@@ -91,19 +92,19 @@ class LineReporter(SuiteReporter):
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """A suite that cannot even be imported."""
         if report.failed:
-            self._print(f"{report.nodeid}: cannot be collected")
+            self._print(terminal.printable(f"{report.nodeid}: cannot be collected"))
             self._print(terminal.printable(report.longreprtext))
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         """Tell why somebody ended pytest; Ctrl-C is known to who pressed it."""
         if isinstance(excinfo.value, pytest.exit.Exception):
-            self._print(str(excinfo.value))
+            self._print(terminal.printable(str(excinfo.value)))
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         if self.results:
             self._print(self._summary())
         if self._unwritten:
-            print(f"lkltest: standard output: {self._unwritten}", file=sys.stderr)
+            terminal.complain(f"standard output: {self._unwritten}")
             session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
 
     def _print(self, line: str) -> None:

@@ -14,6 +14,7 @@ from typing import BinaryIO
 from lkltest.recorder import Recorder
 from lkltest.report.junit_case import CaseMaker
 from lkltest.report.junit_stream import JunitStream
+from lkltest.report.terminal import complain
 from lkltest.results import Exit, Outcome, PointResult, Problem, SuiteResult
 from lkltest.tap13 import Parser
 
@@ -36,7 +37,7 @@ def main(file: str, out: BinaryIO | None = None) -> int:
     except BrokenPipeError:
         raise
     except OSError as error:
-        print(f"lkltest tap2junit: {error.filename or file}: {error.strerror}", file=sys.stderr)
+        complain(f"{error.filename or file}: {error.strerror}", "lkltest tap2junit")
         return USED_WRONGLY
 
 

@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import shlex
 import subprocess
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from enum import IntEnum
@@ -26,7 +25,7 @@ from lkltest.host import host_names
 from lkltest.nightly.cell import Cell, CellRecord, parse_id
 from lkltest.nightly.entries import entries, is_problem
 from lkltest.nightly.runner import run_cell
-from lkltest.report.terminal import printable
+from lkltest.report.terminal import complain, printable
 from lkltest.results import Outcome, ProblemKind, SuiteResult
 from lkltest.shield import BUGS, one_line
 
@@ -76,7 +75,7 @@ def run(options: argparse.Namespace) -> int:
         message = str(error)
     except BUGS as error:  # a full disk, a bug of ours
         message = one_line(error)
-    print(f"lkltest bisect: {printable(message)}", file=sys.stderr)
+    complain(message, "lkltest bisect")
     return int(Answer.STOP)
 
 

@@ -15,6 +15,7 @@ from lkltest.nightly.compare import compare
 from lkltest.nightly.config import DEFAULT_FAIL_ON
 from lkltest.nightly.inputs import fail_on, load_known, one_line_errors, sources
 from lkltest.nightly.view import Change, ChangeKind
+from lkltest.report.terminal import printable
 
 PASSED, FAILED = 0, 1
 
@@ -67,4 +68,4 @@ def _say(night: str, baseline: str | None, changes: list[Change]) -> None:
     for line in lines(changes, shown=1000):
         print(line)
     against = f"compared with {baseline}" if baseline else "nothing to compare with"
-    print(f"{night}: {against}: {summary(changes)}")
+    print(printable(f"{night}: {against}: {summary(changes)}"))

@@ -51,7 +51,7 @@ def run(options: argparse.Namespace) -> int:
             print(f"{history.prune(_moment(options.prune))} nights forgotten")
         elif options.folders:
             for folder in options.folders:
-                print(f"{folder}: {_import(history, folder)} cells")
+                print(printable(f"{folder}: {_import(history, folder)} cells"))
         else:
             lines = list(_answer(history, options))
             for line in lines:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
@@ -21,6 +20,7 @@ from lkltest.nightly.memory import NoBaseline
 from lkltest.nightly.store import NoNight
 from lkltest.nightly.toml_reader import ConfigError
 from lkltest.nightly.view import ChangeKind
+from lkltest.report.terminal import complain
 
 DEFAULT_CONFIG = "nightly.toml"
 DEFAULT_HISTORY = "nightly/history.sqlite"
@@ -56,7 +56,7 @@ def one_line_errors(
 
 def fail(message: str) -> int:
     """Say what is wrong; returns the exit status."""
-    print(f"lkltest: {' '.join(message.split())}", file=sys.stderr)
+    complain(" ".join(message.split()))
     return USED_WRONGLY
 
 

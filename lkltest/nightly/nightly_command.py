@@ -7,7 +7,6 @@ import argparse
 import contextlib
 import importlib.metadata
 import signal
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -39,6 +38,7 @@ from lkltest.nightly.night import (
 from lkltest.nightly.progress import Display, State, duration
 from lkltest.nightly.runner import run_cells
 from lkltest.nightly.store import NightFolder, new_night, unfinished
+from lkltest.report.terminal import complain, printable
 
 PASSED, FAILED, USED_WRONGLY, INTERRUPTED = 0, 1, 2, 130
 
@@ -76,13 +76,13 @@ def run(options: argparse.Namespace) -> int:
     )
     with _ended_by_signals(), locked(config.directory) as stale:
         if stale:
-            print(f"{stale}; --resume goes on with it", file=sys.stderr)
+            complain(f"{stale}; --resume goes on with it")
         _check_baseline(config.history, options.baseline)
         folder = _folder(options, config)
         try:
             return _night(options, config, cells, terms, folder)
         except KeyboardInterrupt:
-            print(f"lkltest: {folder.id}: interrupted; --resume goes on with it", file=sys.stderr)
+            complain(f"{folder.id}: interrupted; --resume goes on with it")
             return INTERRUPTED
 
 
@@ -95,7 +95,7 @@ def _night(
 ) -> int:
     history, trouble = _open_history(config.history, folder)
     if trouble:
-        print(f"lkltest: {trouble}; the night runs without it", file=sys.stderr)
+        complain(f"{trouble}; the night runs without it")
     expected = expected_seconds(history, cells) if history is not None else {}
     state = State(cells, options.jobs, expected, folder.finished(cells))
     display = Display(state)
@@ -148,7 +148,7 @@ def _close(config: Config, recorder: Recorder, terms: Terms) -> int:
     write_all(judgement.view, folder.path)
     folder.finish(finished)
     for line in _said(judgement, folder):
-        print(line)
+        print(printable(line))
     if recorder.trouble:
         return fail(f"{recorder.trouble}; the night is complete in {folder.path}")
     return FAILED if judgement.failing else PASSED
@@ -199,7 +199,7 @@ def _init(file: Path) -> int:
             stream.write(EXAMPLE)
     except FileExistsError:
         return fail(f"{file}: exists already")
-    print(f"{file}: written; run it with: lkltest nightly {file}")
+    print(printable(f"{file}: written; run it with: lkltest nightly {file}"))
     return PASSED
 
 

@@ -11,14 +11,13 @@ import argparse
 import asyncio
 import contextlib
 import platform
-import sys
 import tempfile
 from collections.abc import Iterable
 
 from lkltest.build import BuildError
 from lkltest.host import host_names, make_host
 from lkltest.nightly.cluster import resource, silence
-from lkltest.report.terminal import printable
+from lkltest.report.terminal import complain, printable
 
 PASSED, USED_WRONGLY = 0, 2
 _CONNECT = 30.0
@@ -96,13 +95,13 @@ async def _work(options: argparse.Namespace, resources: dict[str, float]) -> Non
             dashboard=False,
         )
         async with worker:
-            print(f"working for {options.scheduler} as {worker.address}", flush=True)
+            print(printable(f"working for {options.scheduler} as {worker.address}"), flush=True)
             with contextlib.suppress(asyncio.CancelledError):
                 await worker.finished()
 
 
 def _wrong(message: str) -> int:
-    print(f"lkltest worker: {message}", file=sys.stderr)
+    complain(message, "lkltest worker")
     return USED_WRONGLY
 
 

@@ -22,7 +22,17 @@ _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202
 
 def printable(text: str) -> str:
     """Show control characters and direction marks escaped: a console never drives a terminal."""
-    return _UNPRINTABLE.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
+    return _UNPRINTABLE.sub(_escape, text)
+
+
+def _escape(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    return f"\\u{code:04x}" if code > 0xFF else f"\\x{code:02x}"
+
+
+def complain(message: str, command: str = "lkltest") -> None:
+    """Say to standard error what is wrong, or how far something is."""
+    print(f"{command}: {printable(message)}", file=sys.stderr, flush=True)
 
 
 def wants_colour(stream: TextIO) -> bool:
@@ -86,7 +96,7 @@ def summary_line(results: Sequence[SuiteResult], seconds: float, junit: str | No
         f"{seconds:.1f} s",
     ]
     if junit:
-        parts.append(f"JUnit in {junit}")
+        parts.append(printable(f"JUnit in {junit}"))
     return "; ".join(parts)
 
 

@@ -3,6 +3,7 @@
 
 Characters that XML cannot hold at all (most control characters, U+FFFE, U+FFFF, lone surrogates)
 and those it discourages (U+007F to U+009F, the noncharacters) are shown as Python would: `\\x1b`.
+So are direction marks, with which a line can be made to look like another one.
 """
 
 from __future__ import annotations
@@ -12,12 +13,15 @@ import re
 _NONCHARACTERS = "".join(
     f"{chr(plane + 0xFFFE)}{chr(plane + 0xFFFF)}" for plane in range(0, 0x110000, 0x10000)
 )
-_UNFIT = re.compile(f"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef{_NONCHARACTERS}]")
+_MARKS = "\u200e\u200f\u202a-\u202e\u2066-\u2069"
+_UNFIT = re.compile(
+    f"[\x00-\x08\x0b-\x1f\x7f-\x9f{_MARKS}\ud800-\udfff\ufdd0-\ufdef{_NONCHARACTERS}]"
+)
 _PLAIN = bytes((9, 10, *range(32, 127)))
 
 
 def visible(text: str) -> str:
-    """Return `text` with all that XML cannot hold, and carriage returns, shown as escapes."""
+    """Return `text` with all that XML cannot hold or that misleads a reader shown as escapes."""
     # Both tests are quick ways to "nothing to do": for a name, and for a kernel's log.
     if text.isprintable() or (text.isascii() and not text.encode().translate(None, _PLAIN)):
         return text

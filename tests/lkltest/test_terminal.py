@@ -45,7 +45,7 @@ class TestPrintable:
 
     def test_what_is_escaped_can_be_read(self) -> None:
         assert printable("a\x1b[31mb\x00\x9b2J") == "a\\x1b[31mb\\x00\\x9b2J"
-        assert printable("\u202eabc") == "\\x202eabc"
+        assert printable("\u202eabc") == "\\u202eabc"
         assert printable("tab\tand\nline") == "tab\tand\nline"
 
 
