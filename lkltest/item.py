@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from lkltest.results import Problem, ProblemKind, SuiteResult
+from lkltest.results import Problem, ProblemKind, SuiteResult, suite_title
 from lkltest.suite_run import SuiteRun
 from lkltest.unavailable import Unavailable
 
@@ -37,14 +37,14 @@ record_key: pytest.StashKey[ItemRecord] = pytest.StashKey()
 
 @dataclass(frozen=True, slots=True)
 class SuiteName:
-    """Suite, variant and host of an item; independent of pytest's node ids (see design words)."""
+    """Suite, variant and host of an item: stable, unlike pytest's node ids."""
 
     suite: str
     variant: str
     host: str
 
     def __str__(self) -> str:
-        return f"{self.suite}[{self.variant}]" if self.variant else self.suite
+        return suite_title(self.suite, self.variant)
 
 
 def suite_name(item: pytest.Item) -> SuiteName | None:

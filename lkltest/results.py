@@ -22,6 +22,11 @@ Cause = Literal["exited", "signalled", "deadline", "stall", "ended"]
 NO_PROPERTIES: Mapping[str, str] = MappingProxyType({})
 
 
+def suite_title(suite: str, variant: str) -> str:
+    """What people call a variant of a suite: `disk[ext4]`; `boot` where there are no variants."""
+    return f"{suite}[{variant}]" if variant else suite
+
+
 class Outcome(StrEnum):
     """What became of a test point, or of a whole suite run."""
 
@@ -232,7 +237,7 @@ class SuiteResult:
     @property
     def title(self) -> str:
         """Suite and variant: `disk[ext4]`, `boot`."""
-        return f"{self.suite}[{self.variant}]" if self.variant else self.suite
+        return suite_title(self.suite, self.variant)
 
     @property
     def id(self) -> str:

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from lkltest.nightly.view import CellOutcome
-from lkltest.results import Outcome, SuiteResult
+from lkltest.results import Outcome, SuiteResult, suite_title
 
 _ID = re.compile(
     r"(?P<suite>[^\[\]@#/]+)(\[(?P<variant>[^@#/]*)\])?@(?P<host>[^@#/]+)(#(?P<build>[^@#/]*))?"
@@ -45,7 +45,7 @@ class Cell:
     @property
     def title(self) -> str:
         """`disk[ext4]`."""
-        return f"{self.suite}[{self.variant}]" if self.variant else self.suite
+        return suite_title(self.suite, self.variant)
 
     @property
     def id(self) -> str:

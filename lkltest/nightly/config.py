@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lkltest.deadline import DEFAULT_TIMEOUT
-from lkltest.nightly.toml_reader import ConfigError, Section, read, unknown
+from lkltest.nightly.toml_reader import Section, read, unknown
 from lkltest.nightly.view import ChangeKind
+from lkltest.results import suite_title
 
 DEFAULT_FAIL_ON = frozenset(
     {ChangeKind.NEW_FAILURE, ChangeKind.VANISHED, ChangeKind.ERROR, ChangeKind.EXPIRED}
@@ -38,7 +39,7 @@ class Pattern:
 
     def fits(self, build: str, host: str, suite: str, variant: str) -> bool:
         """Whether it names this cell; `disk` names all variants of disk."""
-        titles = (suite, f"{suite}[{variant}]") if variant else (suite,)
+        titles = (suite, suite_title(suite, variant))
         return (
             matches(self.build, build)
             and matches(self.host, host)
@@ -226,6 +227,3 @@ def limit_of(settings: Settings) -> tuple[float, float]:
     """Seconds for a program and for a whole process, which may run several programs."""
     timeout = settings.timeout or DEFAULT_TIMEOUT
     return timeout, settings.limit or 4 * timeout + 60
-
-
-__all__ = ["BuildEntry", "Config", "ConfigError", "Pattern", "Settings", "load", "matches"]

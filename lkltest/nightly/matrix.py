@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from lkltest.nightly.cell import Cell
 from lkltest.nightly.config import BuildEntry, Config, limit_of, merged
+from lkltest.results import suite_title
 
 Variant = tuple[str, str]
 """Suite and variant; an empty variant where the suite has none."""
@@ -14,11 +15,7 @@ Variant = tuple[str, str]
 
 def names(variants: Iterable[Variant]) -> list[str]:
     """Return what a configuration may call suites: `disk` and `disk[ext4]`."""
-    titles = [
-        name
-        for suite, variant in variants
-        for name in ((suite, f"{suite}[{variant}]") if variant else (suite,))
-    ]
+    titles = [name for suite, variant in variants for name in (suite, suite_title(suite, variant))]
     return list(dict.fromkeys(titles))
 
 
@@ -41,7 +38,7 @@ def _wanted(suites: Sequence[str], variants: Sequence[Variant]) -> Iterator[Vari
     seen = set()
     for name in suites:
         for suite, variant in variants:
-            if name in (suite, f"{suite}[{variant}]") and (suite, variant) not in seen:
+            if name in (suite, suite_title(suite, variant)) and (suite, variant) not in seen:
                 seen.add((suite, variant))
                 yield suite, variant
 

@@ -19,7 +19,7 @@ from lkltest.nightly.view import (
     PointHistory,
     TrendPoint,
 )
-from lkltest.results import Outcome
+from lkltest.results import Outcome, suite_title
 
 _WITH_HISTORY = (
     ChangeKind.NEW_FAILURE,
@@ -106,8 +106,7 @@ def suite_trends(
         name = parse_id(cell_id)
         points = tuple(_trend(history, commits)) if name is not None else ()
         if name is not None and points:
-            title = f"{name.suite}[{name.variant}]" if name.variant else name.suite
-            found[title, name.host, name.build] = points
+            found[suite_title(name.suite, name.variant), name.host, name.build] = points
     return found
 
 

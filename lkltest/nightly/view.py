@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from lkltest.results import SuiteResult
+from lkltest.results import SuiteResult, suite_title
 
 
 class ChangeKind(StrEnum):
@@ -115,7 +115,7 @@ class CellView:
     @property
     def title(self) -> str:
         """`disk[ext4]`."""
-        return f"{self.suite}[{self.variant}]" if self.variant else self.suite
+        return suite_title(self.suite, self.variant)
 
     @property
     def id(self) -> str:

@@ -13,7 +13,14 @@ from lkltest.nightly.view import (
     PointHistory,
     TrendPoint,
 )
-from lkltest.results import Outcome, PointResult, Problem, ProblemKind, SuiteResult
+from lkltest.results import (
+    Outcome,
+    PointResult,
+    Problem,
+    ProblemKind,
+    SuiteResult,
+    suite_title,
+)
 
 STARTED = 1_795_226_400.0  # 2026-11-21 02:00:00 UTC
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -109,7 +116,7 @@ def example_night() -> NightView:
             flaky: _history(flaky, (["passed"] * 6 + ["failed"]) * 4 + ["passed", "failed"]),
         },
         suite_trends={
-            (_title(suite, variant), host, "next"): _trend(1.0 + number, number == 1)
+            (suite_title(suite, variant), host, "next"): _trend(1.0 + number, number == 1)
             for number, (suite, variant) in enumerate(SUITES)
             for host in ("native", "qemu")
         },
@@ -120,10 +127,6 @@ def example_night() -> NightView:
         notes=("the history is locked: this night is not in it",),
         properties={"lkltest": "0.1.0", "name": "nightly <b>example</b>"},
     )
-
-
-def _title(suite: str, variant: str) -> str:
-    return f"{suite}[{variant}]" if variant else suite
 
 
 def _cell(build: str, host: str, suite: str, variant: str) -> CellView:
