@@ -125,7 +125,8 @@ def _source(name: str) -> Path:
 
 
 def _source_files(name: str) -> list[Path]:
-    return [_source(name), *sorted(_SOURCES.glob("*.h"))]
+    source = _source(name)
+    return [source, *sorted({*_SOURCES.glob("*.h"), *source.parent.glob("*.h")})]
 
 
 def _target(name: str) -> Path:

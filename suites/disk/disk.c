@@ -17,6 +17,7 @@
 
 #include "tap.h"
 #include "lkl_compat.h"
+#include "random_data.h"
 
 #ifndef O_CLOEXEC
 #define O_CLOEXEC 0
@@ -100,19 +101,6 @@ static const char *file_path(const struct file *file)
 	return path;
 }
 
-/* xorshift64*: no two blocks of the tree are alike, and each run's are the same. */
-struct random {
-	uint64_t state;
-};
-
-static uint64_t random_next(struct random *random)
-{
-	random->state ^= random->state >> 12;
-	random->state ^= random->state << 25;
-	random->state ^= random->state >> 27;
-	return random->state * 0x2545f4914f6cdd1dULL;
-}
-
 /* FNV-1a by words; the tail of a buffer is padded with zeroes. */
 static uint64_t checksum_add(uint64_t sum, const char *data, size_t len)
 {
@@ -121,15 +109,13 @@ static uint64_t checksum_add(uint64_t sum, const char *data, size_t len)
 		uint64_t word = 0;
 
 		memcpy(&word, data, part);
-		sum = (sum ^ word) * 0x100000001b3ULL;
+		sum = (sum ^ word) * FNV_PRIME;
 		sum ^= sum >> 32;
 		data += part;
 		len -= part;
 	}
 	return sum;
 }
-
-#define CHECKSUM_START 0xcbf29ce484222325ULL
 
 /* Odd in bytes, so that writes begin and end in the middle of blocks. */
 #define CHUNK (8 * 5003)
@@ -149,7 +135,7 @@ static int complain(const struct file *file, const char *what, long ret)
 static int write_file(struct file *file)
 {
 	struct random random = { 0x9e3779b97f4a7c15ULL * (file - files + 1) };
-	uint64_t sum = CHECKSUM_START;
+	uint64_t sum = FNV_START;
 	unsigned int left = file->size;
 	long fd, ret;
 
@@ -157,13 +143,9 @@ static int write_file(struct file *file)
 	if (fd < 0)
 		return complain(file, "open to write", fd);
 	while (left) {
-		unsigned int part = left < CHUNK ? left : CHUNK, i, done;
+		unsigned int part = left < CHUNK ? left : CHUNK, done;
 
-		for (i = 0; i < part; i += 8) {
-			uint64_t word = random_next(&random);
-
-			memcpy(chunk + i, &word, 8);
-		}
+		random_fill(&random, chunk, part);
 		for (done = 0; done < part; done += ret) {
 			ret = lkl_sys_write(fd, chunk + done, part - done);
 			if (ret <= 0) {
@@ -191,7 +173,7 @@ static int write_file(struct file *file)
 
 static int read_file(const struct file *file)
 {
-	uint64_t sum = CHECKSUM_START;
+	uint64_t sum = FNV_START;
 	struct lkl_stat stat = { 0 };
 	unsigned long got = 0;
 	unsigned int done;
@@ -229,7 +211,7 @@ static int read_file(const struct file *file)
 
 static uint64_t tree_checksum(unsigned long *bytes, int *count)
 {
-	uint64_t sum = CHECKSUM_START;
+	uint64_t sum = FNV_START;
 	int i;
 
 	*bytes = 0;

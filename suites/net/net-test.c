@@ -12,7 +12,6 @@
  *
  * Without them the points and the command line are those of LKL's own program.
  */
-#include <arpa/inet.h>
 #include <getopt.h>
 #include <net/if.h>
 #include <stdint.h>
@@ -23,6 +22,9 @@
 
 #include "tap.h"
 #include "lkl_compat.h"
+#include "kernel_socket.h"
+#include "icmp_echo.h"
+#include "tcp_echo.h"
 
 #if !defined(LKLTEST_GUEST) && !defined(LKLTEST_PIPE_UPSTREAM)
 #include "pipe_netdev.h"
@@ -38,32 +40,6 @@ static const char * const backends[] = {
 	[PIPE] = "pipe",
 };
 
-/* A host's address in the kernel's own layout, which no libc header can change. */
-struct address {
-	int family;
-	int len;
-	union {
-		struct {
-			uint16_t family, port;
-			uint8_t ip[4];
-			uint8_t zero[8];
-		} v4;
-		struct {
-			uint16_t family, port;
-			uint32_t flow;
-			uint8_t ip[16];
-			uint32_t scope;
-		} v6;
-		struct lkl_sockaddr any;
-	};
-};
-
-#define KERNEL_AF_INET 2
-#define KERNEL_AF_INET6 10
-#define KERNEL_IPPROTO_ICMP 1
-#define KERNEL_IPPROTO_ICMPV6 58
-#define KERNEL_SHUT_WR 1
-
 static struct {
 	enum backend backend;
 	const char *ifname;
@@ -73,22 +49,6 @@ static struct {
 	unsigned long tcp_bytes, tcp_port, tcp_listen;
 	int dhcp;
 } options = { .netmask_len = 24, .netmask6_len = 64, .tcp_port = 7007 };
-
-static int parse_address(const char *text, int family, unsigned int port, struct address *address)
-{
-	memset(address, 0, sizeof(*address));
-	address->family = family;
-	if (family == KERNEL_AF_INET) {
-		address->len = sizeof(address->v4);
-		address->v4.family = family;
-		address->v4.port = htons(port);
-		return inet_pton(AF_INET, text, address->v4.ip) == 1;
-	}
-	address->len = sizeof(address->v6);
-	address->v6.family = family;
-	address->v6.port = htons(port);
-	return inet_pton(AF_INET6, text, address->v6.ip) == 1;
-}
 
 static unsigned int ipv4_of(const char *text)
 {
@@ -398,137 +358,7 @@ static enum tap_result test_sleep(void)
 	return tap_check(!options.sleep || CALL(lkl_sys_nanosleep(&time, NULL)) == 0);
 }
 
-/* ---- waiting ---- */
-
-/* The kernel's poll, with a deadline for the peer that never answers. */
-static long wait_for(long fd, int events, int timeout_ms)
-{
-	struct lkl_pollfd poll = { .fd = fd, .events = events };
-	lkltest_timespec timeout = {
-		.tv_sec = timeout_ms / 1000,
-		.tv_nsec = timeout_ms % 1000 * 1000000,
-	};
-	long ret = lkl_sys_ppoll(&poll, 1, &timeout, NULL, 8);
-
-	if (ret < 0)
-		return ret;
-	return ret ? poll.revents : -LKL_ETIMEDOUT;
-}
-
-/* ---- ICMP echo ---- */
-
-#define PINGS 10
-#define PING_TIMEOUT_MS 5000
-
-struct echo {
-	uint8_t type, code;
-	uint16_t checksum;
-	uint16_t id, sequence;
-	uint8_t data[40];
-};
-
-static uint16_t internet_checksum(const void *data, size_t len)
-{
-	const uint8_t *bytes = data;
-	uint32_t sum = 0;
-	size_t i;
-
-	for (i = 0; i + 1 < len; i += 2)
-		sum += bytes[i] << 8 | bytes[i + 1];
-	while (sum >> 16)
-		sum = (sum & 0xffff) + (sum >> 16);
-	return htons(~sum);
-}
-
-/*
- * A raw socket hears all that comes in, for IPv4 with the IP header: on
- * loopback its own request before the answer.
- */
-static int wait_for_reply(long sock, const struct echo *request, int v6, int reply_type)
-{
-	long long deadline = tap_now_us() + PING_TIMEOUT_MS * 1000LL;
-	uint8_t packet[1500];
-
-	for (;;) {
-		long left = (deadline - tap_now_us()) / 1000, ret;
-		struct echo *reply = (struct echo *)packet;
-
-		if (left <= 0) {
-			tap_logf("no reply within %d ms (seq=%d)\n", PING_TIMEOUT_MS,
-				 ntohs(request->sequence));
-			return 0;
-		}
-		ret = wait_for(sock, LKL_POLLIN, left);
-		if (ret == -LKL_ETIMEDOUT)
-			continue;
-		if (ret >= 0)
-			ret = lkl_sys_recvfrom(sock, packet, sizeof(packet), 0, NULL, NULL);
-		if (ret < 0) {
-			tap_logf("recv: %ld %s\n", ret, lkl_strerror(ret));
-			return 0;
-		}
-		if (!v6) {
-			int header = (packet[0] & 15) * 4;
-
-			if (ret < header)
-				continue;
-			reply = (struct echo *)(packet + header);
-			ret -= header;
-		}
-		if (ret < (long)sizeof(*reply) || reply->type != reply_type ||
-		    reply->id != request->id || reply->sequence != request->sequence)
-			continue;
-		if (memcmp(reply->data, request->data, sizeof(reply->data))) {
-			tap_logf("the reply holds other data (seq=%d)\n",
-				 ntohs(request->sequence));
-			return 0;
-		}
-		return 1;
-	}
-}
-
-static enum tap_result ping(const char *dst, int family)
-{
-	int v6 = family == KERNEL_AF_INET6, i;
-	enum tap_result result = TAP_OK;
-	struct address address;
-	long sock, ret;
-
-	parse_address(dst, family, 0, &address);
-	sock = lkl_sys_socket(family, LKL_SOCK_RAW,
-			      v6 ? KERNEL_IPPROTO_ICMPV6 : KERNEL_IPPROTO_ICMP);
-	if (sock < 0) {
-		tap_logf("raw socket: %ld %s\n", sock, lkl_strerror(sock));
-		return TAP_FAIL;
-	}
-	tap_logf("pinging %s\n", dst);
-	for (i = 0; i < PINGS && result == TAP_OK; i++) {
-		struct echo request = {
-			.type = v6 ? 128 : 8,
-			.id = htons(getpid()),
-			.sequence = htons(i),
-		};
-		long long start = tap_now_us();
-
-		memset(request.data, 'a' + i, sizeof(request.data));
-		/* For ICMPv6 the kernel has to: it knows the source address. */
-		if (!v6)
-			request.checksum = internet_checksum(&request, sizeof(request));
-		ret = lkl_sys_sendto(sock, &request, sizeof(request), 0, &address.any,
-				     address.len);
-		if (ret != sizeof(request)) {
-			tap_logf("send (seq=%d): %ld %s\n", i, ret, ret < 0 ? lkl_strerror(ret) : "");
-			result = TAP_FAIL;
-		} else if (!wait_for_reply(sock, &request, v6, v6 ? 129 : 0)) {
-			result = TAP_FAIL;
-		} else {
-			tap_logf("ICMP echo reply (seq=%d) after %lld us\n", i,
-				 tap_now_us() - start);
-		}
-	}
-	lkl_sys_close(sock);
-	return result;
-}
+/* ---- the other side ---- */
 
 static enum tap_result test_icmp(void)
 {
@@ -548,249 +378,6 @@ static enum tap_result test_icmp6(void)
 	return ping(options.dst6, KERNEL_AF_INET6);
 }
 
-/* ---- TCP echo ---- */
-
-/* Without a byte in either direction for so long, a connection is given up. */
-#define TCP_SILENCE_MS 10000
-#define TCP_BUFFER 65536
-
-struct random {
-	uint64_t state;
-};
-
-static uint64_t random_next(struct random *random)
-{
-	random->state ^= random->state >> 12;
-	random->state ^= random->state << 25;
-	random->state ^= random->state >> 27;
-	return random->state * 0x2545f4914f6cdd1dULL;
-}
-
-/* FNV-1a, byte by byte: what TCP hands over may end anywhere. */
-static uint64_t checksum_add(uint64_t sum, const uint8_t *data, size_t len)
-{
-	while (len--)
-		sum = (sum ^ *data++) * 0x100000001b3ULL;
-	return sum;
-}
-
-#define CHECKSUM_START 0xcbf29ce484222325ULL
-
-static long tcp_connect_once(const struct address *address)
-{
-	long sock = lkl_sys_socket(address->family, LKL_SOCK_STREAM | LKL_O_NONBLOCK, 0), ret;
-	int error = 0, len = sizeof(error);
-
-	if (sock < 0)
-		return sock;
-	ret = lkl_sys_connect(sock, (struct lkl_sockaddr *)&address->any, address->len);
-	if (ret == -LKL_EINPROGRESS) {
-		ret = wait_for(sock, LKL_POLLOUT, TCP_SILENCE_MS);
-		if (ret > 0)
-			ret = lkl_sys_getsockopt(sock, LKL_SOL_SOCKET, LKL_SO_ERROR,
-						 (char *)&error, &len);
-		if (!ret)
-			ret = -error;
-	}
-	if (ret < 0) {
-		lkl_sys_close(sock);
-		return ret;
-	}
-	return sock;
-}
-
-/* A peer that was started together with us may not listen yet. */
-static long tcp_connect(const struct address *address)
-{
-	static const lkltest_timespec pause = { .tv_nsec = 10000000 };
-	long long deadline = tap_now_us() + 3000000;
-	long sock;
-
-	do {
-		sock = tcp_connect_once(address);
-		if (sock != -LKL_ECONNREFUSED)
-			break;
-		lkl_sys_nanosleep((lkltest_timespec *)&pause, NULL);
-	} while (tap_now_us() < deadline);
-	return sock;
-}
-
-static enum tap_result tcp_echo(const char *dst, int family)
-{
-	static uint8_t out[TCP_BUFFER], in[TCP_BUFFER];
-	uint64_t sent_sum = CHECKSUM_START, got_sum = CHECKSUM_START;
-	unsigned long sent = 0, got = 0, filled = 0, drained = 0;
-	struct random random = { 0x1234567890abcdefULL };
-	enum tap_result result = TAP_FAIL;
-	struct address address;
-	long long start;
-	int ended = 0;
-	long sock;
-
-	parse_address(dst, family, options.tcp_port, &address);
-	start = tap_now_us();
-	sock = tcp_connect(&address);
-	tap_logf("connect to %s port %lu: %ld %s\n", dst, options.tcp_port, sock,
-		 sock < 0 ? lkl_strerror(sock) : "");
-	if (sock < 0)
-		return TAP_FAIL;
-
-	while (!ended) {
-		long events = wait_for(sock, LKL_POLLIN |
-				       (sent < options.tcp_bytes ? LKL_POLLOUT : 0),
-				       TCP_SILENCE_MS), ret;
-
-		if (events < 0) {
-			tap_logf("poll: %ld %s\n", events, lkl_strerror(events));
-			break;
-		}
-		if (events & ~LKL_POLLOUT) {
-			ret = lkl_sys_recvfrom(sock, in, sizeof(in), 0, NULL, NULL);
-			if (ret < 0 && ret != -LKL_EAGAIN) {
-				tap_logf("recv: %ld %s\n", ret, lkl_strerror(ret));
-				break;
-			}
-			if (ret > 0) {
-				got_sum = checksum_add(got_sum, in, ret);
-				got += ret;
-			}
-			ended = ret == 0;
-		}
-		if ((events & LKL_POLLOUT) && sent < options.tcp_bytes) {
-			if (drained == filled) {
-				unsigned long left = options.tcp_bytes - sent;
-
-				for (filled = 0; filled < sizeof(out); filled += 8) {
-					uint64_t word = random_next(&random);
-
-					memcpy(out + filled, &word, 8);
-				}
-				if (filled > left)
-					filled = left;
-				drained = 0;
-			}
-			ret = lkl_sys_sendto(sock, out + drained, filled - drained, 0, NULL, 0);
-			if (ret < 0 && ret != -LKL_EAGAIN) {
-				tap_logf("send: %ld %s\n", ret, lkl_strerror(ret));
-				break;
-			}
-			if (ret > 0) {
-				sent_sum = checksum_add(sent_sum, out + drained, ret);
-				drained += ret;
-				sent += ret;
-			}
-			if (sent == options.tcp_bytes)
-				lkl_sys_shutdown(sock, KERNEL_SHUT_WR);
-		}
-	}
-	start = tap_now_us() - start;
-	tap_logf("sent %lu bytes, checksum %016llx\n", sent, (unsigned long long)sent_sum);
-	tap_logf("got  %lu bytes, checksum %016llx%s\n", got, (unsigned long long)got_sum,
-		 ended ? "" : ", and no end");
-	tap_logf("in %lld us\n", start);
-	if (ended && sent == options.tcp_bytes && got == sent && got_sum == sent_sum)
-		result = TAP_OK;
-	lkl_sys_close(sock);
-	return result;
-}
-
-struct server {
-	struct address address;
-	long sock;
-	unsigned long connections, bytes;
-	int failed;
-	volatile int stop;
-	lkl_thread_t thread;
-};
-
-/* Until the other side has said all it will and heard it back. */
-static void serve_one(struct server *server, long sock)
-{
-	static __thread uint8_t data[TCP_BUFFER];
-
-	for (;;) {
-		long events = wait_for(sock, LKL_POLLIN, TCP_SILENCE_MS), got, done, ret;
-
-		if (events < 0) {
-			tap_logf("server: poll: %ld %s\n", events, lkl_strerror(events));
-			break;
-		}
-		got = lkl_sys_recvfrom(sock, data, sizeof(data), 0, NULL, NULL);
-		if (got == 0) {
-			lkl_sys_shutdown(sock, KERNEL_SHUT_WR);
-			server->connections++;
-			lkl_sys_close(sock);
-			return;
-		}
-		if (got < 0) {
-			tap_logf("server: recv: %ld %s\n", got, lkl_strerror(got));
-			break;
-		}
-		for (done = 0; done < got; done += ret) {
-			ret = wait_for(sock, LKL_POLLOUT, TCP_SILENCE_MS);
-			if (ret >= 0)
-				ret = lkl_sys_sendto(sock, data + done, got - done, 0, NULL, 0);
-			if (ret == -LKL_EAGAIN)
-				ret = 0;
-			if (ret < 0) {
-				tap_logf("server: send: %ld %s\n", ret, lkl_strerror(ret));
-				server->failed = 1;
-				lkl_sys_close(sock);
-				return;
-			}
-		}
-		server->bytes += got;
-	}
-	server->failed = 1;
-	lkl_sys_close(sock);
-}
-
-static void serve(void *arg)
-{
-	struct server *server = arg;
-
-	while (!server->stop) {
-		long sock;
-
-		if (wait_for(server->sock, LKL_POLLIN, 10) < 0)
-			continue;
-		sock = lkl_sys_accept4(server->sock, NULL, NULL, LKL_O_NONBLOCK);
-		if (sock >= 0)
-			serve_one(server, sock);
-	}
-}
-
-static int server_start(struct server *server, const char *ip, int family)
-{
-	int yes = 1;
-	long ret;
-
-	parse_address(ip, family, options.tcp_port, &server->address);
-	server->sock = lkl_sys_socket(family, LKL_SOCK_STREAM, 0);
-	ret = server->sock;
-	if (ret >= 0)
-		ret = lkl_sys_setsockopt(server->sock, LKL_SOL_SOCKET, LKL_SO_REUSEADDR,
-					 (char *)&yes, sizeof(yes));
-	if (ret >= 0)
-		ret = lkl_sys_bind(server->sock, &server->address.any, server->address.len);
-	if (ret >= 0)
-		ret = lkl_sys_listen(server->sock, 5);
-	tap_logf("server: listen on %s port %lu: %ld %s\n", ip, options.tcp_port, ret,
-		 ret < 0 ? lkl_strerror(ret) : "");
-	if (ret >= 0)
-		server->thread = lkl_host_ops.thread_create(serve, server);
-	return ret >= 0 && server->thread;
-}
-
-static void server_stop(struct server *server)
-{
-	server->stop = 1;
-	if (server->thread)
-		lkl_host_ops.thread_join(server->thread);
-	if (server->sock >= 0)
-		lkl_sys_close(server->sock);
-}
-
 /* On loopback both ends are this program's. */
 static enum tap_result tcp_point(const char *dst, int family)
 {
@@ -799,9 +386,9 @@ static enum tap_result tcp_point(const char *dst, int family)
 
 	NEED_INTERFACE();
 	if (options.backend != LOOPBACK)
-		return tcp_echo(dst, family);
-	if (server_start(&server, dst, family))
-		result = tcp_echo(dst, family);
+		return tcp_echo(dst, family, options.tcp_port, options.tcp_bytes);
+	if (server_start(&server, dst, family, options.tcp_port))
+		result = tcp_echo(dst, family, options.tcp_port, options.tcp_bytes);
 	server_stop(&server);
 	tap_logf("server: %lu connections, %lu bytes echoed\n", server.connections, server.bytes);
 	return result == TAP_OK && !server.failed ? TAP_OK : TAP_FAIL;
@@ -841,10 +428,11 @@ static enum tap_result test_tcp_serve(void)
 	int good, grace = 200, silence = 0;
 
 	NEED_INTERFACE();
-	good = server_start(&servers[0], "0.0.0.0", KERNEL_AF_INET);
+	good = server_start(&servers[0], "0.0.0.0", KERNEL_AF_INET, options.tcp_port);
 	/* Takes IPv6 alone, since the other one has the port for IPv4. */
 	if (options.ip6)
-		good &= server_start(&servers[1], options.ip6, KERNEL_AF_INET6);
+		good &= server_start(&servers[1], options.ip6, KERNEL_AF_INET6,
+				     options.tcp_port);
 
 	while (good && !peer_gone() && silence < 6 * TCP_SILENCE_MS / 10) {
 		served = servers[0].connections + servers[1].connections;
@@ -942,7 +530,8 @@ static const char *from_environment(const char *name)
 	return value && *value ? value : NULL;
 }
 
-int main(int argc, char **argv)
+/* Both return 0, or the exit status for what cannot be used. */
+static int read_command_line(int argc, char **argv)
 {
 	static const struct option long_options[] = {
 		{ "backend", required_argument, NULL, 'b' },
@@ -955,17 +544,7 @@ int main(int argc, char **argv)
 		{ "sleep", required_argument, NULL, 's' },
 		{ 0 },
 	};
-	struct {
-		const char *name;
-		unsigned long max, *value;
-	} numbers[] = {
-		{ "LKLTEST_TCP", 1UL << 40, &options.tcp_bytes },
-		{ "LKLTEST_TCP_PORT", 65535, &options.tcp_port },
-		{ "LKLTEST_TCP_LISTEN", 1000, &options.tcp_listen },
-		{ "LKLTEST_NETMASK6_LEN", 128, &options.netmask6_len },
-	};
-	struct tap_point points[20];
-	int option, failed, count, i;
+	int option, i;
 
 	while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
 		switch (option) {
@@ -1014,19 +593,47 @@ int main(int argc, char **argv)
 		return usage(argv[0], "--gateway", options.gateway);
 	if (!is_address(options.dst, KERNEL_AF_INET))
 		return usage(argv[0], "--dst", options.dst);
+	return 0;
+}
+
+static int read_environment(const char *program)
+{
+	struct {
+		const char *name;
+		unsigned long max, *value;
+	} numbers[] = {
+		{ "LKLTEST_TCP", 1UL << 40, &options.tcp_bytes },
+		{ "LKLTEST_TCP_PORT", 65535, &options.tcp_port },
+		{ "LKLTEST_TCP_LISTEN", 1000, &options.tcp_listen },
+		{ "LKLTEST_NETMASK6_LEN", 128, &options.netmask6_len },
+	};
+	int i;
 
 	options.ip6 = from_environment("LKLTEST_IP6");
 	options.dst6 = from_environment("LKLTEST_DST6");
 	if (!is_address(options.ip6, KERNEL_AF_INET6))
-		return usage(argv[0], "LKLTEST_IP6", options.ip6);
+		return usage(program, "LKLTEST_IP6", options.ip6);
 	if (!is_address(options.dst6, KERNEL_AF_INET6))
-		return usage(argv[0], "LKLTEST_DST6", options.dst6);
+		return usage(program, "LKLTEST_DST6", options.dst6);
 	for (i = 0; i < TAP_COUNT(numbers); i++) {
 		const char *text = from_environment(numbers[i].name);
 
 		if (!number(text, numbers[i].max, numbers[i].value))
-			return usage(argv[0], numbers[i].name, text);
+			return usage(program, numbers[i].name, text);
 	}
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	struct tap_point points[20];
+	int failed, count;
+
+	failed = read_command_line(argc, argv);
+	if (!failed)
+		failed = read_environment(argv[0]);
+	if (failed)
+		return failed;
 
 	lkl_host_ops.print = tap_log;
 	if (lkltest_init() < 0) {

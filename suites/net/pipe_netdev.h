@@ -31,14 +31,14 @@ struct pipe_netdev {
 	 * Set by the kernel's threads, cleared by the poll thread right before
 	 * it has the queue processed, which sets them again if need be.
 	 */
-	volatile int want_rx, want_tx;
-	volatile int closing, peer_gone;
+	_Atomic int want_rx, want_tx;
+	_Atomic int closing, peer_gone;
 	/*
 	 * Frames wait in the FIFO until the interface has its addresses. Taken
 	 * in before, the far end's first question who has them would be lost,
 	 * and the kernel asks again only after half a second.
 	 */
-	volatile int held;
+	_Atomic int held;
 };
 
 #define PIPE_MAX_VECTORS 64
@@ -120,7 +120,8 @@ static int pipe_rx(struct lkl_netdev *dev, struct iovec *iov, int count)
 	}
 	if (room < len) {
 		/* Too small a buffer may cut a frame, but not lose the next one. */
-		ret = read(pipe->rx, frame, len);
+		if (read(pipe->rx, frame, len) != (ssize_t)len)
+			return -1;
 		for (len = i = 0; i < count && i < PIPE_MAX_VECTORS; i++) {
 			memcpy(iov[i].iov_base, frame + len, iov[i].iov_len);
 			len += iov[i].iov_len;
