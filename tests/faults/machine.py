@@ -14,7 +14,7 @@ from pathlib import Path
 
 from lkltest.build import BuildError
 from lkltest.host import make_host
-from tests.faults import programs, signals, surroundings
+from tests.faults import nights, plugins, programs, signals, surroundings, terminals
 from tests.faults.arena import Arena, NotSurvived, TooLate
 
 HOSTS = ("native", "uml", "wine", "qemu")
@@ -50,14 +50,20 @@ def faults() -> Iterator[Fault]:
         surroundings.full_junit,
         surroundings.few_descriptors,
         surroundings.little_memory,
+        nights.full_history,
+        nights.full_night,
         surroundings.no_namespaces,
+        surroundings.no_user_namespaces,
         surroundings.no_kvm,
         surroundings.read_only_home,
+        surroundings.empty_read_only_home,
         surroundings.clock_jumps,
         surroundings.inside_namespaces,
         surroundings.two_at_once,
     ):
         yield Fault(act.__name__.replace("_", " "), act)
+    yield Fault("terminal hung up", terminals.hung_up, ("native",))
+    yield Fault("terminal closed", terminals.closed, ("native",))
     yield Fault("no tun", surroundings.no_tun, ("native", "uml", "qemu"), often=False)
     for mode in programs.MODES:
         act = functools.partial(programs.misbehaving, mode=mode)
@@ -65,7 +71,9 @@ def faults() -> Iterator[Fault]:
     for mode in ("gigabyte", "endless", "points"):
         act = functools.partial(programs.torrent, mode=mode)
         yield Fault(f"program: {mode}", act, ("native",), often=False)
-    yield Fault("host plugin raises", programs.raising_host, ("native",), often=False)
+    for place in plugins.PLACES:
+        act = functools.partial(plugins.raising_host, place=place)
+        yield Fault(f"host raises: {place}", act, ("native",))
 
 
 def present() -> list[str]:
@@ -84,7 +92,7 @@ def present() -> list[str]:
 
 def campaign(seed: str, times: int, only: str = "", hosts: list[str] | None = None) -> bool:
     """Do all the harm, print the table. Returns whether everything was survived."""
-    print(f"{'fault':32}{'host':8}{'tried':>6}{'survived':>9}{'s':>6}", flush=True)
+    print(f"{'fault':34}{'host':8}{'tried':>6}{'survived':>9}{'s':>6}", flush=True)
     total = survived = 0
     for host in present():
         if hosts and host not in hosts:
@@ -94,7 +102,7 @@ def campaign(seed: str, times: int, only: str = "", hosts: list[str] | None = No
             try:
                 arena.settle()
             except NotSurvived as error:
-                print(f"{'no harm at all':32}{host:8}{1:>6}{0:>9}\n    {error}", flush=True)
+                print(f"{'no harm at all':34}{host:8}{1:>6}{0:>9}\n    {error}", flush=True)
                 total += 1
                 continue
             for fault in faults():
@@ -124,7 +132,7 @@ def try_fault(arena: Arena, fault: Fault, times: int) -> tuple[int, int]:
             tried += 1
             reasons.append(str(error))
     seconds = time.monotonic() - started
-    print(f"{fault.name:32}{arena.host:8}{tried:>6}{good:>9}{seconds:>6.0f}", flush=True)
+    print(f"{fault.name:34}{arena.host:8}{tried:>6}{good:>9}{seconds:>6.0f}", flush=True)
     for reason in dict.fromkeys(reasons):
         print(f"    {reason}", flush=True)
     return tried, good

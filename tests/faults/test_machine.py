@@ -27,7 +27,10 @@ SHORT = (
     "few descriptors",
     "no tun",
     "program: daemon-with-console",
-    "host plugin raises",
+    "terminal hung up",
+    "full history",
+    "no user namespaces",
+    "host raises: process.close",
 )
 FAULTS = {fault.name: fault for fault in faults() if "native" in fault.hosts}
 

@@ -6,22 +6,23 @@ It is started inside of a mount namespace of its own (unshare(1)); nothing of th
 
 from __future__ import annotations
 
+import ctypes
 import os
 import resource
 import subprocess
 import sys
 from pathlib import Path
 
+PAGE = 4096
+PRCTL = ctypes.CDLL(None).prctl
+PR_CAPBSET_DROP = 24  # prctl(2)
 
-def tiny(folder: str, size: str = "64k") -> None:
-    """A file system that is full."""
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder], check=True)
-    with Path(folder, "ballast").open("wb", buffering=0) as file:
-        try:
-            while file.write(bytes(4096)):
-                pass
-        except OSError:
-            return
+
+def tiny(folder: str, room: str = "0") -> None:
+    """A file system with room for so many pages."""
+    size = f"size={(16 + int(room)) * PAGE}"
+    subprocess.run(["mount", "-t", "tmpfs", "-o", size, "tmpfs", folder], check=True)
+    Path(folder, "ballast").write_bytes(bytes(16 * PAGE))
 
 
 def hidden(folder: str) -> None:
@@ -37,8 +38,29 @@ def without_kvm() -> None:
 
 
 def read_only(folder: str) -> None:
-    """A folder that cannot be written, not even by root."""
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", folder], check=True)
+    """A folder, with all that is in it, that cannot be written, not even by root."""
+    subprocess.run(["mount", "--bind", folder, folder], check=True)
+    subprocess.run(["mount", "-o", "remount,bind,ro", folder], check=True)
+
+
+def occupied() -> None:
+    """A network namespace with devices that have the names of ours, and named ones beside it."""
+    from pyroute2 import IPRoute
+
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", "/run"], check=True)
+    Path("/run/netns").mkdir()
+    for name in ("lkltest", "lkl"):
+        Path("/run/netns", name).touch()
+    with IPRoute() as route:
+        for name, other in (("tap0", "v0"), ("v1", "macvtap0")):
+            route.link("add", ifname=name, kind="veth", peer={"ifname": other})
+
+
+def unprivileged() -> None:
+    """No user namespaces and, being root in one, no capabilities to make any other."""
+    sysctl("user/max_user_namespaces", "0")
+    for capability in range(64):
+        PRCTL(PR_CAPBSET_DROP, capability, 0, 0, 0)
 
 
 def limit(name: str, value: str) -> None:
@@ -58,6 +80,8 @@ FAULTS = {
     "read-only": read_only,
     "limit": limit,
     "sysctl": sysctl,
+    "occupied": occupied,
+    "unprivileged": unprivileged,
 }
 
 
