@@ -28,8 +28,8 @@ from .qemu_boot import Job, lay_out
 from .qemu_clock import Clock, with_overrides
 from .qemu_console import GuestConsole
 from .qemu_devices import Devices, linux_guest, make_devices
+from .qemu_drivers import lacking_driver
 from .qemu_end import Judge
-from .qemu_guest import lacking_driver
 from .qemu_hang import hang_report
 from .qemu_image import ANY, Image, is_image
 from .qemu_keep import Keeper, KeptFiles

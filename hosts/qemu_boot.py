@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lkltest.host import LaunchError
+from lkltest.linux_guest import LinuxGuest
 
 from .l4re_modules import Module, ModulesError, with_program
 from .l4re_script import SCRIPT, TAG, ned_script
-from .qemu_guest import LinuxGuest
 from .qemu_image import Image
 from .qemu_machine import Boot, doubled
 

@@ -9,15 +9,17 @@ from dataclasses import dataclass, field
 
 from lkltest.disk import Disk
 from lkltest.host import Interface, LaunchError
-from lkltest.kernel_modules import KernelModules
+from lkltest.linux_guest import LinuxGuest, check_program
 from lkltest.scope import Scope
 
-from .qemu_guest import LinuxGuest, Needs, disk_driver
+from .qemu_drivers import module_files
 from .qemu_image import Image
 from .qemu_machine import LINUX_DISKS, Drive, Nic
 
 _DISKS, _NICS = 20, 40
 """First numbers of their descriptors in QEMU."""
+_STATUS = "/dev/ttyS1"
+"""Over which a Linux guest's /init reports: its program and its kernel share the first one."""
 
 
 @dataclass(slots=True)
@@ -113,12 +115,16 @@ def linux_guest(
     """
     if image.linux is None or image.program is None:
         return None
-    needs = Needs(
-        KernelModules(image.module_directory),
-        devices.filesystems,
-        disk_driver(image) if devices.drives else "",
-        image.nic if devices.nics else "",
-        devices.waited,
-        image.machine.architecture,
+    machine = image.machine.architecture
+    check_program(image.program, (machine, "i386") if machine == "x86_64" else (machine,))
+    modules = module_files(
+        image, devices.filesystems, disks=bool(devices.drives), nics=bool(devices.nics)
     )
-    return LinuxGuest.of(image.program, devices.words, environment, needs)
+    return LinuxGuest.of(
+        image.program,
+        devices.words,
+        environment,
+        status=_STATUS,
+        modules=modules,
+        devices=devices.waited,
+    )

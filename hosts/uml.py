@@ -15,14 +15,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lkltest import initramfs
 from lkltest.build import Build, BuildError, named_build
 from lkltest.disk import CHILD_DESCRIPTOR, Disk
-from lkltest.executable import ExecutableError, identify, is_dynamic
-from lkltest.guest import FEATURES, INIT, guest_program, guest_programs, missing_compiler
-from lkltest.guest_orders import Orders
+from lkltest.guest import FEATURES, guest_program, guest_programs, missing_compiler
 from lkltest.host import Host, Interface, Launch, LaunchError, Missing
-from lkltest.kernel_modules import read_module
+from lkltest.linux_guest import LinuxGuest, check_program
 from lkltest.scope import Scope
 
 from .uml_console import UmlConsole
@@ -32,7 +29,6 @@ from .uml_xstate import preload
 
 KERNEL = "linux.uml"
 MEMORY = "256M"
-PROGRAMS = "/bin"
 UMID = "kernel"
 _STATUS_DESCRIPTOR = 9
 _STATUS_DEVICE = "/dev/ttyS0"
@@ -70,35 +66,41 @@ class UmlHost(Host):
         path = super().program(build, name)
         if path == guest_programs().get(name):
             path = guest_program(name)
-        check_static(path)
+        check_program(path, [self._kernel(build).machine])
         return path
 
     def launch(self, launch: Launch, scope: Scope) -> UmlConsole:
-        check_static(launch.program)
-        try:
-            kernel = kernel_of(launch.build or self.open_build(named_build(None)))
-        except BuildError as error:
-            raise LaunchError(str(error)) from None
+        kernel = self._kernel(launch.build)
+        check_program(launch.program, [kernel.machine])
         guest = Guest.of(launch, kernel)
         try:
             folder = Path(tempfile.mkdtemp(prefix="uml-", dir=scope.folder))
-            initrd = write_initrd(guest, launch.program, folder)
+            initrd = folder / "initrd"
+            guest.linux.write_initrd(initrd)
         except OSError as error:
             raise LaunchError(f"{error.filename}: {error.strerror}") from None
         words = [str(kernel.path), *options(initrd, folder), *guest.options]
         own = {"TMPDIR": str(folder), "HOME": str(folder)}
         return start(scope, words, guest, {**own, **preload(kernel)}, launch)
 
+    def _kernel(self, build: Build | None) -> UmlKernel:
+        """The kernel of a build, the default one where it has none. Raises LaunchError."""
+        try:
+            if build is None or build.kernel is None:
+                build = self.open_build(named_build(None))
+            return kernel_of(build)
+        except BuildError as error:
+            raise LaunchError(str(error)) from None
+
 
 @dataclass(frozen=True, slots=True)
 class Guest:
-    """What one launch comes to in the guest: its orders and its devices.
+    """What one launch comes to in the guest, and its devices.
 
     `options` are the kernel's for the devices, `disks` their images' descriptors.
     """
 
-    orders: Orders
-    modules: list[Path]
+    linux: LinuxGuest
     options: list[str] = field(default_factory=list)
     disks: list[int] = field(default_factory=list)
 
@@ -107,7 +109,7 @@ class Guest:
         """Turn a launch's arguments into the guest's words and the kernel's options."""
         options: list[str] = []
         disks: list[Disk] = []
-        words = [f"{PROGRAMS}/{launch.program.name}"]
+        words: list[str] = []
         networks = 0
         for argument in launch.arguments:
             if isinstance(argument, Disk):
@@ -123,14 +125,11 @@ class Guest:
                 networks += 1
             else:
                 words.append(argument)
-        files = kernel.module_files(sorted({disk.filesystem for disk in disks}))
-        orders = Orders(
-            words,
-            _STATUS_DEVICE,
-            {"HOME": "/", "PATH": PROGRAMS, **launch.environment},
-            modules=[f"/modules/{path.name}" for path in files],
+        modules = kernel.module_files(sorted({disk.filesystem for disk in disks}))
+        linux = LinuxGuest.of(
+            launch.program, words, launch.environment, status=_STATUS_DEVICE, modules=modules
         )
-        return cls(orders, files, options, [disk.descriptor for disk in disks])
+        return cls(linux, options, [disk.descriptor for disk in disks])
 
 
 def kernel_of(build: Build) -> UmlKernel:
@@ -138,35 +137,6 @@ def kernel_of(build: Build) -> UmlKernel:
     if build.kernel is None:
         raise BuildError(f"build {build.directory}: has no UML kernel")
     return find_kernel(build.kernel)
-
-
-def check_static(program: Path) -> None:
-    """Raise LaunchError, one line, when a guest that holds nothing else cannot run `program`."""
-    try:
-        executable = identify(program)
-        dynamic = is_dynamic(program)
-    except ExecutableError as error:
-        raise LaunchError(str(error)) from None
-    if executable.format != "ELF" or dynamic:
-        what = f"{executable}, dynamically linked" if dynamic else str(executable)
-        raise LaunchError(f"{program}: is {what}; a guest runs static ELF programs (gcc -static)")
-
-
-def write_initrd(guest: Guest, program: Path, folder: Path) -> Path:
-    """Make the initramfs of a run: what many runs share, and then its orders. Raises OSError."""
-    shared = initramfs.cached(
-        [
-            initramfs.file("/init", guest_program(INIT).read_bytes(), 0o755),
-            initramfs.file(f"{PROGRAMS}/{program.name}", program.read_bytes(), 0o755),
-            initramfs.device("/dev/console", "c", 5, 1),
-            *(initramfs.file(f"/modules/{path.name}", read_module(path)) for path in guest.modules),
-        ]
-    )
-    initrd = folder / "initrd"
-    shutil.copyfile(shared, initrd)
-    with initrd.open("ab") as stream:
-        stream.write(guest.orders.archive())
-    return initrd
 
 
 def options(initrd: Path, folder: Path) -> list[str]:
@@ -218,6 +188,6 @@ def start(
         tuple(words),
         launch.deadlines,
         status=status,
-        token=guest.orders.token,
+        token=guest.linux.orders.token,
         ask=lambda process, read: Mconsole(socket, scope, read).what_hangs(process),
     )

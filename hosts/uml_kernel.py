@@ -13,6 +13,7 @@ from pathlib import Path
 from lkltest.build import BuildError
 from lkltest.executable import ExecutableError, identify, is_dynamic, machine_is_native
 from lkltest.kernel_modules import KernelModules
+from lkltest.linux_guest import filesystem_modules
 
 INSTALLED_MODULES = Path("/usr/lib/uml/modules")
 """Where Debian's package user-mode-linux keeps the modules of its kernel."""
@@ -21,8 +22,6 @@ _BANNER_START = b"Linux version "
 _BANNER = re.compile(rb"Linux version ([^\s%]+) \(")
 _OWN_OPTION = b"uml_dir="
 """An option that only UML kernels know (arch/um/os-Linux/umid.c)."""
-_FAT_TABLES = ("nls_cp437", "nls_ascii", "nls_iso8859-1", "nls_utf8")
-"""A vfat mount asks for its code page and character set; which, the kernel's configuration says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +33,8 @@ class UmlKernel:
     modules: KernelModules
     dynamic: bool
     """Whether it is linked with the machine's own C library."""
+    machine: str
+    """Its processor, as `lkltest.executable` calls it; its programs are for the same."""
 
     def has_filesystem(self, name: str) -> bool:
         """Whether it can mount `name`."""
@@ -44,10 +45,7 @@ class UmlKernel:
 
     def module_files(self, filesystems: list[str]) -> list[Path]:
         """What a guest has to load, in this order, for IPv6 and for `filesystems`."""
-        names = ["ipv6", *filesystems]
-        if "vfat" in filesystems:
-            names += _FAT_TABLES
-        return self.modules.files(names)
+        return self.modules.files(["ipv6", *filesystem_modules(filesystems)])
 
 
 @functools.lru_cache(maxsize=8)
@@ -72,7 +70,9 @@ def find_kernel(path: Path) -> UmlKernel:
         raise BuildError(f"{file}: is a UML kernel for {executable.machine}, not for this machine")
     if not os.access(file, os.X_OK):
         raise BuildError(f"{file}: is a UML kernel, but not executable: chmod +x it")
-    return UmlKernel(file, release, _find_modules(file, release), is_dynamic(file))
+    return UmlKernel(
+        file, release, _find_modules(file, release), is_dynamic(file), executable.machine
+    )
 
 
 def _release(file: Path) -> str | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lkltest.deadline import Deadlines
 from lkltest.host import Launch
-from lkltest.hosts.uml import Guest, UmlHost, kernel_of, options, write_initrd
+from lkltest.hosts.uml import Guest, UmlHost, kernel_of, options
 from lkltest.hosts.uml_xstate import preload
 from tests.bench.measure import in_turns, table
 
@@ -30,7 +30,8 @@ def boot() -> None:
         folder = Path(directory)
         program = host.program(build, "boot")
         guest = Guest.of(Launch(program, deadlines=Deadlines(), build=build), kernel)
-        initrd = write_initrd(guest, program, folder)
+        initrd = folder / "initrd"
+        guest.linux.write_initrd(initrd)
         # /init reports to standard error here; by hand there is nobody who would listen.
         words = [
             word.replace("ssl0=null,fd:9", "ssl0=null,fd:2") for word in options(initrd, folder)

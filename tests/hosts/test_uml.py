@@ -167,12 +167,12 @@ class TestUml(HostContract):
     def test_a_first_program_that_fails(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: str, kinds: set[ProblemKind]
     ) -> None:
-        from lkltest.hosts import uml
+        from lkltest import linux_guest
 
         source = tmp_path / "init.c"
         source.write_text(f"#include <unistd.h>\nint main(void) {{ {body} return 0; }}\n")
         init = compile_program(source, "-static")
-        monkeypatch.setattr(uml, "guest_program", lambda name: init)
+        monkeypatch.setattr(linux_guest, "guest_program", lambda name: init)
         with Scope() as scope:
             result = self.run(UmlHost(), scope, init, "pass", stall=4.0)
         assert not result.passed and kinds <= {problem.kind for problem in result.problems}

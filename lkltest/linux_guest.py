@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What a program needs in a Linux guest of its own: /init, its orders and modules, an initramfs."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lkltest import initramfs
+from lkltest.executable import ExecutableError, identify, is_dynamic
+from lkltest.guest import INIT, guest_program
+from lkltest.guest_orders import Orders
+from lkltest.host import LaunchError
+from lkltest.kernel_modules import read_module
+
+_PROGRAMS = "/bin"
+_MODULES = "/modules"
+_FAT_TABLES = ("nls_cp437", "nls_ascii", "nls_iso8859-1", "nls_utf8")
+"""A vfat mount asks for its code page and character set; which, the kernel's configuration says."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinuxGuest:
+    """What one launch needs in the guest. `modules` are loaded in their order."""
+
+    program: Path
+    orders: Orders
+    modules: tuple[Path, ...]
+
+    @classmethod
+    def of(
+        cls,
+        program: Path,
+        words: Sequence[str],
+        environment: Mapping[str, str],
+        *,
+        status: str,
+        modules: Sequence[Path],
+        devices: Sequence[str] = (),
+    ) -> LinuxGuest:
+        """The guest for a command line.
+
+        Args:
+            program: a static executable, see `check_program`.
+            words: its arguments, as the guest sees them.
+            environment: its environment beside HOME and PATH.
+            status: the guest's device for the reports of /init.
+            modules: files of kernel modules.
+            devices: device files that have to be there first.
+        """
+        orders = Orders(
+            [f"{_PROGRAMS}/{program.name}", *words],
+            status,
+            {"HOME": "/", "PATH": _PROGRAMS, **environment},
+            modules=[f"{_MODULES}/{path.name}" for path in modules],
+            devices=devices,
+        )
+        return cls(program, orders, tuple(modules))
+
+    def write_initrd(self, file: Path) -> None:
+        """Write the initramfs: what many runs share, then the orders. Raises OSError."""
+        shared = initramfs.cached(
+            [
+                initramfs.file("/init", guest_program(INIT).read_bytes(), 0o755),
+                initramfs.file(
+                    f"{_PROGRAMS}/{self.program.name}", self.program.read_bytes(), 0o755
+                ),
+                initramfs.device("/dev/console", "c", 5, 1),
+                *(
+                    initramfs.file(f"{_MODULES}/{path.name}", read_module(path))
+                    for path in self.modules
+                ),
+            ]
+        )
+        file.write_bytes(shared.read_bytes() + self.orders.archive())
+
+
+def filesystem_modules(filesystems: Collection[str]) -> list[str]:
+    """Names of the modules that a kernel needs to mount `filesystems`."""
+    return [*filesystems, *(_FAT_TABLES if "vfat" in filesystems else ())]
+
+
+def check_program(program: Path, machines: Collection[str]) -> None:
+    """Raise LaunchError, one line, when a guest that holds nothing else cannot run `program`.
+
+    machines: those whose programs the guest runs, the guest's own first.
+    """
+    try:
+        executable = identify(program)
+        dynamic = is_dynamic(program)
+    except ExecutableError as error:
+        raise LaunchError(str(error)) from None
+    if executable.format == "ELF" and executable.machine not in machines:
+        raise LaunchError(f"{program}: is {executable}; the guest is {next(iter(machines))}")
+    if executable.format != "ELF" or dynamic:
+        what = f"{executable}, dynamically linked" if dynamic else str(executable)
+        raise LaunchError(f"{program}: is {what}; a guest runs static ELF programs (gcc -static)")
