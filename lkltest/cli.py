@@ -12,15 +12,12 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from lkltest.deadline import timeout
+from lkltest.command_line import FAILED, INTERRUPTED, PASSED, USED_WRONGLY, count, timeout
 from lkltest.report.terminal import complain, mute_stdout
-
-PASSED, FAILED, USED_WRONGLY, INTERRUPTED = 0, 1, 2, 130
 
 # pytest.ExitCode: 0 ok, 1 failed, 2 interrupted (or used wrongly, by our own pytest.exit),
 # 3 internal error, 4 usage, 5 nothing collected.
 _EXIT_STATUS = {0: PASSED, 1: FAILED, 2: USED_WRONGLY, 3: FAILED, 4: USED_WRONGLY, 5: USED_WRONGLY}
-
 
 # Modules with `add_arguments(parser)` and `run(options)`; loaded only when they are asked for.
 _MORE = {
@@ -77,7 +74,7 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     run.add_argument("--junit-dir", metavar="DIR")
     run.add_argument("--json-dir", help=argparse.SUPPRESS)
     run.add_argument("--timeout", type=timeout, metavar="SECONDS")
-    run.add_argument("-j", "--jobs", type=_jobs, default=1, metavar="N", help="suites at once")
+    run.add_argument("-j", "--jobs", type=count, default=1, metavar="N", help="suites at once")
     run.add_argument("-v", "--verbose", action="store_true", help="show every test point")
     _add_host_options(run, words)
     run.set_defaults(function=_run)
@@ -119,13 +116,6 @@ class _Version(argparse.Action):
 
 def _load(module: str) -> Any:
     return importlib.import_module(module)
-
-
-def _jobs(text: str) -> int:
-    jobs = int(text) if text.isdecimal() else 0
-    if jobs < 1:
-        raise argparse.ArgumentTypeError(f"{text} is no number of suites to run at once")
-    return jobs
 
 
 class _HostOptions:
@@ -237,7 +227,3 @@ def _doctor(options: argparse.Namespace) -> int:
     from lkltest.doctor import report
 
     return report(options.build)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

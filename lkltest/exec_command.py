@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lkltest.build import Build
+from lkltest.command_line import FAILED, PASSED, USED_WRONGLY
 from lkltest.deadline import DEFAULT_TIMEOUT, Deadlines
 from lkltest.executable import ExecutableError, identify
 from lkltest.execution import Execution
@@ -16,8 +17,6 @@ from lkltest.host import Host, Launch, LaunchError, host_names, make_host
 from lkltest.report.terminal import complain, count_text, printable, problem_lines
 from lkltest.results import Outcome, ProgramResult
 from lkltest.scope import Scope, ScopeError
-
-PASSED, FAILED, USED_WRONGLY = 0, 1, 2
 
 
 def execute(

@@ -13,7 +13,8 @@ import pytest
 
 from lkltest import workers
 from lkltest.build import BuildError
-from lkltest.deadline import DEFAULT_TIMEOUT, timeout
+from lkltest.command_line import USED_WRONGLY, timeout
+from lkltest.deadline import DEFAULT_TIMEOUT
 from lkltest.fixtures import disk_image, lkl, network
 from lkltest.host import LaunchError, add_host_options
 from lkltest.interrupt import heed_signals, interrupt_workers
@@ -27,7 +28,6 @@ from lkltest.session import Session, UnknownHost, open_session, session_of
 __all__ = ["disk_image", "lkl", "network"]
 
 _WORKER_ERROR = "lkltest_error"
-_USED_WRONGLY = 2
 _nodes: list[Any] = []  # xdist's workers, as their controller sees them
 
 
@@ -90,6 +90,9 @@ def pytest_configure(config: pytest.Config) -> None:
                     session.build(name)
         except (BuildError, LaunchError, UnknownHost) as error:
             _used_wrongly(config, str(error))
+        if getattr(option, "tx", None) and not worker:
+            # Before xdist starts workers, with one of which what lasts the session would die.
+            _enter_hosts(config, option.lkl_host)
         if option.lkl_junit_dir and not worker:
             _prepare_reports(config, Path(option.lkl_junit_dir))
 
@@ -106,13 +109,9 @@ def pytest_xdist_setupnodes(config: pytest.Config, specs: list[Any]) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """What lives as long as the session must not die with a worker: it is started here."""
-    if not node.config.option.lkl_host:
-        return
-    session = session_of(node.config)
-    _nodes.append(node)
-    workers.tell(node, session.share())
-    _enter_hosts(session, node.config.option.lkl_host)
+    if node.config.option.lkl_host:
+        _nodes.append(node)
+        workers.tell(node, session_of(node.config).share())
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -150,16 +149,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_runtestloop(session: pytest.Session) -> None:
     """Start what hosts keep for the session while their progress can still be seen.
 
-    Workers do so when a test asks: by then it is their controller's, which collects nothing itself.
+    Workers do so when a test asks: by then it is their controller's.
     """
-    option = session.config.option
-    if option.collectonly or option.lkl_dry_run or hasattr(session.config, "workerinput"):
-        return
-    hosts = option.lkl_host if _nodes else map(host_of, session.items)
-    names = dict.fromkeys(name for name in hosts if name)
-    failures = _enter_hosts(session_of(session.config), names)
-    if failures and len(names) == 1:
-        _used_wrongly(session.config, str(failures[0]))
+    if not hasattr(session.config, "workerinput"):
+        _enter_hosts(session.config, [name for item in session.items if (name := host_of(item))])
 
 
 @pytest.hookimpl(wrapper=True)
@@ -246,17 +239,23 @@ def _default_host(config: pytest.Config) -> str:
         _used_wrongly(config, str(error))
 
 
-def _enter_hosts(session: Session, names: Iterable[str]) -> list[LaunchError]:
-    """Enter those that are not missing; what fails here fails again, with a line, in each test."""
-    failures = []
-    for name in names:
+def _enter_hosts(config: pytest.Config, names: Iterable[str]) -> None:
+    """Enter those that are not missing, if anything is to be run.
+
+    What keeps the only one from starting ends the session; beside others, it fails again, with a
+    line, in each of its tests.
+    """
+    if config.option.collectonly or config.option.lkl_dry_run:
+        return
+    session, different = session_of(config), dict.fromkeys(names)
+    for name in different:
         host = session.host(name)
         if host.missing() is None:
             try:
                 session.enter(host)
             except LaunchError as error:
-                failures.append(error)
-    return failures
+                if len(different) == 1:
+                    _used_wrongly(config, str(error))
 
 
 def _prepare_reports(config: pytest.Config, directory: Path) -> None:
@@ -273,4 +272,4 @@ def _used_wrongly(config: pytest.Config, message: str) -> NoReturn:
     message = printable(message)
     if config.option.lkl_lines:
         raise pytest.UsageError(message)
-    pytest.exit(message, returncode=_USED_WRONGLY)
+    pytest.exit(message, returncode=USED_WRONGLY)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
+from lkltest.command_line import FAILED, USED_WRONGLY
 from lkltest.recorder import Recorder
 from lkltest.report.junit_case import CaseMaker
 from lkltest.report.junit_stream import JunitStream
@@ -18,7 +19,6 @@ from lkltest.report.terminal import complain
 from lkltest.results import Exit, Outcome, PointResult, Problem, SuiteResult
 from lkltest.tap13 import Parser
 
-PASSED, FAILED, USED_WRONGLY = 0, 1, 2
 _CHUNK = 256 * 1024
 
 

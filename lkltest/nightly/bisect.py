@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from enum import IntEnum
 from pathlib import Path
 
-from lkltest.deadline import timeout
+from lkltest.command_line import count, timeout
 from lkltest.host import host_names
 from lkltest.nightly.cell import Cell, CellRecord, parse_id
 from lkltest.nightly.entries import entries, is_problem
@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--make", metavar="COMMAND", help="builds the commit; run without a shell")
     parser.add_argument("--build", metavar="DIR", help="the build that COMMAND makes")
     parser.add_argument(
-        "--times", type=_times, default=1, metavar="N", help="runs, which must agree (1)"
+        "--times", type=count, default=1, metavar="N", help="runs, which must agree (1)"
     )
     parser.add_argument(
         "--any", action="store_true", help="one failure is enough: find what made it flaky"
@@ -172,10 +172,3 @@ def verdict(seen: Sequence[Answer], *, any_failure: bool = False) -> tuple[Answe
 def _say(answer: Answer, reason: str) -> int:
     print(f"lkltest bisect: {answer.name.lower()}: {reason}", flush=True)
     return int(answer)
-
-
-def _times(text: str) -> int:
-    times = int(text)
-    if times < 1:
-        raise argparse.ArgumentTypeError(f"{text} is no number of times")
-    return times

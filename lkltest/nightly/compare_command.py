@@ -8,6 +8,7 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
+from lkltest.command_line import FAILED, PASSED
 from lkltest.history import History
 from lkltest.nightly import memory
 from lkltest.nightly.changes_text import lines, summary
@@ -16,8 +17,6 @@ from lkltest.nightly.config import DEFAULT_FAIL_ON
 from lkltest.nightly.inputs import fail_on, load_known, one_line_errors, sources
 from lkltest.nightly.view import Change, ChangeKind
 from lkltest.report.terminal import printable
-
-PASSED, FAILED = 0, 1
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from lkltest.command_line import FAILED, PASSED, count
 from lkltest.history import History, prune_moment
 from lkltest.nightly import memory, questions
 from lkltest.nightly.compare_command import last_night
@@ -15,8 +16,6 @@ from lkltest.nightly.inputs import CannotRun, one_line_errors, sources
 from lkltest.nightly.night import remember_folder
 from lkltest.nightly.store import NightFolder
 from lkltest.report.terminal import printable
-
-PASSED, FAILED = 0, 1
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument(
         "--import", nargs="+", type=Path, dest="folders", metavar="DIR", help="nights' folders"
     )
-    parser.add_argument("-n", "--count", type=int, default=20, metavar="N", help="how many (20)")
+    parser.add_argument("-n", "--count", type=count, default=20, metavar="N", help="how many (20)")
     parser.add_argument("--night", metavar="NIGHT", help="default: the last one")
     parser.add_argument("--baseline", metavar="NIGHT", help="a night, a date or a commit")
     parser.add_argument("--config", metavar="CONFIG.toml")

@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
+from lkltest.command_line import USED_WRONGLY
 from lkltest.history import HistoryError
 from lkltest.host import host_names
 from lkltest.nightly import config, discover, known, matrix
@@ -24,7 +25,6 @@ from lkltest.report.terminal import complain
 
 DEFAULT_CONFIG = "nightly.toml"
 DEFAULT_HISTORY = "nightly/history.sqlite"
-USED_WRONGLY = 2
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -36,9 +36,7 @@ class CannotRun(Exception):
 _EXPECTED = (CannotRun, ConfigError, HistoryError, NoBaseline, NoNight, Overlap, discover.NoSuites)
 
 
-def one_line_errors(
-    run: Callable[[argparse.Namespace], int],
-) -> Callable[[argparse.Namespace], int]:
+def one_line_errors(run: Command) -> Command:
     """Make of what a user can cause one line and exit status 2."""
 
     def wrapped(options: argparse.Namespace) -> int:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
+from lkltest.command_line import FAILED, PASSED, count
 from lkltest.nightly.cell import Cell, CellRecord
 from lkltest.nightly.entries import entries
 from lkltest.nightly.inputs import (
@@ -20,8 +21,6 @@ from lkltest.nightly.progress import Display, State
 from lkltest.nightly.runner import Quiet, run_cells
 from lkltest.report.terminal import printable
 
-PASSED, FAILED = 0, 1
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
@@ -29,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--verify", action="store_true", help="run them and say which are out of date"
     )
-    parser.add_argument("-j", "--jobs", type=int, default=1, metavar="N", help="cells at once")
+    parser.add_argument("-j", "--jobs", type=count, default=1, metavar="N", help="cells at once")
 
 
 @one_line_errors
@@ -88,7 +87,7 @@ class _Shown(Quiet):
 
 def _run(cells: Sequence[Cell], options: argparse.Namespace) -> list[CellRecord]:
     listener = _Shown(cells, options.jobs)
-    run_cells(cells, max(options.jobs, 1), listener)
+    run_cells(cells, options.jobs, listener)
     return listener.records
 
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from lkltest.command_line import FAILED, INTERRUPTED, PASSED, count
 from lkltest.history import History, HistoryError
 from lkltest.nightly.cell import Cell
 from lkltest.nightly.changes_text import lines, summary
@@ -40,14 +41,12 @@ from lkltest.nightly.runner import run_cells
 from lkltest.nightly.store import NightFolder, new_night, unfinished
 from lkltest.report.terminal import complain, printable
 
-PASSED, FAILED, USED_WRONGLY, INTERRUPTED = 0, 1, 2, 130
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
     parser.add_argument("config", nargs="?", default=DEFAULT_CONFIG, metavar="CONFIG.toml")
     parser.add_argument("--init", action="store_true", help="write a commented example")
-    parser.add_argument("-j", "--jobs", type=_jobs, default=1, metavar="N", help="cells at once")
+    parser.add_argument("-j", "--jobs", type=count, default=1, metavar="N", help="cells at once")
     parser.add_argument(
         "--resume", action="store_true", help="go on with a night that was interrupted or killed"
     )
@@ -201,13 +200,6 @@ def _init(file: Path) -> int:
         return fail(f"{file}: exists already")
     print(printable(f"{file}: written; run it with: lkltest nightly {file}"))
     return PASSED
-
-
-def _jobs(text: str) -> int:
-    jobs = int(text)
-    if jobs < 1:
-        raise argparse.ArgumentTypeError(f"{text} is no number of cells to run at once")
-    return jobs
 
 
 @contextlib.contextmanager

@@ -15,11 +15,11 @@ import tempfile
 from collections.abc import Iterable
 
 from lkltest.build import BuildError
+from lkltest.command_line import PASSED, USED_WRONGLY, count
 from lkltest.host import host_names, make_host
 from lkltest.nightly.cluster import resource, silence
 from lkltest.report.terminal import complain, printable
 
-PASSED, USED_WRONGLY = 0, 2
 _CONNECT = 30.0
 
 
@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what the command takes."""
     parser.add_argument("scheduler", help="address of the Dask scheduler, tcp://HOST:8786")
     parser.add_argument(
-        "-j", "--jobs", type=_jobs, default=1, metavar="N", help="cells at once (1)"
+        "-j", "--jobs", type=count, default=1, metavar="N", help="cells at once (1)"
     )
     parser.add_argument("--host", action="append", help="offer only this host; may be repeated")
     parser.add_argument("--name", default=platform.node(), help="name in reports (the machine's)")
@@ -103,10 +103,3 @@ async def _work(options: argparse.Namespace, resources: dict[str, float]) -> Non
 def _wrong(message: str) -> int:
     complain(message, "lkltest worker")
     return USED_WRONGLY
-
-
-def _jobs(text: str) -> int:
-    jobs = int(text)
-    if jobs < 1:
-        raise argparse.ArgumentTypeError(f"{text} is no number of cells to run at once")
-    return jobs

@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from lkltest.build import Build
+from lkltest.command_line import timeout
 from lkltest.console import Console, exit_from_status, open_terminal
-from lkltest.deadline import Deadline, Deadlines, timeout
+from lkltest.deadline import Deadline, Deadlines
 from lkltest.execution import BackgroundExecution, Execution
 from lkltest.host import Host, Launch, Missing
 from lkltest.results import Exit, Outcome, Problem, ProblemKind
