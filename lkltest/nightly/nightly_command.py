@@ -6,13 +6,13 @@ from __future__ import annotations
 import argparse
 import contextlib
 import importlib.metadata
-import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from lkltest.command_line import FAILED, INTERRUPTED, PASSED, count
 from lkltest.history import History, HistoryError
+from lkltest.interrupt import heed_signals
 from lkltest.nightly.cell import Cell
 from lkltest.nightly.changes_text import lines, summary
 from lkltest.nightly.config import Config
@@ -73,7 +73,9 @@ def run(options: argparse.Namespace) -> int:
         config.fail_on if options.fail_on is None else options.fail_on,
         options.baseline,
     )
-    with _ended_by_signals(), locked(config.directory) as stale:
+    with contextlib.ExitStack() as stack:
+        stack.callback(heed_signals())
+        stale = stack.enter_context(locked(config.directory))
         if stale:
             complain(f"{stale}; --resume goes on with it")
         _check_baseline(config.history, options.baseline)
@@ -200,21 +202,3 @@ def _init(file: Path) -> int:
         return fail(f"{file}: exists already")
     print(printable(f"{file}: written; run it with: lkltest nightly {file}"))
     return PASSED
-
-
-@contextlib.contextmanager
-def _ended_by_signals() -> Iterator[None]:
-    """Let what ends a service or a login (systemd's SIGTERM, SIGHUP) end a night as Ctrl-C does."""
-
-    def interrupt(number: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
-    numbers = (signal.SIGTERM, signal.SIGHUP)
-    # What is ignored (nohup) stays so.
-    ours = [n for n in numbers if signal.getsignal(n) is not signal.SIG_IGN]
-    before = {number: signal.signal(number, interrupt) for number in ours}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
