@@ -64,7 +64,7 @@ class WineHost(Host):
         return tools if isinstance(tools, Missing) else None
 
     def check(self) -> None:
-        found = refusal(self._named) if self._named else None
+        found = refusal(self._prefix(), ours=self._named is None)
         if found:
             raise LaunchError(found)
 
@@ -109,15 +109,17 @@ class WineHost(Host):
     @contextlib.contextmanager
     def session(self, shared: Path | None = None) -> Iterator[None]:
         """One server for all runs; xdist's workers use their controller's."""
-        if self._isolate:
-            ensure(self._prefix(), self._make)
-            yield
-            return
         self._server = Server.load(shared) if shared else None
         if self._server is not None:
             yield
             return
-        with session_server(self._tools(), self._prefix(), ours=self._named is None) as server:
+        opened = session_server(self._tools(), self._prefix(), ours=self._named is None)
+        if self._isolate:
+            with opened:  # each run has its own; but this one proves that the prefix works
+                pass
+            yield
+            return
+        with opened as server:
             self._server = server
             if shared:
                 server.save(shared)

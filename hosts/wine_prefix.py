@@ -14,12 +14,12 @@ import os
 import shutil
 import socket
 import stat
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from lkltest.host import LaunchError
+from lkltest.report.terminal import complain
 
 _REGISTRY = ("system.reg", "user.reg", "userdef.reg")
 _FILES = (
@@ -29,14 +29,19 @@ _FILES = (
     "drive_c/windows/system32/services.exe",
 )
 _HEADER = b"WINE REGISTRY Version 2"
+_NAME_ONE = "name one of your own with --lkl-wine-prefix"
 
 
 def cache_directory() -> Path:
-    """Where lkltest keeps prefixes (XDG Base Directory Specification)."""
+    """Where lkltest keeps prefixes (XDG Base Directory Specification). Raises LaunchError."""
     base = os.environ.get("XDG_CACHE_HOME", "")
     # A relative path is to be ignored, says the specification.
-    root = Path(base) if base.startswith("/") else Path.home() / ".cache"
-    return root / "lkltest" / "wine"
+    if not base.startswith("/"):
+        try:
+            base = f"{Path.home().absolute()}/.cache"
+        except RuntimeError:
+            raise LaunchError(f"Wine prefix: you have no home directory; {_NAME_ONE}") from None
+    return Path(base) / "lkltest" / "wine"
 
 
 def flaw(prefix: Path) -> str | None:
@@ -53,15 +58,16 @@ def flaw(prefix: Path) -> str | None:
     return next((found for found in (*flaws, *lacking, *drives) if found), None)
 
 
-def refusal(prefix: Path) -> str | None:
-    """Why a prefix that the user named cannot be used and what to do, one line; None if it can.
+def refusal(prefix: Path, *, ours: bool) -> str | None:
+    """Why a prefix cannot be used and what to do, one line; None if it can.
 
-    A prefix that does not exist, or an empty directory, will be made.
+    One that does not exist, or is an empty directory, will be made; `ours`, lkltest's own, will be
+    made anew when it is broken.
     """
     try:
-        found = _unusable(prefix) if prefix.exists() else _unusable_parent(prefix)
+        found = _unusable(prefix, ours) if prefix.exists() else _unusable_parent(prefix)
     except OSError as error:
-        found = f"cannot be read: {error.strerror}; name one of your own"
+        found = f"cannot be read: {error.strerror}; {_NAME_ONE}"
     return f"Wine prefix {prefix}: {found}" if found else None
 
 
@@ -69,18 +75,18 @@ def _unusable_parent(prefix: Path) -> str | None:
     parent = next(folder for folder in prefix.parents if folder.exists())
     if os.access(parent, os.W_OK | os.X_OK):
         return None
-    return f"cannot be made, {parent} is not writable; name another"
+    return f"cannot be made, {parent} is not writable; {_NAME_ONE}"
 
 
-def _unusable(prefix: Path) -> str | None:
+def _unusable(prefix: Path, ours: bool) -> str | None:
     status = prefix.stat()
     if not stat.S_ISDIR(status.st_mode):
-        return "is not a directory; name another"
+        return f"is not a directory; {_NAME_ONE}"
     if status.st_uid != os.geteuid():
-        return f"belongs to user {status.st_uid}, not to you; name one of your own"
+        return f"belongs to user {status.st_uid}, not to you; {_NAME_ONE}"
     if not _writable(prefix):
-        return "is read-only; chmod -R u+w it or name another"
-    found = flaw(prefix) if any(prefix.iterdir()) else None
+        return f"is read-only; chmod -R u+w it or {_NAME_ONE}"
+    found = flaw(prefix) if not ours and any(prefix.iterdir()) else None
     if found:
         return f"{found}, it is half-made or broken; remove it to have it made again"
     if _served(prefix):
@@ -96,9 +102,9 @@ def ensure(prefix: Path, make: Callable[[Path], None], *, rebuild: bool = False)
     """
     asked = time.time()
     parent = prefix.parent
-    if not rebuild and flaw(prefix) is None:
-        return
     try:
+        if not rebuild and flaw(prefix) is None:
+            return
         parent.mkdir(parents=True, exist_ok=True)
         with _locked(parent):
             made_meanwhile = prefix.exists() and prefix.stat().st_ctime > asked
@@ -107,7 +113,7 @@ def ensure(prefix: Path, make: Callable[[Path], None], *, rebuild: bool = False)
             _make_anew(prefix, make)
     except OSError as error:
         raise LaunchError(
-            f"Wine prefix {prefix}: {error.strerror}; name another with --lkl-wine-prefix"
+            f"Wine prefix {prefix}: cannot be made: {error.strerror}; {_NAME_ONE}"
         ) from None
 
 
@@ -176,7 +182,7 @@ def _locked(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            print("lkltest: waiting for another run to make the Wine prefix", file=sys.stderr)
+            complain("waiting for another run to make the Wine prefix")
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:

@@ -57,7 +57,9 @@ def find_tools() -> WineTools | Missing:
         return Missing(f"{wine} does not run: {error}", "apt-get install --reinstall wine64")
     match = _VERSION.search(done.stdout.decode(errors="replace"))
     if match is None:
-        return Missing(f"{wine} --version says no version", "apt-get install --reinstall wine64")
+        # Without that, and for a user that the machine does not know, Wine crashes.
+        mend = "apt-get install --reinstall wine64" if os.environ.get("HOME") else "set HOME"
+        return Missing(f"{wine} --version says no version", mend)
     return WineTools(wine, server, match[1], _runs_pe32(wine))
 
 

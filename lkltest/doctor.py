@@ -17,7 +17,7 @@ from collections.abc import Sequence
 import pytest
 
 from lkltest.build import Build, BuildError
-from lkltest.host import Host, host_names, make_host
+from lkltest.host import Host, LaunchError, host_names, make_host
 from lkltest.progress import REPORTER, SuiteReporter
 from lkltest.report.terminal import printable, wants_colour
 from lkltest.results import SuiteResult
@@ -48,6 +48,11 @@ def _report_host(name: str, build_name: str | None) -> bool:
     missing = host.missing()
     if missing is not None:
         _line(f"host {name}", "no", str(missing))
+        return False
+    try:
+        host.check()
+    except LaunchError as error:
+        _line(f"host {name}", "no", str(error))
         return False
     facts = ", ".join(f"{key} {value}" for key, value in host.facts().items())
     known = f"; {facts}" if facts else ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import shutil
 import socket
 import tempfile
 import time
@@ -44,7 +45,7 @@ def prefix(tmp_path: Path) -> Path:
 
 def test_a_whole_prefix_has_no_flaw(prefix: Path) -> None:
     assert flaw(prefix) is None
-    assert refusal(prefix) is None
+    assert refusal(prefix, ours=False) is None
 
 
 @pytest.mark.parametrize(
@@ -65,21 +66,27 @@ def test_a_broken_prefix_is_refused(
     if content is not None:
         (prefix / name).write_text(content)
     assert words in (flaw(prefix) or "")
-    line = refusal(prefix) or ""
+    line = refusal(prefix, ours=False) or ""
     assert words in line and "remove it" in line and "\n" not in line
+
+
+def test_lkltest_s_own_is_made_anew_when_it_is_broken(prefix: Path) -> None:
+    (prefix / "system.reg").unlink()
+    assert refusal(prefix, ours=True) is None
 
 
 def test_what_is_no_directory_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("")
-    assert "not a directory" in (refusal(file) or "")
+    assert "not a directory" in (refusal(file, ours=False) or "")
 
 
 def test_a_stranger_s_prefix_is_refused(prefix: Path) -> None:
     if os.geteuid() != 0:
         pytest.skip("only root can give a file away")
     os.chown(prefix, 12345, 12345)
-    assert "belongs to user 12345" in (refusal(prefix) or "")
+    for ours in (False, True):
+        assert "belongs to user 12345" in (refusal(prefix, ours=ours) or "")
 
 
 def test_a_prefix_behind_a_closed_door_is_refused(
@@ -89,12 +96,12 @@ def test_a_prefix_behind_a_closed_door_is_refused(
         raise PermissionError(13, "Permission denied", str(path))
 
     monkeypatch.setattr(Path, "exists", closed)  # root passes every real one
-    assert "cannot be read: Permission denied" in (refusal(prefix) or "")
+    assert "cannot be read: Permission denied" in (refusal(prefix, ours=False) or "")
 
 
 def test_a_read_only_prefix_is_refused(prefix: Path) -> None:
     (prefix / "system.reg").chmod(0o444)
-    assert "read-only" in (refusal(prefix) or "")
+    assert "read-only" in (refusal(prefix, ours=False) or "")
 
 
 def test_a_prefix_that_another_server_serves_is_refused(
@@ -109,12 +116,12 @@ def test_a_prefix_that_another_server_serves_is_refused(
         with socket.socket(socket.AF_UNIX) as listener:
             listener.bind(str(server / "socket"))
             listener.listen()
-            assert "wineserver -k" in (refusal(prefix) or "")
-        assert refusal(prefix) is None
+            assert "wineserver -k" in (refusal(prefix, ours=False) or "")
+        assert refusal(prefix, ours=False) is None
 
 
 def test_a_prefix_that_does_not_exist_will_be_made(tmp_path: Path) -> None:
-    assert refusal(tmp_path / "a" / "b") is None
+    assert refusal(tmp_path / "a" / "b", ours=False) is None
 
 
 def test_it_is_made_under_another_name(tmp_path: Path) -> None:
@@ -193,6 +200,47 @@ def test_the_cache_directory_follows_xdg(monkeypatch: pytest.MonkeyPatch) -> Non
     assert cache_directory() == Path("/x/y/lkltest/wine")
     monkeypatch.setenv("XDG_CACHE_HOME", "relative")
     assert cache_directory() == Path.home() / ".cache/lkltest/wine"
+
+
+def test_a_user_without_a_home_directory(monkeypatch: pytest.MonkeyPatch) -> None:
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", homeless)
+    with pytest.raises(LaunchError, match=r"no home directory; name one .* --lkl-wine-prefix"):
+        cache_directory()
+
+
+@pytest.mark.parametrize(
+    ("home", "words"),
+    [
+        ("/dev/null", ("run",)),
+        ("/dev/null", ("exec",)),
+        ("/proc/nobody", ("run", "-j2")),  # root may write there, but cannot
+        ("/proc/nobody", ("exec",)),
+    ],
+)
+def test_a_home_that_cannot_be_written_is_a_usage_error(
+    tmp_path: Path, home: str, words: tuple[str, ...]
+) -> None:
+    require_wine()
+    (tmp_path / "tests").mkdir()
+    shutil.copy(misbehave(), tmp_path / "tests" / "boot.exe")
+    more = [misbehave()] if words[0] == "exec" else ["--build", tmp_path]
+    done = lkltest(*words, *more, changes={"HOME": home, "XDG_CACHE_HOME": ""})
+    said = [line for line in done.stderr.splitlines() + done.stdout.splitlines() if line.strip()]
+    assert done.returncode == 2 and len(said) == 1, said
+    assert f"{home}/.cache/lkltest/wine/" in said[0]
+    assert "cannot be made" in said[0] and "--lkl-wine-prefix" in said[0]
+
+
+def test_doctor_says_that_there_can_be_no_prefix() -> None:
+    require_wine()
+    changes = {"HOME": "/dev/null", "XDG_CACHE_HOME": ""}
+    done = lkltest("doctor", "--build", "/nonexistent", changes=changes)
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("host wine")]
+    assert line.split()[2] == "no" and "cannot be made" in line
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 import signal
@@ -22,6 +23,7 @@ from tests.census import MARKER, Census, new_marker
 from tests.hosts.wine import CACHE, command, environment, lkltest, misbehave, require_wine
 
 KILLS = 6
+SHELL = "drive_c/windows/system32/cmd.exe"
 
 
 @pytest.fixture(autouse=True)
@@ -196,22 +198,41 @@ def test_a_broken_cache_is_made_anew(census: Census, tmp_path: Path) -> None:
     assert flaw(broken) is None
 
 
-def test_one_that_looks_whole_and_does_not_work(census: Census, tmp_path: Path) -> None:
-    cache = tmp_path / "cache" / "lkltest" / "wine"
-    prefix = cache / next((CACHE / "lkltest/wine").glob("*-64*")).name
-    shutil.copytree(CACHE / "lkltest/wine" / prefix.name, prefix, symlinks=True)
-    shell = prefix / "drive_c/windows/system32/cmd.exe"
-    shell.write_text("no program")
+@pytest.fixture
+def looks_whole(tmp_path: Path) -> Path:
+    """A prefix where lkltest keeps its own, with a file in it that is no program."""
+    original = next((CACHE / "lkltest/wine").glob("*-64*"))
+    prefix = tmp_path / "cache" / "lkltest" / "wine" / original.name
+    shutil.copytree(original, prefix, symlinks=True, copy_function=link_or_copy)
+    (prefix / SHELL).unlink()
+    (prefix / SHELL).write_text("no program")
     assert flaw(prefix) is None
+    return prefix
 
-    done = lkltest("exec", "--lkl-wine-prefix", prefix, misbehave(), "status", "0")
-    assert done.returncode == 2 and "remove it" in done.stderr
-    assert len(done.stderr.splitlines()) == 1, "somebody's own prefix is not made anew"
 
+def link_or_copy(source: str, target: str) -> None:
+    """Link what is Wine's own: 690 MB."""
+    (os.symlink if "/drive_c/windows/" in source else shutil.copy2)(source, target)
+
+
+@pytest.mark.parametrize(
+    "words", [(), ("--lkl-wine-isolate",), ("-j2",)], ids=["once", "isolated", "jobs"]
+)
+def test_one_that_looks_whole_and_does_not_work(
+    census: Census, build: Path, looks_whole: Path, words: tuple[str, ...]
+) -> None:
+    """Somebody's own prefix is not made anew: it is theirs to mend."""
+    done = lkltest("run", "--build", build, "--lkl-wine-prefix", looks_whole, *words)
+    said = [line for line in done.stderr.splitlines() + done.stdout.splitlines() if line.strip()]
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert len(said) == 1 and str(looks_whole) in said[0] and "remove it" in said[0]
+
+
+def test_lkltest_s_own_is_made_anew(census: Census, looks_whole: Path, tmp_path: Path) -> None:
     changes = {"XDG_CACHE_HOME": str(tmp_path / "cache")}
     done = lkltest("exec", misbehave(), "status", "0", changes=changes)
     assert done.returncode == 0 and "making it anew" in done.stderr, done.stderr
-    assert shell.stat().st_size > 10_000
+    assert (looks_whole / SHELL).stat().st_size > 10_000
 
 
 def test_the_home_directory_s_prefix_is_never_touched(census: Census, tmp_path: Path) -> None:
