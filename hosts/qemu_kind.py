@@ -11,7 +11,7 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
-from lkltest.executable import ExecutableError, identify
+from lkltest.executable import ExecutableError, identify, special
 
 _MULTIBOOT = 0x1BADB002
 _MULTIBOOT_WITHIN = 8192
@@ -32,11 +32,12 @@ class Kind:
 
 def kind_of(path: Path) -> Kind:
     """Say what kind of image `path` is. Raises KindError when it is none."""
+    what = special(path)
+    if what is not None:
+        raise KindError(f"{path}: is {what}, not an image")
     try:
         with path.open("rb") as file:
             head = file.read(_CD_AT + 5)
-    except IsADirectoryError:
-        raise KindError(f"{path}: is a directory, not an image") from None
     except OSError as error:
         raise KindError(f"{path}: {error.strerror}") from None
     if head[0x202:0x206] == b"HdrS":

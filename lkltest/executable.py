@@ -7,6 +7,7 @@ Sources: elf(5) for ELF, the Microsoft "PE Format" specification for PE.
 from __future__ import annotations
 
 import platform
+import stat
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,9 +27,15 @@ ELF_MACHINES = {
 PE_MACHINES = {0x14C: "i386", 0x8664: "x86_64", 0x1C0: "arm", 0x1C4: "arm", 0xAA64: "aarch64"}
 PE_SUBSYSTEMS = {1: "native", 2: "windows", 3: "console", 10: "efi"}
 _PE_DLL = 0x2000
-_ELF_RELOCATABLE, _ELF_CORE = 1, 4
+_ELF_RELOCATABLE, _ELF_SHARED, _ELF_CORE = 1, 3, 4
 _PT_INTERP = 3
 _HEADER_BYTES = 4096
+_SPECIAL = {
+    stat.S_IFDIR: "a directory",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+}
 
 
 class ExecutableError(Exception):
@@ -56,8 +63,9 @@ def identify(path: Path) -> Executable:
     Raises ExecutableError when it is missing, a directory, unreadable, truncated, a library or
     anything else that is not a program.
     """
-    if path.is_dir():
-        raise ExecutableError(f"{path}: is a directory, not a program")
+    what = special(path)
+    if what is not None:
+        raise ExecutableError(f"{path}: is {what}, not a program")
     try:
         with path.open("rb") as file:
             header = file.read(_HEADER_BYTES)
@@ -70,6 +78,14 @@ def identify(path: Path) -> Executable:
     if header.startswith(b"MZ"):
         return _identify_pe(path, header)
     raise ExecutableError(f"{path}: is {_describe(header)}, not an ELF or PE program")
+
+
+def special(path: Path) -> str | None:
+    """What `path` is when it is nothing to read a program from; opening a pipe waits for ever."""
+    try:
+        return _SPECIAL.get(stat.S_IFMT(path.stat().st_mode))
+    except OSError:
+        return None
 
 
 def machine_is_native(machine: str) -> bool:
@@ -105,6 +121,9 @@ def _identify_elf(path: Path, header: bytes) -> Executable:
     if kind in (_ELF_RELOCATABLE, _ELF_CORE):
         what = "an ELF object file" if kind == _ELF_RELOCATABLE else "a core dump"
         raise ExecutableError(f"{path}: is {what}, not a program")
+    entry = header[24 : 32 if bits == 64 else 28]
+    if kind == _ELF_SHARED and entry and not any(entry):
+        raise ExecutableError(f"{path}: is an ELF shared library, not a program")
     return Executable(path, "ELF", ELF_MACHINES.get(machine, f"machine {machine}"), bits)
 
 

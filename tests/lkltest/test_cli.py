@@ -341,6 +341,7 @@ class TestBadInput:
             ("header", 0o755, "is ELF 64 bit for x86_64, but cannot be executed"),
             (None, 0, "no such file"),
             ("directory", 0, "is a directory"),
+            ("pipe", 0, "is a named pipe"),
         ],
     )
     def test_exec_of_what_is_no_program(
@@ -350,6 +351,8 @@ class TestBadInput:
         whole = Path("/bin/true").read_bytes()
         if content == "directory":
             program.mkdir()
+        elif content == "pipe":
+            os.mkfifo(program)
         elif content == "foreign":
             program.write_bytes(whole[:18] + (243).to_bytes(2, "little") + whole[20:])
         elif content == "native":

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """lkltest.executable: what a program file is, and one line for everything that is none."""
 
+import os
 import platform
 import struct
 import sys
@@ -25,10 +26,13 @@ Write = Callable[[bytes], Path]
 EXECUTABLE, SHARED, RELOCATABLE, CORE = 2, 3, 1, 4
 
 
-def elf(kind: int = EXECUTABLE, machine: int = 62, bits: int = 64, order: str = "<") -> bytes:
+def elf(
+    kind: int = EXECUTABLE, machine: int = 62, bits: int = 64, order: str = "<", entry: int = 0x1000
+) -> bytes:
     """The first bytes of an ELF file, by elf(5)."""
     ident = b"\x7fELF" + bytes([bits // 32, 1 if order == "<" else 2, 1]) + bytes(9)
-    return ident + struct.pack(f"{order}HH", kind, machine) + bytes(44)
+    start = struct.pack(f"{order}HHI{'Q' if bits == 64 else 'I'}", kind, machine, 1, entry)
+    return ident + start + bytes(64 - 16 - len(start))
 
 
 def pe(machine: int = 0x8664, magic: int = 0x20B, subsystem: int = 3, flags: int = 2) -> bytes:
@@ -99,6 +103,8 @@ def test_a_position_independent_program_is_a_program(write: Write) -> None:
         (elf()[:19], "a truncated ELF file"),
         (elf(kind=RELOCATABLE), "an ELF object file"),
         (elf(kind=CORE), "a core dump"),
+        (elf(kind=SHARED, entry=0), "an ELF shared library"),
+        (elf(kind=SHARED, entry=0, bits=32, order=">"), "an ELF shared library"),
         (b"MZ", "a truncated PE file"),
         (pe()[:130], "a DOS program or a truncated PE file"),
         (pe().replace(b"PE\0\0", b"NE\0\0"), "a DOS program"),
@@ -111,6 +117,14 @@ def test_what_is_no_program_is_told_in_one_line(write: Write, content: bytes, wh
         identify(path)
     assert str(caught.value).startswith(f"{path}: is {what}")
     assert "\n" not in str(caught.value)
+
+
+def test_what_would_block_is_not_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ExecutableError, match="pipe: is a named pipe, not a program"):
+        identify(tmp_path / "pipe")
+    with pytest.raises(ExecutableError, match="null: is a device, not a program"):
+        identify(Path(os.devnull))
 
 
 def test_a_directory_and_a_missing_file(tmp_path: Path) -> None:
