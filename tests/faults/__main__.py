@@ -23,17 +23,17 @@ def main() -> int:
     options = parser.parse_args()
     seed = os.environ.get("LKLTEST_SEED", str(random.randrange(2**32)))  # noqa: S311
     print(f"LKLTEST_SEED={seed}", flush=True)
+    jobs = os.cpu_count() or 1
     parts = options.parts or ["false-greens", "machine"]
     failed = False
     if "false-greens" in parts:
         started = time.monotonic()
-        jobs = os.cpu_count() or 1
         tallies = false_greens.campaign(seed, options.mutants, cut=True, jobs=jobs)
         print("\n".join(false_greens.lines(tallies)))
         print(f"{time.monotonic() - started:.0f} s\n", flush=True)
         failed = any(tally.false_greens for tally in tallies.values())
     if "machine" in parts:
-        failed |= not machine.campaign(seed, options.times, options.only, options.host)
+        failed |= not machine.campaign(seed, options.times, options.only, options.host, jobs)
     return int(failed)
 
 

@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import random
 import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +19,7 @@ from lkltest.host import make_host
 from tests.faults import nights, plugins, programs, signals, surroundings, terminals
 from tests.faults.arena import Arena, NotSurvived, TooLate
 
-HOSTS = ("native", "uml", "wine", "qemu")
+HOSTS = ("native", "qemu", "wine", "uml")
 RUNNER = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGSTOP)
 VICTIM = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGSTOP)
 
@@ -73,7 +75,7 @@ def faults() -> Iterator[Fault]:
         yield Fault(f"program: {mode}", act, ("native",), often=False)
     for place in plugins.PLACES:
         act = functools.partial(plugins.raising_host, place=place)
-        yield Fault(f"host raises: {place}", act, ("native",))
+        yield Fault(f"host raises: {place}", act, ("native",), often=False)
 
 
 def present() -> list[str]:
@@ -90,27 +92,46 @@ def present() -> list[str]:
     return found
 
 
-def campaign(seed: str, times: int, only: str = "", hosts: list[str] | None = None) -> bool:
-    """Do all the harm, print the table. Returns whether everything was survived."""
+def campaign(
+    seed: str, times: int, only: str = "", hosts: list[str] | None = None, jobs: int = 1
+) -> bool:
+    """Do all the harm, `jobs` hosts at once; print the table. Returns whether all was survived."""
     print(f"{'fault':34}{'host':8}{'tried':>6}{'survived':>9}{'s':>6}", flush=True)
-    total = survived = 0
-    for host in present():
-        if hosts and host not in hosts:
-            continue
-        with tempfile.TemporaryDirectory(prefix="lkltest-faults-") as name:
-            arena = Arena(host, Path(name), random.Random(f"{seed}/{host}"))  # noqa: S311
-            try:
-                arena.settle()
-            except NotSurvived as error:
-                print(f"{'no harm at all':34}{host:8}{1:>6}{0:>9}\n    {error}", flush=True)
-                total += 1
-                continue
-            for fault in faults():
-                if host in fault.hosts and only in fault.name:
-                    tried, good = try_fault(arena, fault, times if fault.often else 1)
-                    total, survived = total + tried, survived + good
-    print(f"{'all':40}{total:>6}{survived:>9}", flush=True)
+    with contextlib.ExitStack() as stack:
+        arenas = []
+        for host in present():
+            if not hosts or host in hosts:
+                folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="lkltest-faults-"))
+                chance = random.Random(f"{seed}/{host}")  # noqa: S311
+                arenas.append(Arena(host, Path(folder), chance))
+        # First runs fill the cache, which the census of another arena would find.
+        settled = [_settle(arena) for arena in arenas]
+        ready = [arena for arena, good in zip(arenas, settled, strict=True) if good]
+        pool = stack.enter_context(ThreadPoolExecutor(jobs))
+        counts = list(pool.map(lambda arena: _attack(arena, times, only), ready))
+    total = sum(tried for tried, _ in counts) + settled.count(False)
+    survived = sum(good for _, good in counts)
+    print(f"{'all':42}{total:>6}{survived:>9}", flush=True)
     return survived == total
+
+
+def _settle(arena: Arena) -> bool:
+    try:
+        arena.settle()
+    except NotSurvived as error:
+        print(f"{'no harm at all':34}{arena.host:8}{1:>6}{0:>9}\n    {error}", flush=True)
+        return False
+    return True
+
+
+def _attack(arena: Arena, times: int, only: str) -> tuple[int, int]:
+    """All that can be done to one host: (tried, survived)."""
+    total = survived = 0
+    for fault in faults():
+        if arena.host in fault.hosts and only in fault.name:
+            tried, good = try_fault(arena, fault, times if fault.often else 1)
+            total, survived = total + tried, survived + good
+    return total, survived
 
 
 def try_fault(arena: Arena, fault: Fault, times: int) -> tuple[int, int]:
@@ -132,7 +153,6 @@ def try_fault(arena: Arena, fault: Fault, times: int) -> tuple[int, int]:
             tried += 1
             reasons.append(str(error))
     seconds = time.monotonic() - started
-    print(f"{fault.name:34}{arena.host:8}{tried:>6}{good:>9}{seconds:>6.0f}", flush=True)
-    for reason in dict.fromkeys(reasons):
-        print(f"    {reason}", flush=True)
+    row = f"{fault.name:34}{arena.host:8}{tried:>6}{good:>9}{seconds:>6.0f}"
+    print("\n    ".join((row, *dict.fromkeys(reasons))), flush=True)
     return tried, good

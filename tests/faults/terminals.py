@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tests.faults.arena import FAILED, PASSED, Arena, TooLate, wait_for
 from tests.faults.signals import VICTIMS
+from tests.faults.surroundings import ROOT
 
 TIOCVHANGUP = 0x5437  # ioctl_tty(2); as vhangup(2), for a terminal that is not our own
 
@@ -61,7 +62,7 @@ def closed(arena: Arena) -> None:
     flag = folder / "closed"
     flag.unlink(missing_ok=True)
     seconds = arena.seconds() * 0.3 * arena.chance.random() ** 3
-    settings = {"PYTHONPATH": str(folder), "CLOSE_AFTER": str(seconds), "CLOSED": str(flag)}
+    settings = {"PYTHONPATH": f"{folder}:{ROOT}", "CLOSE_AFTER": str(seconds), "CLOSED": str(flag)}
     run = arena.start(*arena.suites, settings=settings)
     arena.finish(run, {PASSED, FAILED})
     if not flag.exists():

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import os
 import random
+import subprocess
 from collections.abc import Iterator
-from pathlib import Path
+from dataclasses import replace
 
 import pytest
 
-from tests.faults.arena import Arena, NotSurvived, TooLate
+from lkltest.results import Outcome, PointResult, SuiteResult
+from tests.census import MARKER
+from tests.faults.arena import POINT, Arena, NotSurvived, TooLate, check_verdict
 from tests.faults.machine import Fault, faults, present, try_fault
 
 SHORT = (
@@ -67,10 +70,47 @@ def test_what_is_not_survived_is_counted(arena: Arena, capsys: pytest.CaptureFix
     assert try_fault(arena, Fault("late", late), 2) == (0, 0)
 
 
-def test_lost_points_and_wrong_verdicts_are_not_survived(arena: Arena, tmp_path: Path) -> None:
-    with pytest.raises(NotSurvived, match="in no result"):
-        arena._compare(1, [], ["mutex"])
-    with pytest.raises(NotSurvived, match="without a result"):
-        arena._compare(0, [], [])
+def points(*names: str) -> tuple[PointResult, ...]:
+    return tuple(PointResult(name, Outcome.PASSED) for name in names)
+
+
+def test_lost_points_are_not_survived(arena: Arena) -> None:
+    boot, disk = (arena.reference[name] for name in ("boot@native", "disk[ext4]@native"))
+    tree = SuiteResult("boot", "", "native", points=points(*boot))
+    arena.nothing_lost([tree], boot, 0)
+    arena.nothing_lost([tree], [*boot, *disk], 1)
+    for shown, in_flight in (([*boot, disk[-1]], 0), ([*boot, "other"], 1), ([*boot, *boot], 0)):
+        with pytest.raises(NotSurvived, match="in no result"):
+            arena.nothing_lost([tree], shown, in_flight)
+
+
+def test_wrong_verdicts_are_not_survived(arena: Arena) -> None:
+    whole = SuiteResult("boot", "", "native", points=points("mutex", "tls"))
+    part = replace(whole, points=whole.points[:1])
+    names = {whole.id: ["mutex", "tls"]}
+    check_verdict(0, [whole], names)
+    for status, results, reason in (
+        (0, [], "without a result"),
+        (0, [part], "passed with 1 of 2 points"),
+        (1, [whole], "failed are none"),
+    ):
+        with pytest.raises(NotSurvived, match=reason):
+            check_verdict(status, results, names)
     with pytest.raises(NotSurvived, match="not one of"):
         arena.finish(arena.start("boot"), {3})
+
+
+def test_what_is_left_is_not_survived(arena: Arena) -> None:
+    with subprocess.Popen(["sleep", "100"], env={**os.environ, MARKER: arena.marker}) as process:
+        with pytest.raises(NotSurvived, match=f"left: process {process.pid}: sleep 100"):
+            arena.aftermath()
+        process.kill()
+
+
+def test_points_are_read_from_the_terminal_once() -> None:
+    line = "test_boot.py::test_boot[native] SUBFAILED[a [b]]        [ 50%]"
+    assert POINT.findall(line) == ["a [b]"]
+    assert POINT.findall("[gw0] [ 50%] SUBPASSED[mutex] test_boot.py::test_boot[native]") == [
+        "mutex"
+    ]
+    assert POINT.findall("SUBFAILED[mutex] test_boot.py::test_boot[native] - Failed: x") == []
