@@ -4,16 +4,23 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
 import importlib.util
 import os
 import re
+import signal
 import sys
 from collections.abc import Sequence
 from typing import Any
 
 from lkltest.command_line import FAILED, INTERRUPTED, PASSED, USED_WRONGLY, count, timeout
 from lkltest.report.terminal import complain, mute_stdout
+from lkltest.standard_streams import open_closed_streams
+
+# Why standard output cannot be written: it is closed, its disk is full, its terminal has gone.
+_OF_A_STREAM = frozenset({errno.EBADF, errno.ENOSPC, errno.EIO})
+
 
 # pytest.ExitCode: 0 ok, 1 failed, 2 interrupted (or used wrongly, by our own pytest.exit),
 # 3 internal error, 4 usage, 5 nothing collected.
@@ -32,33 +39,38 @@ _MORE = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit status: 0 passed, 1 failed, 2 used wrongly."""
+    open_closed_streams()
     words = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        options = _parser(words).parse_args(words)
-    except SystemExit as end:
-        if words[:1] == ["bisect"] and end.code == USED_WRONGLY:
-            # git bisect run would take a 2 for the verdict on a commit; this ends the search.
-            raise SystemExit(255) from None
-        raise
-    except KeyboardInterrupt:  # while hosts were imported
-        complain("interrupted")
-        return INTERRUPTED
-    try:
+        options = _options(words)
         status: int = options.function(options)
         sys.stdout.flush()
     except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a second one finds nothing left to report
         complain("interrupted")
         return INTERRUPTED
     except BrokenPipeError:
         # The reader (head, a pager) has gone; there is nobody left to tell.
         mute_stdout()
         return FAILED
-    except OSError as error:  # a full disk, above all
+    except OSError as error:
         mute_stdout()
-        where = f"{error.filename}: " if error.filename else ""
-        complain(f"{where}{error.strerror or error}")
+        where = error.filename or ("standard output" if error.errno in _OF_A_STREAM else "")
+        complain(": ".join(filter(None, (where, error.strerror or str(error)))))
         return FAILED
     return status
+
+
+def _options(words: Sequence[str]) -> argparse.Namespace:
+    """Read the command line. Raises SystemExit, after all that argparse says of it."""
+    try:
+        return _parser(words).parse_args(words)
+    except SystemExit as end:
+        sys.stdout.flush()
+        if words[:1] == ["bisect"] and end.code == USED_WRONGLY:
+            # git bisect run would take a 2 for the verdict on a commit; this ends the search.
+            raise SystemExit(255) from None
+        raise
 
 
 def _parser(words: Sequence[str]) -> argparse.ArgumentParser:

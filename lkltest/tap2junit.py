@@ -7,7 +7,7 @@ How the program ended is not known here, so it does not count; all else of the v
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -32,13 +32,30 @@ def main(file: str, out: BinaryIO | None = None) -> int:
     try:
         if file == "-":
             return FAILED - convert(sys.stdin.buffer, out, "stdin")
-        with Path(file).open("rb") as stream:
+        with _opened(file) as stream:
             return FAILED - convert(stream, out, Path(file).stem)
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        complain(f"{error.filename or file}: {error.strerror}", "lkltest tap2junit")
+    except Unreadable as error:
+        complain(f"{'standard input' if file == '-' else file}: {error}", "lkltest tap2junit")
         return USED_WRONGLY
+
+
+class Unreadable(Exception):
+    """A stream that cannot be read; the message says why, not which."""
+
+
+def _opened(file: str) -> BinaryIO:
+    try:
+        return Path(file).open("rb")
+    except OSError as error:
+        raise Unreadable(error.strerror) from None
+
+
+def _chunks(stream: BinaryIO) -> Iterator[bytes]:
+    try:
+        while chunk := stream.read(_CHUNK):
+            yield chunk
+    except OSError as error:
+        raise Unreadable(error.strerror) from None
 
 
 def convert(stream: BinaryIO, out: BinaryIO, name: str) -> bool:
@@ -53,13 +70,14 @@ def convert(stream: BinaryIO, out: BinaryIO, name: str) -> bool:
         Whether it passed.
 
     Raises:
-        OSError: of reading and writing.
+        Unreadable: `stream` cannot be read.
+        OSError: `out` cannot be written.
     """
     conversion = _Conversion(SuiteResult(name, "", ""))
     with conversion.document:
         parser = Parser()
         add = conversion.recorder.add
-        while chunk := stream.read(_CHUNK):
+        for chunk in _chunks(stream):
             for event in parser.feed(chunk):
                 for point in add(event):
                     conversion.write(point)
