@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Generator
 from dataclasses import replace
@@ -90,34 +89,3 @@ def _with_hang_report(result: ProgramResult, report: str) -> ProgramResult:
         for problem in result.problems
     )
     return replace(result, problems=problems)
-
-
-class BackgroundExecution:
-    """A helper program whose console is read in a thread while the main program runs."""
-
-    def __init__(self, name: str, execution: Execution, *, ends_itself: bool = True) -> None:
-        self.name = name
-        self.ends_itself = ends_itself
-        self._execution = execution
-        self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, name=f"lkltest {name}", daemon=True)
-        self._thread.start()
-
-    def join(self, seconds: float) -> ProgramResult:
-        """Wait for its end, kill it after `seconds`; returns its verdict. Re-raises its error."""
-        if self.ends_itself:
-            self._thread.join(seconds)
-        if self._thread.is_alive():
-            self._execution.process.kill()
-            self._thread.join(5.0)
-        if self._error is not None:
-            raise self._error
-        if self._execution.result is None:
-            raise TimeoutError(f"helper {self.name} could not be ended")
-        return self._execution.result
-
-    def _run(self) -> None:
-        try:
-            self._execution.run()
-        except BaseException as error:  # noqa: BLE001 - re-raised in join
-            self._error = error

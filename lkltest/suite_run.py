@@ -5,8 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import platform
-import signal
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -21,30 +20,25 @@ from lkltest.results import Exit, Outcome, PointResult, Problem, ProblemKind, Pr
 
 if TYPE_CHECKING:
     from lkltest.disk import Disk
-    from lkltest.execution import BackgroundExecution, Execution
+    from lkltest.execution import Execution
+    from lkltest.helper import Helper
     from lkltest.netdev import Network
     from lkltest.scope import Scope
 
 CAN_RUN = "can run"
 """Why a dry run (`lkltest doctor`) skips a suite where its first program would be launched."""
 
-_ENDS = {ProblemKind(text) for text in ("signal", "deadline", "stall", "no boot", "crash", "guest")}
-"""How a program ends that did not end itself."""
-_HELPER_GRACE = 10.0
-"""Seconds a helper program may outlive the main one before it counts as hanging."""
-
-_ENDED_EARLY = frozenset(
+_ENDS = frozenset(
     {
         ProblemKind.SIGNAL,
-        ProblemKind.EXIT_STATUS,
-        ProblemKind.NO_PLAN,
-        ProblemKind.PLAN_NOT_MET,
-        ProblemKind.NEVER_REPORTED,
-        ProblemKind.OPEN_YAML,
-        ProblemKind.INCOMPLETE_LINE,
+        ProblemKind.DEADLINE,
+        ProblemKind.STALL,
+        ProblemKind.NO_BOOT,
+        ProblemKind.CRASH,
+        ProblemKind.GUEST,
     }
 )
-"""What follows from ending a program in mid-stream."""
+"""How a program ends that did not end itself."""
 
 
 class SuiteRun:
@@ -79,7 +73,7 @@ class SuiteRun:
         self._dry_run = dry_run
         self._names = Names()
         self._program_seconds = 0.0
-        self._helpers: list[BackgroundExecution] = []
+        self._helpers: list[Helper] = []
         self._network: Network | None = None
         self._scope: Scope | None = None
         self._stack = contextlib.ExitStack()
@@ -177,16 +171,16 @@ class SuiteRun:
         *arguments: str | Disk | Interface,
         environment: Mapping[str, str] | None = None,
         ends_itself: bool = True,
-    ) -> BackgroundExecution:
+    ) -> Helper:
         """Start a helper (the second kernel of a pair) in the same scope.
 
         Its own verdict counts: a helper that fails or does not end fails the suite. One that does
         not end by itself is ended with the test function; then its points alone count.
         """
-        from lkltest.execution import BackgroundExecution
+        from lkltest.helper import Helper
 
         execution = self._execution(program, arguments, environment)
-        helper = BackgroundExecution(program, execution, ends_itself=ends_itself)
+        helper = Helper(program, execution, ends_itself=ends_itself)
         self._helpers.append(helper)
         return helper
 
@@ -202,12 +196,7 @@ class SuiteRun:
     def finish_helpers(self) -> None:
         """Wait for the helpers and gather their failures. Called when the test function is done."""
         for helper in self._helpers:
-            try:
-                result = helper.join(_HELPER_GRACE)
-            except Exception as error:  # noqa: BLE001 - whatever it was, it fails the suite
-                self.problems.append(Problem(ProblemKind.HELPER, f"helper {helper.name}: {error}"))
-                continue
-            self.problems.extend(_helper_problems(helper, result))
+            self.problems.extend(helper.problems())
         self._helpers.clear()
 
     def _execution(
@@ -282,22 +271,3 @@ def _raise_outcome(point: PointResult) -> None:
         pytest.skip(printable(point.reason or "no reason given"))
     if point.outcome is Outcome.TODO:
         pytest.xfail(printable(point.reason or "TODO"))
-
-
-def _helper_problems(helper: BackgroundExecution, result: ProgramResult) -> Iterator[Problem]:
-    """What a helper's failures mean for the suite: its points are not the suite's own.
-
-    One that was ended on purpose is not blamed for what its end alone brought about.
-    """
-    was_ended = not helper.ends_itself and result.exit.signal in (None, signal.SIGKILL)
-    explained = {problem.point for problem in result.problems}
-    for problem in result.problems:
-        if was_ended and problem.kind in _ENDED_EARLY:
-            continue
-        where = f" (at its {problem.point})" if problem.point else ""
-        reason = f"helper {helper.name}: {problem}{where}"
-        yield Problem(ProblemKind.HELPER, reason, detail=problem.detail)
-    for point in result.points:
-        if point.outcome is Outcome.FAILED and point.name not in explained:
-            reason = f"helper {helper.name}: not ok {point.name} {point.reason}".rstrip()
-            yield Problem(ProblemKind.HELPER, reason, detail=point.log)

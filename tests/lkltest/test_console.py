@@ -14,7 +14,8 @@ from lkltest.build import Build
 from lkltest.command_line import timeout
 from lkltest.console import Console, exit_from_status, open_terminal
 from lkltest.deadline import Deadline, Deadlines
-from lkltest.execution import BackgroundExecution, Execution
+from lkltest.execution import Execution
+from lkltest.helper import Helper
 from lkltest.host import Host, Launch, Missing
 from lkltest.results import Exit, Outcome, Problem, ProblemKind
 from lkltest.scope import Scope
@@ -264,16 +265,16 @@ class TestExecution:
 
 class TestBackground:
     def test_it_is_read_to_its_end(self, start: Start) -> None:
-        helper = BackgroundExecution("toy", Execution(Shell(), start(GOOD)))
+        helper = Helper("toy", Execution(Shell(), start(GOOD)))
         assert helper.join(30).passed
 
     def test_one_that_does_not_end_is_ended_and_fails(self, start: Start) -> None:
-        helper = BackgroundExecution("toy", Execution(Shell(), start(f"{GOOD}; sleep 1000")))
+        helper = Helper("toy", Execution(Shell(), start(f"{GOOD}; sleep 1000")))
         assert not helper.join(0.3).passed
 
     def test_one_that_need_not_end_is_ended_at_once(self, start: Start) -> None:
         console = start("sleep 1000")
-        helper = BackgroundExecution("toy", Execution(Shell(), console), ends_itself=False)
+        helper = Helper("toy", Execution(Shell(), console), ends_itself=False)
         helper.join(1000)
         assert console.child.poll() is not None
 
@@ -281,7 +282,7 @@ class TestBackground:
         def listen(data: bytes) -> None:
             raise RuntimeError("no listener")
 
-        helper = BackgroundExecution("toy", Execution(Shell(), start("echo"), listen))
+        helper = Helper("toy", Execution(Shell(), start("echo"), listen))
         with pytest.raises(RuntimeError, match="no listener"):
             helper.join(30)
 

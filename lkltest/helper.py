@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A helper program beside the main one: run in a thread, its failures judged for the suite."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+
+from lkltest.execution import Execution
+from lkltest.results import Outcome, Problem, ProblemKind, ProgramResult
+
+_GRACE = 10.0
+"""Seconds a helper may outlive the main program before it counts as hanging."""
+
+_ENDED_EARLY = frozenset(
+    {
+        ProblemKind.SIGNAL,
+        ProblemKind.EXIT_STATUS,
+        ProblemKind.NO_PLAN,
+        ProblemKind.PLAN_NOT_MET,
+        ProblemKind.NEVER_REPORTED,
+        ProblemKind.OPEN_YAML,
+        ProblemKind.INCOMPLETE_LINE,
+    }
+)
+"""What follows from ending a program in mid-stream."""
+
+
+class Helper:
+    """A program whose console is read in a thread while the main program runs."""
+
+    def __init__(self, name: str, execution: Execution, *, ends_itself: bool = True) -> None:
+        self.name = name
+        self.ends_itself = ends_itself
+        self._execution = execution
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name=f"lkltest {name}", daemon=True)
+        self._thread.start()
+
+    def join(self, seconds: float) -> ProgramResult:
+        """Wait for its end, kill it after `seconds`; returns its verdict. Re-raises its error."""
+        if self.ends_itself:
+            self._thread.join(seconds)
+        if self._thread.is_alive():
+            self._execution.process.kill()
+            self._thread.join(5.0)
+        if self._error is not None:
+            raise self._error
+        if self._execution.result is None:
+            raise TimeoutError(f"helper {self.name} could not be ended")
+        return self._execution.result
+
+    def problems(self) -> Iterator[Problem]:
+        """Wait for its end; what its failures mean for the suite. Its points are not the suite's.
+
+        One that was ended on purpose is not blamed for what its end alone brought about.
+        """
+        try:
+            result = self.join(_GRACE)
+        except Exception as error:  # noqa: BLE001 - whatever it was, it fails the suite
+            yield Problem(ProblemKind.HELPER, f"helper {self.name}: {error}")
+            return
+        was_ended = not self.ends_itself and result.exit.signal in (None, signal.SIGKILL)
+        explained = {problem.point for problem in result.problems}
+        for problem in result.problems:
+            if was_ended and problem.kind in _ENDED_EARLY:
+                continue
+            where = f" (at its {problem.point})" if problem.point else ""
+            reason = f"helper {self.name}: {problem}{where}"
+            yield Problem(ProblemKind.HELPER, reason, detail=problem.detail)
+        for point in result.points:
+            if point.outcome is Outcome.FAILED and point.name not in explained:
+                reason = f"helper {self.name}: not ok {point.name} {point.reason}".rstrip()
+                yield Problem(ProblemKind.HELPER, reason, detail=point.log)
+
+    def _run(self) -> None:
+        try:
+            self._execution.run()
+        except BaseException as error:  # noqa: BLE001 - re-raised in join
+            self._error = error
