@@ -17,7 +17,7 @@ from typing import Any
 
 from lkltest.build import Build, BuildError, default_directory
 from lkltest.guest import FEATURES, guest_program, guest_programs
-from lkltest.host import Host, Launch, LaunchError, Missing, NotInstalled, Process
+from lkltest.host import Host, Launch, LaunchError, Missing, NotInstalled, OptionGroup, Process
 from lkltest.kernel_modules import KernelModules
 from lkltest.scope import Scope
 
@@ -67,7 +67,7 @@ class QemuHost(Host):
         self._keeper = Keeper(self._option("keep"), pcap=bool(self._option("pcap")))
 
     @classmethod
-    def add_options(cls, parser: Any) -> None:
+    def add_options(cls, parser: OptionGroup) -> None:
         parser.addoption(
             "--lkl-qemu-accel",
             choices=ACCELERATORS,

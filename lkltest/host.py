@@ -7,7 +7,6 @@ gives to `register`. lkltest itself names none.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import functools
 import importlib.metadata
@@ -72,8 +71,19 @@ class Launch:
     """Where the program's kernel comes from, for hosts that boot one; None: the host's default."""
 
 
+class OptionGroup(Protocol):
+    """Where options of the command line go: a group of pytest's, or what stands for it."""
+
+    def addoption(self, *names: str, **settings: Any) -> None:
+        """Add an option, in the words of argparse."""
+
+
 class Process(Protocol):
-    """A program that a host has launched."""
+    """A program that a host has launched.
+
+    Two more attributes are asked for where they are there: `files`, a mapping of files that are
+    kept of the run, by what they are, and `evidence`, lines that each failure is shown with.
+    """
 
     command: tuple[str, ...]
     """The command line, as a person would type it."""
@@ -117,7 +127,7 @@ class Host(ABC):
         self.options: Mapping[str, Any] = options or {}
 
     @classmethod  # noqa: B027 - optional
-    def add_options(cls, parser: argparse.ArgumentParser | Any) -> None:
+    def add_options(cls, parser: OptionGroup) -> None:
         """Add the host's own options (`--lkl-NAME-...`) with `parser.addoption(...)`."""
 
     @abstractmethod
@@ -252,7 +262,7 @@ def make_host(name: str, options: Mapping[str, Any] | None = None) -> Host:
         return BrokenHost(name, one_line(error))
 
 
-def add_host_options(parser: Any, words: Sequence[str]) -> None:
+def add_host_options(parser: OptionGroup, words: Sequence[str]) -> None:
     """Let hosts add their options with `parser.addoption`; one that fails is broken then.
 
     Only those that the command line `words` name an option of (`--lkl-NAME-...`), or all when it
