@@ -41,7 +41,7 @@ class Console:
 
     `side` is a second descriptor (a pipe with the program's stderr) whose bytes are kept apart.
     `diagnose` is called once, while the program still lives, when a deadline has passed; what it
-    returns becomes the detail of the failure. `finish` may judge the end (see Wine).
+    returns becomes the detail of the failure.
     """
 
     def __init__(

@@ -22,7 +22,7 @@ class UnknownHost(Exception):
 
 
 class Session:
-    """Hosts, builds and results of one pytest process.
+    """Hosts and builds of one pytest process.
 
     `shared` is a directory that the xdist controller and its workers have in common, None without
     xdist.
@@ -99,10 +99,9 @@ class Session:
         self._stack.close()
 
 
-def open_session(config: pytest.Config, session: Session) -> Session:
+def open_session(config: pytest.Config, session: Session) -> None:
     """Make `session` the one of this pytest process."""
     config.stash[_session_key] = session
-    return session
 
 
 def session_of(config: pytest.Config) -> Session:

@@ -52,10 +52,10 @@ def shield(host: Host) -> Host:
         setattr(host, method, guarded)
 
     def refuse(kind: type[Exception]) -> Callable[[str], Any]:
-        def refuse(line: str) -> Any:
+        def raising(line: str) -> Any:
             raise kind(line) from None
 
-        return refuse
+        return raising
 
     for method in ("check", "lacks", "program", "join", "launch"):
         guard(method, LaunchError, refuse(LaunchError))
