@@ -10,6 +10,7 @@ PASSED, FAILED, USED_WRONGLY, INTERRUPTED = 0, 1, 2, 130
 """Exit statuses; the last is what shells say of SIGINT."""
 
 _LONGEST = 1_000_000.0  # eleven days; poll(2) takes twice that
+_MOST_DIGITS = 4  # more is a slip of the finger, and no number of processes to start
 
 
 def timeout(text: str) -> float:
@@ -24,8 +25,9 @@ def timeout(text: str) -> float:
 
 
 def count(text: str) -> int:
-    """Read a whole number above 0."""
-    number = int(text) if text.isdecimal() else 0
+    """Read a whole number of a few digits, above 0."""
+    number = int(text) if text.isdecimal() and len(text) <= _MOST_DIGITS else 0
     if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is no whole number above 0")
+        most = 10**_MOST_DIGITS - 1
+        raise argparse.ArgumentTypeError(f"{text} is no whole number from 1 to {most}")
     return number

@@ -322,6 +322,7 @@ class TestBadInput:
             ("--timeout=1e99",),
             ("-j0",),
             ("-j-3",),
+            (f"-j{10**30}",),
         ],
     )
     def test_numbers_that_make_no_sense(self, build: str, words: tuple[str, ...]) -> None:
