@@ -236,6 +236,7 @@ def _tap2junit(options: argparse.Namespace) -> int:
 
 
 def _doctor(options: argparse.Namespace) -> int:
+    from lkltest.build import named_build
     from lkltest.doctor import report
 
-    return report(options.build)
+    return report(named_build(options.build))

@@ -467,6 +467,11 @@ class TestDoctor:
         assert done.returncode == 1
         assert f"build {tmp_path / 'x'}: no such directory" in done.stdout
 
+    def test_the_build_of_the_environment_is_looked_at(self, tmp_path: Path) -> None:
+        done = lkltest("doctor", env=environment(LKL_BUILD=str(tmp_path / "x")))
+        assert done.returncode == 1
+        assert f"build {tmp_path / 'x'}: no such directory" in done.stdout
+
     def test_a_missing_tool_comes_with_its_package(self, tmp_path: Path) -> None:
         build = fake_build(tmp_path / "lkl", boot="pass", disk="pass")
         tools = tmp_path / "bin"
