@@ -77,7 +77,15 @@ def identify(path: Path) -> Executable:
         return _identify_elf(path, header)
     if header.startswith(b"MZ"):
         return _identify_pe(path, header)
-    raise ExecutableError(f"{path}: is {_describe(header)}, not an ELF or PE program")
+    raise ExecutableError(f"{path}: is {_content(header)}, not an ELF or PE program")
+
+
+def describe(path: Path) -> str:
+    """`FILE: is ...`, whatever it is."""
+    try:
+        return f"{path}: is {identify(path)}"
+    except ExecutableError as error:
+        return str(error)
 
 
 def special(path: Path) -> str | None:
@@ -150,7 +158,7 @@ def _identify_pe(path: Path, header: bytes) -> Executable:
     )
 
 
-def _describe(header: bytes) -> str:
+def _content(header: bytes) -> str:
     if not header:
         return "an empty file"
     if header.startswith(b"#!"):

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from lkltest.build import Build, named_build
+from lkltest.build import Build, named_build, open_build
 from lkltest.deadline import Deadlines
+from lkltest.executable import describe
 from lkltest.host import Host, LaunchError, host_for_build, host_names, make_host
 
 _session_key: pytest.StashKey[Session] = pytest.StashKey()
@@ -64,9 +65,10 @@ class Session:
         """The host that suits the build's programs. Raises BuildError or UnknownHost."""
         host = host_for_build(self.build_name, self._host_options)
         if host is None:
+            (program, *_) = open_build(self.build_name).programs.values()
             raise UnknownHost(
-                f"no host runs the programs of this build; name one with --lkl-host: "
-                f"{', '.join(host_names())}"
+                f"{describe(program)}; no host says that it runs that, "
+                f"name one: {', '.join(host_names())}"
             )
         return host.name
 

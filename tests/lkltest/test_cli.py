@@ -395,6 +395,14 @@ class TestBadInput:
         assert done.returncode in (1, 2)
         assert str(program) in done.stdout + done.stderr
 
+    def test_run_of_a_build_that_is_no_hosts(self, tmp_path: Path) -> None:
+        program = tmp_path / "tests" / "boot"
+        program.parent.mkdir()
+        program.write_text("#!/bin/sh\n")
+        line = self.refused("run", "boot", f"--build={tmp_path}")
+        assert f"{program}: is a script, not an ELF or PE program; no host" in line
+        assert "native" in line, "the hosts that there are"
+
     def test_exec_on_an_unknown_host(self) -> None:
         assert "unknown host 'vax'; there are: " in self.refused("exec", "--host=vax", "/bin/true")
 
