@@ -16,6 +16,7 @@ import re
 _LINE_LIMIT = 64 * 1024
 _STAMP = re.compile(rb"\[ *([0-9]{1,10})\.([0-9]{6})\](?:\[ *[TC][0-9]{1,10}\])? ")
 _BEGINS_TAP = re.compile(rb"(?:not )?ok\b|\* [0-9]|1\.\.[0-9]")
+_FAILS = re.compile(rb"\s*not ok\b")
 _QUOTED = 120
 
 
@@ -68,6 +69,9 @@ class Rejoiner:
         if _BEGINS_TAP.match(line) and cut.strip():
             self._say("the next line is a whole one", cut)
             return cut + b"\n" + line
+        if cut.strip() == b"not" and not _FAILS.match(cut + line):
+            # One message has cut another: what is still to come is `ok 5 name`.
+            self._say("what follows is not its rest", cut)
         return cut + line
 
     def _say(self, why: str, cut: bytes) -> None:

@@ -58,6 +58,12 @@ def test_a_rest_that_never_comes() -> None:
     assert damage == ["a kernel message cut 'ok 5 na' short, its rest never came"]
 
 
+def test_a_failure_cut_by_a_message_that_is_cut_itself_is_said() -> None:
+    console = b"not [    1.250000][    T1][    1.500000] link is up\n eth0: ready\nok 9 icmp\n"
+    _, damage = rejoined(console)
+    assert damage == ["a kernel message cut 'not' short, what follows is not its rest"]
+
+
 def test_an_endless_line_is_not_held() -> None:
     rejoiner = Rejoiner()
     assert len(rejoiner.feed(b"x" * 200_000)) == 200_000
