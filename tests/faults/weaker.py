@@ -16,7 +16,7 @@ _TAG = re.compile(rb"^.{8}[|:] ")
 _VERSION = re.compile(rb"K?TAP version \d+$")
 _FAILED = re.compile(rb"not ok(?:\s|$)(?!.*#\s*(?:skip|todo|xfail))", re.IGNORECASE)
 _CRASHED = re.compile(rb"FATAL: Fatal signal|unhandled (?:write|read) page fault")
-_PLAN = re.compile(rb"1\.\.(\d+)(?=[\s#]|$)")
+_PLAN = re.compile(rb"1\.\.(\d+)\s*(?:#|$)")  # `1..5 is a range` is prose
 
 
 def why_not_ktap(data: bytes) -> str:
