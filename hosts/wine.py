@@ -13,7 +13,7 @@ from typing import Any
 from lkltest.build import Build, BuildError, default_directory, open_build
 from lkltest.disk import Disk
 from lkltest.executable import ExecutableError, identify
-from lkltest.host import Host, Interface, Launch, LaunchError, Missing
+from lkltest.host import Host, Interface, Launch, LaunchError, Missing, OptionGroup
 from lkltest.scope import Scope
 
 from .wine_console import WineConsole
@@ -51,7 +51,7 @@ class WineHost(Host):
         self._named = Path(named).expanduser().absolute() if named else None
 
     @classmethod
-    def add_options(cls, parser: Any) -> None:
+    def add_options(cls, parser: OptionGroup) -> None:
         parser.addoption(
             "--lkl-wine-prefix", metavar="DIR", help="Wine prefix to use; made if there is none"
         )
@@ -69,9 +69,9 @@ class WineHost(Host):
             raise LaunchError(found)
 
     def open_build(self, name: str | None) -> Build:
-        """None: the Windows programs beside the bundled build."""
+        """None: the Windows programs beside the bundled build. One must be a program for Wine."""
         if name is not None:
-            return open_build(name)
+            return _checked(open_build(name))
         beside = default_directory()
         windows = (beside or Path("build")) / "windows"
         if not windows.is_dir():
@@ -79,7 +79,7 @@ class WineHost(Host):
                 f"no Windows build: {windows} is made by `make windows` in a checkout of lkltest; "
                 "or name one with --lkl-build=DIR or LKL_BUILD"
             )
-        return open_build(str(windows))
+        return _checked(open_build(str(windows)))
 
     def suits(self, build: Build) -> bool:
         for path in build.programs.values():
@@ -204,6 +204,19 @@ def _word(argument: str | Disk | Interface, scope: Scope, copies: list[tuple[Dis
     if isinstance(argument, Interface):
         raise LaunchError(f"interface {argument.name}: Windows programs cannot use it")
     return argument
+
+
+def _checked(build: Build) -> Build:
+    """Raises BuildError, one line, when no program of `build` is for any Wine."""
+    flaws: list[str] = []
+    for program in build.programs.values():
+        try:
+            check_program(program, bits32=True)
+        except LaunchError as error:
+            flaws.append(str(error))
+    if len(flaws) == len(build.programs):
+        raise BuildError(flaws[0])
+    return build
 
 
 def _holds(program: Path, text: bytes) -> bool:

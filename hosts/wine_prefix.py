@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from lkltest.cache import cache_home
 from lkltest.host import LaunchError
 from lkltest.report.terminal import complain
 
@@ -33,15 +34,11 @@ _NAME_ONE = "name one of your own with --lkl-wine-prefix"
 
 
 def cache_directory() -> Path:
-    """Where lkltest keeps prefixes (XDG Base Directory Specification). Raises LaunchError."""
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    # A relative path is to be ignored, says the specification.
-    if not base.startswith("/"):
-        try:
-            base = f"{Path.home().absolute()}/.cache"
-        except RuntimeError:
-            raise LaunchError(f"Wine prefix: you have no home directory; {_NAME_ONE}") from None
-    return Path(base) / "lkltest" / "wine"
+    """Where lkltest keeps prefixes; it need not be there yet. Raises LaunchError."""
+    try:
+        return cache_home() / "wine"
+    except RuntimeError:
+        raise LaunchError(f"Wine prefix: you have no home directory; {_NAME_ONE}") from None
 
 
 def flaw(prefix: Path) -> str | None:
@@ -150,16 +147,8 @@ def _is_wine_s_own(folder: Path) -> bool:
 @contextlib.contextmanager
 def in_use(prefix: Path) -> Iterator[bool]:
     """Hold the prefix for one session; yields False when another session has it."""
-    descriptor = os.open(prefix, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            held = True
-        except BlockingIOError:
-            held = False
-        yield held
-    finally:
-        os.close(descriptor)
+    with _opened(prefix) as descriptor:
+        yield _lock(descriptor)
 
 
 def _make_anew(prefix: Path, make: Callable[[Path], None]) -> None:
@@ -177,16 +166,29 @@ def _make_anew(prefix: Path, make: Callable[[Path], None]) -> None:
 
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+    with _opened(folder) as descriptor:
+        if not _lock(descriptor):
             complain("waiting for another run to make the Wine prefix")
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
+
+
+@contextlib.contextmanager
+def _opened(folder: Path) -> Iterator[int]:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield descriptor
     finally:
         os.close(descriptor)
+
+
+def _lock(descriptor: int) -> bool:
+    """Take the lock without waiting; whether it was free."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _registry_flaw(file: Path) -> str | None:

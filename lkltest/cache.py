@@ -15,16 +15,24 @@ _NO_UNNAMED_FILES = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL)
 """What O_TMPFILE says on file systems that cannot make unnamed files (NFS, vfat), and older."""
 
 
-def cache_directory(kind: str) -> Path:
-    """Where this user's caches of `kind` lie: XDG_CACHE_HOME or ~/.cache, under `lkltest`.
+def cache_home() -> Path:
+    """Where this user's caches lie (XDG Base Directory Specification); it need not be there yet.
 
-    Where neither can be written, a folder that lasts as long as this process: a lasting one among
-    the temporary files would have a name that others can guess and take first.
+    Raises RuntimeError for a user without a home directory.
     """
     named = os.environ.get("XDG_CACHE_HOME", "")
+    # A relative path is to be ignored, says the specification.
+    return (Path(named) if named.startswith("/") else Path.home().absolute() / ".cache") / "lkltest"
+
+
+def cache_directory(kind: str) -> Path:
+    """A directory for caches of `kind`, which is there and can be written.
+
+    Where the usual one cannot be made, a folder that lasts as long as this process: a lasting one
+    among the temporary files would have a name that others can guess and take first.
+    """
     with contextlib.suppress(OSError, RuntimeError):
-        base = Path(named) if named.startswith("/") else Path.home() / ".cache"
-        path = base / "lkltest" / kind
+        path = cache_home() / kind
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         if os.access(path, os.W_OK | os.X_OK):
             return path
