@@ -51,12 +51,9 @@ class Devices:
 
         The flags are those with which LKL's tap back end attaches to it.
         """
-        flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR
-        descriptor = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC)
+        descriptor = self.open_tap(name)
         try:
             with _naming(name):
-                request = struct.pack("16sH22x", _name_bytes(name), flags)
-                fcntl.ioctl(descriptor, TUNSETIFF, request)
                 fcntl.ioctl(descriptor, TUNSETPERSIST, 1)
         finally:
             os.close(descriptor)
@@ -64,7 +61,7 @@ class Devices:
         self.up(name)
 
     def open_tap(self, name: str) -> int:
-        """Attach to a TAP device that `tap` made; returns the descriptor of its packets."""
+        """Attach to a TAP device, made if need be; returns the descriptor of its packets."""
         flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR
         descriptor = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC)
         try:
