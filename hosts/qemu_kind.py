@@ -59,5 +59,6 @@ def kind_of(path: Path) -> Kind:
 
 
 def _is_multiboot(head: bytes) -> bool:
-    words = struct.iter_unpack("<I", head[: _MULTIBOOT_WITHIN & ~3][: len(head) & ~3])
+    looked_at = min(len(head), _MULTIBOOT_WITHIN) & ~3  # whole words
+    words = struct.iter_unpack("<I", head[:looked_at])
     return any(word == _MULTIBOOT for (word,) in words)

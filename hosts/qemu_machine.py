@@ -50,19 +50,30 @@ class Machine:
     cpu: str = ""
 
 
+def _pc(kind: str) -> Machine:
+    return Machine(
+        name=kind,
+        program="qemu-system-x86_64",
+        machine=kind,
+        architecture="x86_64",
+        memory=512,
+        package="qemu-system-x86",
+        panic=("-device", "pvpanic"),
+    )
+
+
 MACHINES: Mapping[str, Machine] = {
     machine.name: machine
     for machine in (
+        _pc("q35"),
+        _pc("pc"),
         Machine(
-            *("q35", "qemu-system-x86_64", "q35", "x86_64", 512, "qemu-system-x86"),
-            panic=("-device", "pvpanic"),
-        ),
-        Machine(
-            *("pc", "qemu-system-x86_64", "pc", "x86_64", 512, "qemu-system-x86"),
-            panic=("-device", "pvpanic"),
-        ),
-        Machine(
-            *("arm64", "qemu-system-aarch64", "virt", "aarch64", 1024, "qemu-system-arm"),
+            name="arm64",
+            program="qemu-system-aarch64",
+            machine="virt",
+            architecture="aarch64",
+            memory=1024,
+            package="qemu-system-arm",
             panic=("-device", "pvpanic-pci"),
             display=("-device", "virtio-gpu-pci"),
             cpu="cortex-a57",
@@ -78,7 +89,6 @@ class Drive:
     file: str
     driver: str = "virtio"
     serial: str = "lkltest0"
-    snapshot: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +98,6 @@ class Nic:
     fd: int
     driver: str = "virtio"
     pcap: str = ""
-    vnet_header: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,15 +167,13 @@ def _boot(boot: Boot) -> list[str]:
 
 
 def _drive(index: int, drive: Drive) -> list[str]:
-    snapshot = ",snapshot=on" if drive.snapshot else ""
-    value = f"if=none,id=d{index},format=raw,file={doubled(drive.file)}{snapshot}"
+    value = f"if=none,id=d{index},format=raw,file={doubled(drive.file)}"
     device = f"{DISK_DRIVERS[drive.driver]},drive=d{index},serial={doubled(drive.serial)}"
     return ["-drive", value, "-device", device]
 
 
 def _nic(index: int, nic: Nic) -> list[str]:
-    header = "" if nic.vnet_header else ",vnet_hdr=off"
-    words = ["-netdev", f"tap,id=n{index},fd={nic.fd}{header}"]
+    words = ["-netdev", f"tap,id=n{index},fd={nic.fd}"]
     words += ["-device", f"{NICS[nic.driver]},netdev=n{index},mac=02:00:00:00:00:{index + 1:02x}"]
     if nic.pcap:
         words += ["-object", f"filter-dump,id=p{index},netdev=n{index},file={doubled(nic.pcap)}"]
