@@ -122,17 +122,20 @@ def baseline_of(history: History, night: str, wanted: str | None) -> str | None:
     return found[0][0] if found else None
 
 
-def named_night(history: History, wanted: str, before: float = math.inf, not_: str = "") -> str:
-    """The night that is meant by an id, a date or a commit. Raises NoBaseline."""
+def named_night(history: History, wanted: str, before: float = math.inf, but: str = "") -> str:
+    """The night that an id means, or the last one that a date or a commit does. Raises NoBaseline.
+
+    before: a moment; but: a night. A date or a commit means one before, and not that one.
+    """
     if history.rows("SELECT 1 FROM nights WHERE night = ?", (wanted,)):
         return wanted
     if _DATE.fullmatch(wanted):
         where = " AND date(started, 'unixepoch', 'localtime') <= ?"
-        found = history.rows(_EARLIER + where + _LAST, (before, not_, wanted))
+        found = history.rows(_EARLIER + where + _LAST, (before, but, wanted))
     else:
         where = " AND id IN (SELECT night FROM runs WHERE revision = ? OR revision LIKE ? || '%')"
         prefix = wanted if re.fullmatch(r"[0-9a-f]{6,40}", wanted) else "\0"
-        found = history.rows(_EARLIER + where + _LAST, (before, not_, wanted, prefix))
+        found = history.rows(_EARLIER + where + _LAST, (before, but, wanted, prefix))
     if not found:
         raise NoBaseline(f"no earlier night {wanted!r}: neither its id, nor a date, nor a commit")
     return str(found[0][0])

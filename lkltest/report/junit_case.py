@@ -16,9 +16,6 @@ from lkltest.names import Names
 from lkltest.report.xml_text import visible, visible_line
 from lkltest.results import Outcome, PointResult, Problem, ProblemKind, SuiteResult
 
-FILE_LIMIT = 30_000_000
-"""Bytes of a file that GitLab still reads."""
-
 _FAILURES = frozenset(
     {
         ProblemKind.EXIT_STATUS,
@@ -31,7 +28,7 @@ _FAILURES = frozenset(
     }
 )
 _PASSED_LOGS = 16_000_000  # bytes of XML; from there on logs of passed points are left out
-_ALL_LOGS = 26_000_000  # and from there on everybody's
+_ALL_LOGS = 26_000_000  # and from there on everybody's: GitLab reads no file above 30 MB
 _CASE_COST = 200  # bytes of tags and attributes
 _TEXT_LIMIT = 1_000_000  # characters of one text; of a longer one its head and tail
 _TEXT_HEAD = 200_000
