@@ -105,7 +105,7 @@ def recorded(item: pytest.Item, phase: str) -> Generator[None]:
         record.problems.append(Problem(ProblemKind.INTERRUPTED, f"interrupted in {phase}"))
         raise
     except BaseException as error:
-        if record.judged and phase == "call":
+        if phase == "call" and (record.judged or _is_known(record, error)):
             raise
         if item.session.shouldfail and isinstance(error, pytest.fail.Exception):
             # A failed point was one too many (--maxfail): pytest raises it to end the suite.
@@ -116,6 +116,11 @@ def recorded(item: pytest.Item, phase: str) -> Generator[None]:
         text = str(error).splitlines() or [type(error).__name__]
         record.problems.append(Problem(kind, f"{phase}: {text[0]}", detail="\n".join(text[1:])))
         raise
+
+
+def _is_known(record: ItemRecord, error: BaseException) -> bool:
+    """Whether `error` ends the test for a problem that its run has gathered (a failed launch)."""
+    return record.run is not None and str(error) in {p.reason for p in record.run.problems}
 
 
 @contextlib.contextmanager
