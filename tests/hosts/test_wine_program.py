@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from lkltest.host import LaunchError, NotInstalled
+from lkltest.hosts.wine import WineHost
 from lkltest.hosts.wine_program import check_program
 from tests.hosts.wine import lkltest, misbehave, require_wine
 
@@ -85,6 +86,26 @@ def test_exec_says_so_and_launches_nothing(kind: str, tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (2, "")
     assert len(done.stderr.splitlines()) == 1 and str(target) in done.stderr
     assert not cache.exists(), "a prefix was made for a program that cannot run"
+
+
+@pytest.mark.parametrize("kind", [kind for kind in BAD if kind not in ("missing", "directory")])
+def test_a_build_with_nothing_else_is_a_usage_error(kind: str, tmp_path: Path) -> None:
+    require_wine()
+    (tmp_path / "tests").mkdir()
+    write, words = BAD[kind]
+    write(tmp_path / "tests" / "boot.exe")
+    done = lkltest("run", "--host", "wine", "--build", tmp_path)
+    said = [line for line in (done.stdout + done.stderr).splitlines() if line]
+    assert done.returncode == 2 and len(said) == 1, said
+    assert words in said[0] and "boot.exe" in said[0]
+
+
+def test_one_bad_program_of_a_build_is_a_failed_suite(tmp_path: Path) -> None:
+    (tmp_path / "tests").mkdir()
+    shutil.copy(misbehave(), tmp_path / "tests" / "boot.exe")
+    cut(3000)(tmp_path / "tests" / "disk.exe")
+    build = WineHost().open_build(str(tmp_path))
+    assert sorted(build.programs) == ["boot", "disk"]
 
 
 def test_a_pe32_build_is_a_skip(tmp_path: Path) -> None:
