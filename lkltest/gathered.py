@@ -3,15 +3,16 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 
-from lkltest.nesting import Trouble
+from lkltest.nesting import MOST_POINTS, TOO_MANY_POINTS, Trouble
 from lkltest.results import Outcome, PointResult, Problem, ProblemKind
 
 _SAME_KIND = 20  # problems that are kept; the others of that kind are counted
-_LOG_BUDGET = 64 * 1024 * 1024  # characters of passed points' logs; they are what fills memory
+_LOG_BUDGET = 64 * 1024 * 1024  # bytes of logs; those of failed points have one of their own
 _LINE_LIMIT = 300
 
 OnPassed = Callable[[str, float | None, str], None]
@@ -35,12 +36,23 @@ class Gathered:
         self._points: list[PointResult] = []
         self._problems: list[Problem] = []
         self._kinds: Counter[ProblemKind] = Counter()
-        self._logs = 0
+        self._logs: Counter[bool] = Counter()
+        self._full = False
 
     @property
     def points(self) -> list[PointResult]:
         """The points that are kept."""
         return self._points if self._keep else self.fresh
+
+    def within_budget(self, log: str, outcome: Outcome, depth: int) -> str:
+        """Return a point's log, or what stands for it where the logs before it were too long."""
+        if not log or not (self._keep or depth):  # it is not kept
+            return log
+        failed = outcome is Outcome.FAILED
+        self._logs[failed] += sys.getsizeof(log)
+        if self._logs[failed] > _LOG_BUDGET:
+            return f"[log of {len(log)} characters not kept]"
+        return log
 
     def hand_out(self, name: str, seconds: float | None, log: str) -> bool:
         """Hand out a passed point without making a result of it. Return whether that was wanted."""
@@ -54,8 +66,13 @@ class Gathered:
         """Take a finished top-level point and what is wrong with it."""
         self.last = point.name
         self.fresh.append(point)
-        if self._keep:
-            self._points.append(self._within_budget(point))
+        if not self._keep:
+            self._logs.clear()  # of its subtests
+        elif len(self._points) < MOST_POINTS:
+            self._points.append(point)
+        elif not self._full:
+            self._full = True
+            self.add_loose(TOO_MANY_POINTS)
         for kind, reason, detail in troubles:
             self.add(Problem(kind, reason, point.name, detail))
 
@@ -97,13 +114,6 @@ class Gathered:
             if count > _SAME_KIND
         )
         return (*self._problems, *more)
-
-    def _within_budget(self, point: PointResult) -> PointResult:
-        if point.outcome is Outcome.PASSED and point.log:
-            self._logs += len(point.log)
-            if self._logs > _LOG_BUDGET:
-                return replace(point, log=f"[log of {len(point.log)} characters not kept]")
-        return point
 
 
 def one_line(text: str) -> str:

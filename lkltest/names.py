@@ -29,19 +29,19 @@ class Names:
             suffix = f"#{self._ordinal}"
             if not name.endswith(suffix):  # claimed elsewhere already, at the same place
                 name += suffix
-            if name not in seen:
-                return name
-        elif name not in seen:
+            while name in seen:
+                name += suffix
+            return name
+        if name not in seen:
             self._remember(name, 1)
             return name
-        number = seen.get(name, 1)
+        number = seen[name]
         unique = name
         while unique in seen:
             number += 1
             unique = f"{name}#{number}"
-        if not self._full:
-            seen[name] = number
-            self._remember(unique, 1)
+        seen[name] = number
+        self._remember(unique, 1)
         return unique
 
     def _remember(self, name: str, number: int) -> None:

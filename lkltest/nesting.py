@@ -15,6 +15,8 @@ from lkltest.plan import PlanLedger, Remark
 from lkltest.results import Outcome, PointResult, ProblemKind
 
 MAX_DEPTH = 32  # trees are walked with recursion
+MOST_POINTS = 1_000_000  # that are kept: some 200 MB
+_NAME_LIMIT = 1_000
 _MAX_WAITING = 100  # troubles that one point carries; the first ones matter
 
 
@@ -24,6 +26,11 @@ class Trouble(NamedTuple):
     kind: ProblemKind
     reason: str
     detail: str = ""
+
+
+TOO_MANY_POINTS = Trouble(
+    ProblemKind.CONSOLE_DAMAGE, f"more than {MOST_POINTS} test points; the rest are not kept"
+)
 
 
 class Announced(NamedTuple):
@@ -58,7 +65,7 @@ class Level:
 
     def announce(self, number: int, raw: str, at: float | None) -> None:
         """Take a point that has started."""
-        name = self.names.claim(raw or _stand_in(number))
+        name = self.names.claim(shortened(raw) or _stand_in(number))
         self.announced = _new(Announced, (number, raw, name, at))
 
     def name_of(self, raw: str, announced: Announced | None) -> str:
@@ -70,7 +77,7 @@ class Level:
         """
         if announced is not None and raw in (announced.raw, ""):
             return announced.name
-        return self.names.claim(raw or _stand_in(self.ledger.last))
+        return self.names.claim(shortened(raw) or _stand_in(self.ledger.last))
 
     def wait(self, trouble: Trouble) -> None:
         """Keep a trouble for the next point."""
@@ -79,6 +86,7 @@ class Level:
 
     def begin_plan(self, name: str, count: int) -> list[Remark]:
         """Take a plan: the first one, which may come last, or one that follows another."""
+        name = shortened(name)
         if self.ledger.count is None:
             return self.ledger.announce(name, count)
         remarks = self.ledger.close()
@@ -173,8 +181,11 @@ class Nest:
 
     def lift(self, depth: int, point: PointResult, troubles: list[Trouble]) -> None:
         """Keep a finished subtest for its parent, and carry its troubles up."""
-        self.levels[depth].points.append(point)
         above = self.levels[depth - 1]
+        if len(self.levels[depth].points) < MOST_POINTS:
+            self.levels[depth].points.append(point)
+        elif TOO_MANY_POINTS not in above.waiting:
+            above.wait(TOO_MANY_POINTS)
         for kind, reason, detail in troubles:
             above.wait(Trouble(kind, f"{point.name}: {reason}", detail))
 
@@ -191,6 +202,11 @@ def subtest_troubles(children: tuple[PointResult, ...]) -> list[Trouble]:
 def _stand_in(number: int) -> str:
     """Return the name of a point that has none; the same in every run."""
     return f"(unnamed {number})"
+
+
+def shortened(name: str) -> str:
+    """Return a name of bounded length."""
+    return name if len(name) <= _NAME_LIMIT else name[: _NAME_LIMIT - 3] + "..."
 
 
 def _never_reported(level: Level, why: str, children: tuple[PointResult, ...]) -> PointResult:

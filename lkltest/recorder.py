@@ -16,7 +16,7 @@ from collections.abc import Iterable
 
 from lkltest.endings import judge_exit
 from lkltest.gathered import Gathered, OnPassed, one_line
-from lkltest.nesting import Nest, Trouble, subtest_troubles
+from lkltest.nesting import Nest, Trouble, shortened, subtest_troubles
 from lkltest.point import outcome_said, seconds_taken
 from lkltest.repeats import Repeats
 from lkltest.results import Exit, Outcome, PointResult, Problem, ProblemKind, ProgramResult
@@ -175,7 +175,7 @@ class Recorder:
                 self._gathered.add(Problem(kind, reason))
         self._overhear(event.name, event.skip or "")
         if event.count == 0 and event.depth == 0:
-            self._skip = event.name or "(skipped)"
+            self._skip = shortened(event.name) or "(skipped)"
             self._skip_reason = one_line(event.skip or "")
             self._unsettled = True
 
@@ -207,14 +207,16 @@ class Recorder:
         if children and outcome in (Outcome.PASSED, Outcome.SKIPPED):
             troubles += subtest_troubles(children)
         if outcome is Outcome.SKIPPED and not reason:
-            reason = one_line(log)  # LKL's tests say it there
+            reason = log  # LKL's tests say it there
         if troubles:
             outcome = Outcome.FAILED
-            reason = one_line("\n".join(f"{kind}: {text}" for kind, text, _ in troubles))
+            reason = "\n".join(f"{kind}: {text}" for kind, text, _ in troubles)
+        reason = reason and one_line(reason)
         seconds = seconds_taken(event, announced, at)
         plain = outcome is Outcome.PASSED and not (depth or children)
         if plain and self._gathered.hand_out(name, seconds, log):
             return
+        log = self._gathered.within_budget(log, outcome, depth)
         point = PointResult(name, outcome, ledger.last, ledger.name, reason, log, seconds, children)
         if depth:
             self._nest.lift(depth, point, troubles)

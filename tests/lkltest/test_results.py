@@ -3,7 +3,7 @@ import json
 from dataclasses import FrozenInstanceError, replace
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lkltest.names import Names
@@ -132,6 +132,7 @@ def test_names_are_kept_apart() -> None:
 
 
 @given(st.lists(st.sampled_from(["a", "a#2", "a#4", "b", "b#5", "a#2#6", ""]), max_size=40))
+@example(["a#6"] * 6)  # ends like the ordinal of its last claim
 def test_names_are_unique_beyond_the_limit_too(given_names: list[str]) -> None:
     names = Names(limit=4)
     claimed = [names.claim(name) for name in given_names]
