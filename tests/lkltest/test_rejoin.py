@@ -28,6 +28,11 @@ def rejoined(*chunks: bytes) -> tuple[bytes, list[str]]:
         (b"ok 5 na" + KERNEL * 2 + b"me\r\n", KERNEL * 2 + b"ok 5 name\r\n"),
         # Cut twice.
         (b"ok " + KERNEL + b"5 na" + KERNEL + b"me\r\n", KERNEL * 2 + b"ok 5 name\r\n"),
+        # A message that cut a line, and was cut by another one behind its stamp.
+        (
+            b"ok 5 na[    1.250000][    T1][    1.500000] x\n link is up\nme\n",
+            b"[    1.500000] x\n[    1.250000][    T1] link is up\nok 5 name\n",
+        ),
         # With the thread that printed it.
         (
             b"ok 5 na[    1.250000][    T7] x\nme\n",
@@ -59,9 +64,9 @@ def test_a_rest_that_never_comes() -> None:
 
 
 def test_a_failure_cut_by_a_message_that_is_cut_itself_is_said() -> None:
-    console = b"not [    1.250000][    T1][    1.500000] link is up\n eth0: ready\nok 9 icmp\n"
+    console = b"not [    1.250000][    T1][    1.500000] x\n link is up\nok 9 icmp\n"
     _, damage = rejoined(console)
-    assert damage == ["a kernel message cut 'not' short, what follows is not its rest"]
+    assert damage == ["a kernel message cut 'not' short, the next line is a whole one"]
 
 
 def test_an_endless_line_is_not_held() -> None:
