@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""`lkltest doctor`: what can run here, found out without running it."""
+
+import shutil
+from pathlib import Path
+
+from tests.fake_build import environment, fake_build, lkltest
+
+
+class TestDoctor:
+    def test_suites_and_variants_are_listed(self, tmp_path: Path) -> None:
+        build = fake_build(tmp_path, boot="pass", disk="pass", net_test="pass")
+        done = lkltest("doctor", f"--build={build}")
+        assert done.returncode == 0
+        lines = {" ".join(line.split()[:2]) for line in done.stdout.splitlines()}
+        assert {"host native", "boot yes", "disk[ext4] yes", "net[loopback] yes"} <= lines
+
+    def test_no_program_is_run(self, tmp_path: Path) -> None:
+        build = fake_build(tmp_path, boot="hang", disk="hang", net_test="hang")
+        assert lkltest("doctor", f"--build={build}").returncode == 0
+
+    def test_a_build_that_is_not_there_is_said(self, tmp_path: Path) -> None:
+        done = lkltest("doctor", f"--build={tmp_path / 'x'}")
+        assert done.returncode == 1
+        assert f"build {tmp_path / 'x'}: no such directory" in done.stdout
+
+    def test_the_build_of_the_environment_is_looked_at(self, tmp_path: Path) -> None:
+        done = lkltest("doctor", env=environment(LKL_BUILD=str(tmp_path / "x")))
+        assert done.returncode == 1
+        assert f"build {tmp_path / 'x'}: no such directory" in done.stdout
+
+    def test_a_missing_tool_comes_with_its_package(self, tmp_path: Path) -> None:
+        build = fake_build(tmp_path / "lkl", boot="pass", disk="pass")
+        tools = tmp_path / "bin"
+        tools.mkdir()
+        for name in ("unshare", "sh"):
+            (tools / name).symlink_to(shutil.which(name) or "/nonexistent")
+        done = lkltest("doctor", f"--build={build}", env=environment(PATH=str(tools)))
+        assert "gdb       missing" in done.stdout
+        assert "apt-get install gdb" in done.stdout
