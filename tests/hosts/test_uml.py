@@ -14,6 +14,7 @@ from lkltest.build import Build, BuildError
 from lkltest.deadline import Deadlines
 from lkltest.execution import Execution
 from lkltest.host import Host, Launch, LaunchError
+from lkltest.hosts import uml_mconsole
 from lkltest.hosts.uml import UmlHost
 from lkltest.results import ProblemKind, ProgramResult
 from lkltest.scope import Scope
@@ -131,6 +132,18 @@ class TestUml(HostContract):
         (stall,) = [p for p in result.problems if p.kind is ProblemKind.STALL]
         assert "schedule" in stall.detail and "Call Trace:" in stall.detail
         assert ProblemKind.PANIC not in {p.kind for p in result.problems}
+
+    def test_a_hang_without_the_tool_says_what_is_missing(
+        self,
+        host: Host,
+        scope: Scope,
+        program: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setattr(uml_mconsole, "_TOOL", "no-such-mconsole")
+        result = self.run(host, scope, program, "hang", stall=self.stall_seconds)
+        (stall,) = [p for p in result.problems if p.kind is ProblemKind.STALL]
+        assert "apt-get install uml-utilities" in stall.detail
 
     def test_two_at_once_in_one_scope(self, host: Host, scope: Scope, program: Path) -> None:
         results: list[ProgramResult] = []
