@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from lkltest.command_line import FAILED, INTERRUPTED, PASSED, USED_WRONGLY, count, timeout
-from lkltest.report.terminal import complain, mute_stdout
+from lkltest.report.terminal import complain, mute_stdout, say
 from lkltest.standard_streams import open_closed_streams
 
 # Why standard output cannot be written: it is closed, its disk is full, its terminal has gone.
@@ -122,7 +122,7 @@ class _Version(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
         import importlib.metadata  # only for who asks
 
-        print(f"lkltest {importlib.metadata.version('lkltest')}")
+        say(f"lkltest {importlib.metadata.version('lkltest')}")
         parser.exit()
 
 

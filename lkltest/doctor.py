@@ -19,7 +19,7 @@ import pytest
 from lkltest.build import Build, BuildError
 from lkltest.host import Host, LaunchError, host_names, make_host
 from lkltest.progress import REPORTER, SuiteReporter
-from lkltest.report.terminal import printable, wants_colour
+from lkltest.report.terminal import printable, say, wants_colour
 from lkltest.results import SuiteResult
 from lkltest.scope import probe
 from lkltest.suite_run import CAN_RUN
@@ -33,12 +33,12 @@ _TOOLS = {
 
 def report(build_name: str | None) -> int:
     """Print the report. Returns 0 when a host can run here, 1 when none can."""
-    print(f"{'machine':9} Linux {platform.release()}, Python {platform.python_version()}")
+    say(f"{'machine':9} Linux {platform.release()}, Python {platform.python_version()}")
     containment = probe()
-    print(f"{'runs in':9} {containment.kind}" + _because(containment.reason))
+    say(f"{'runs in':9} {containment.kind}" + _because(containment.reason))
     for tool, (purpose, install) in _TOOLS.items():
         if shutil.which(tool) is None:
-            print(f"{tool:9} missing ({purpose}): {install}")
+            say(f"{tool:9} missing ({purpose}): {install}")
     usable = [name for name in host_names() if _report_host(name, build_name)]
     return 0 if usable else 1
 
@@ -111,4 +111,4 @@ def _line(what: str, word: str, detail: str) -> None:
     shown = word
     if wants_colour(sys.stdout):
         shown = f"\x1b[{'32' if word == 'yes' else '33'}m{word:3}\x1b[0m"
-    print(f"{what:16} {shown:3} {printable(detail)}".rstrip())
+    print(f"{printable(what):16} {shown:3} {printable(detail)}".rstrip())

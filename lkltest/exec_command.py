@@ -14,7 +14,7 @@ from lkltest.deadline import DEFAULT_TIMEOUT, Deadlines
 from lkltest.executable import ExecutableError, identify
 from lkltest.execution import Execution
 from lkltest.host import Host, Launch, LaunchError, host_names, make_host
-from lkltest.report.terminal import complain, count_text, printable, problem_lines
+from lkltest.report.terminal import complain, count_text, printable, problem_lines, say
 from lkltest.results import Outcome, ProgramResult
 from lkltest.scope import Scope, ScopeError
 
@@ -47,7 +47,7 @@ def execute(
         host.program(Build(path.parent, "program", {path.name: path}), path.name)
         with host.session(), Scope(join=host.join()) as scope:
             if dry_run:
-                print(printable(host.dry_run(launch, scope)))
+                say(host.dry_run(launch, scope))
                 return PASSED
             process = host.launch(launch, scope)
             with host.attach(process, _Passthrough()) as listen:

@@ -24,14 +24,7 @@ from lkltest.tap13 import Parser, Point
 from tests.compiler import ROOT
 from tests.fake_build import environment, fake_build, lkltest, start
 from tests.hostile import HOSTILE, suite
-
-SOURCES = [
-    path
-    for folder in ("lkltest", "hosts", "suites")
-    for path in sorted((ROOT / folder).rglob("*.py"))
-    if not path.relative_to(ROOT).as_posix().startswith(("lkltest/hosts/", "lkltest/suites/"))
-]
-
+from tests.sources import SOURCES, calls
 
 # Folders and sockets
 
@@ -152,12 +145,6 @@ def test_html_is_escaped() -> None:
 
 
 # Shells and YAML
-
-
-def calls(path: Path) -> Iterator[tuple[str, ast.Call]]:
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Call):
-            yield ast.unparse(node.func), node
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))

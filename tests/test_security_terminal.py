@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 
 from lkltest.report import terminal
+from tests.compiler import ROOT
 from tests.fake_build import SECONDS, environment, lkltest
 from tests.hostile import DRIVES_A_TERMINAL, ESCAPES, HOSTILE, speaking_build, suite
+from tests.sources import SOURCES, calls
 
 _MOVES = r"\x1b\[K|collected |collecting: |created: |initialized: |ready: |[0-9]+ workers"
 _OURS = re.compile(rf"\x1b\[[0-9;]*m|\r\n|\r(?:{_MOVES})")
@@ -141,3 +143,20 @@ def test_a_hostile_name(tmp_path: Path, words: tuple[str, ...]) -> None:
 def test_what_drives_a_terminal_is_seen_by_these_tests() -> None:
     assert driven_by(f"\x1b[31mred\x1b[0m\r\n{ESCAPES}") == [_OURS.sub("\n", ESCAPES)]
     assert driven_by("\x1b[31mred\x1b[0m\r\nplain\tagain\r\n") == []
+
+
+def test_nothing_is_printed_past_the_escaping() -> None:
+    """What prints beside report/terminal.py has colours in its lines, and escapes their parts."""
+    found = set()
+    for path in SOURCES:
+        called = {name for name, _ in calls(path)}
+        if called & {"print", "sys.stdout.write", "sys.stderr.write", "sys.stdout.buffer.write"}:
+            found.add(path.relative_to(ROOT).as_posix())
+    assert found == {
+        "hosts/qemu_attach.py",  # a console
+        "hosts/wine_console.py",  # a program's stderr
+        "lkltest/doctor.py",
+        "lkltest/exec_command.py",  # a console
+        "lkltest/progress.py",
+        "lkltest/report/terminal.py",
+    }

@@ -25,7 +25,7 @@ from lkltest.host import host_names
 from lkltest.nightly.cell import Cell, CellRecord, parse_id
 from lkltest.nightly.entries import entries, is_problem
 from lkltest.nightly.runner import run_cell
-from lkltest.report.terminal import complain, printable
+from lkltest.report.terminal import complain, say
 from lkltest.results import Outcome, ProblemKind, SuiteResult
 from lkltest.shield import BUGS, one_line
 
@@ -100,7 +100,7 @@ def _builds(command: str) -> bool:
         words = shlex.split(command)
         if not words:
             raise Mistake("--make names no command")
-        print(f"lkltest bisect: {printable(shlex.join(words))}", flush=True)
+        say(f"lkltest bisect: {shlex.join(words)}", flush=True)
         return subprocess.run(words, stdin=subprocess.DEVNULL, check=False).returncode == 0
     except ValueError as error:
         raise Mistake(f"--make {command!r}: {error}") from None
@@ -113,7 +113,7 @@ def _run(cell: Cell, point: str, times: int, any_failure: bool) -> tuple[Answer,
     while len(seen) < times and not (any_failure and Answer.BAD in seen):
         record = run_cell(cell)
         seen.append(judge(record, point))
-        print(f"lkltest bisect: {seen[-1].name.lower()}{_reason(record, point)}", flush=True)
+        say(f"lkltest bisect: {seen[-1].name.lower()}{_reason(record, point)}", flush=True)
     return verdict(seen, any_failure=any_failure)
 
 
@@ -141,7 +141,7 @@ def _reason(record: CellRecord, point: str) -> str:
         found = [entry for entry in entries(result) if entry.name == point or not point]
         said = said or next((entry.reason for entry in found if entry.reason), "")
         said = said or ("" if found else f"there is no point {point!r}")
-    return f": {printable(said)}" if said else ""
+    return f": {said}" if said else ""
 
 
 def _suite(result: SuiteResult) -> Answer:
@@ -170,5 +170,5 @@ def verdict(seen: Sequence[Answer], *, any_failure: bool = False) -> tuple[Answe
 
 
 def _say(answer: Answer, reason: str) -> int:
-    print(f"lkltest bisect: {answer.name.lower()}: {reason}", flush=True)
+    say(f"lkltest bisect: {answer.name.lower()}: {reason}", flush=True)
     return int(answer)

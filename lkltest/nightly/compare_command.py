@@ -16,7 +16,7 @@ from lkltest.nightly.compare import compare
 from lkltest.nightly.config import DEFAULT_FAIL_ON
 from lkltest.nightly.inputs import fail_on, load_known, one_line_errors, sources
 from lkltest.nightly.view import Change, ChangeKind
-from lkltest.report.terminal import printable
+from lkltest.report.terminal import say
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,7 +46,7 @@ def run(options: argparse.Namespace) -> int:
         changes = compare(memory.cells_of(history, night), before, histories, known)
     if options.json:
         data = [asdict(change) for change in changes]
-        print(json.dumps({"night": night, "baseline": baseline, "changes": data}, indent=1))
+        say(json.dumps({"night": night, "baseline": baseline, "changes": data}, indent=1))
     else:
         _say(night, baseline, changes)
     failing = options.fail_on | {ChangeKind.EXPIRED}
@@ -65,6 +65,6 @@ def last_night(history: History) -> str:
 
 def _say(night: str, baseline: str | None, changes: list[Change]) -> None:
     for line in lines(changes, shown=1000):
-        print(line)
+        say(line)
     against = f"compared with {baseline}" if baseline else "nothing to compare with"
-    print(printable(f"{night}: {against}: {summary(changes)}"))
+    say(f"{night}: {against}: {summary(changes)}")

@@ -15,7 +15,7 @@ from lkltest.nightly.compare_command import last_night
 from lkltest.nightly.inputs import CannotRun, one_line_errors, sources
 from lkltest.nightly.night import remember_folder
 from lkltest.nightly.store import NightFolder
-from lkltest.report.terminal import printable
+from lkltest.report.terminal import say
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,14 +47,14 @@ def run(options: argparse.Namespace) -> int:
     """Run the command; 1 when a pattern fits nothing."""
     with History(sources(options)[0], must_exist=not options.folders) as history:
         if options.prune is not None:
-            print(f"{history.prune(_moment(options.prune))} nights forgotten")
+            say(f"{history.prune(_moment(options.prune))} nights forgotten")
         elif options.folders:
             for folder in options.folders:
-                print(printable(f"{folder}: {_import(history, folder)} cells"))
+                say(f"{folder}: {_import(history, folder)} cells")
         else:
             lines = list(_answer(history, options))
             for line in lines:
-                print(printable(line))
+                say(line)
             return PASSED if lines or options.pattern is None else FAILED
     return PASSED
 

@@ -19,7 +19,7 @@ from lkltest.nightly.inputs import (
 from lkltest.nightly.known import Known, KnownFailure
 from lkltest.nightly.progress import Display, State
 from lkltest.nightly.runner import Quiet, run_cells
-from lkltest.report.terminal import printable
+from lkltest.report.terminal import say
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,13 +40,13 @@ def run(options: argparse.Namespace) -> int:
     known = load_known(config.known)
     if not options.verify:
         for failure in known.failures:
-            print(_line(failure, "expired" if failure.expired(known.today) else "known"))
+            say(_line(failure, "expired" if failure.expired(known.today) else "known"))
         expired = any(failure.expired(known.today) for failure in known.failures)
         return FAILED if expired else PASSED
     records = _run([c for c in cells if any(f.fits_cell(c.id) for f in known.failures)], options)
     words = [(failure, verdict(failure, known, records)) for failure in known.failures]
     for failure, word in words:
-        print(_line(failure, word))
+        say(_line(failure, word))
     return PASSED if all(word == "fails" for _, word in words) else FAILED
 
 
@@ -94,4 +94,4 @@ def _run(cells: Sequence[Cell], options: argparse.Namespace) -> list[CellRecord]
 def _line(failure: KnownFailure, word: str) -> str:
     until = f", until {failure.expires}" if failure.expires else ""
     link = f" ({failure.link})" if failure.link else ""
-    return printable(f"{word:15}  {failure.pattern}: {failure.reason}{link}{until}")
+    return f"{word:15}  {failure.pattern}: {failure.reason}{link}{until}"

@@ -39,7 +39,7 @@ from lkltest.nightly.night import (
 from lkltest.nightly.progress import Display, State, duration
 from lkltest.nightly.runner import run_cells
 from lkltest.nightly.store import NightFolder, new_night, unfinished
-from lkltest.report.terminal import complain, printable
+from lkltest.report.terminal import complain, say
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -105,7 +105,7 @@ def _night(
         for record in state.done.values():
             recorder.remember(record)  # killed between the two
         if state.done:
-            print(f"{folder.id}: {len(state.done)} of {len(cells)} cells are finished")
+            say(f"{folder.id}: {len(state.done)} of {len(cells)} cells are finished")
         left = [cell for cell in cells if cell.id not in state.done]
         _run_cells(options, config, left, recorder)
         display.end()
@@ -149,7 +149,7 @@ def _close(config: Config, recorder: Recorder, terms: Terms) -> int:
     write_all(judgement.view, folder.path)
     folder.finish(finished)
     for line in _said(judgement, folder):
-        print(printable(line))
+        say(line)
     if recorder.trouble:
         return fail(f"{recorder.trouble}; the night is complete in {folder.path}")
     return FAILED if judgement.failing else PASSED
@@ -200,5 +200,5 @@ def _init(file: Path) -> int:
             stream.write(EXAMPLE)
     except FileExistsError:
         return fail(f"{file}: exists already")
-    print(printable(f"{file}: written; run it with: lkltest nightly {file}"))
+    say(f"{file}: written; run it with: lkltest nightly {file}")
     return PASSED

@@ -73,7 +73,8 @@ def cell_line(record: CellRecord, colour: bool) -> str:
     """`disk[ext4]@native#stable   FAILED    1.32 s  signal: SIGSEGV`."""
     word, code = _WORDS[record.outcome]
     shown = f"\x1b[{code}m{word:8}\x1b[0m" if colour else f"{word:8}"
-    return f"{record.cell.id:32} {shown}{record.seconds:8.2f} s  {printable(_detail(record))}"
+    name, detail = printable(record.cell.id), printable(_detail(record))
+    return f"{name:32} {shown}{record.seconds:8.2f} s  {detail}"
 
 
 def _detail(record: CellRecord) -> str:
@@ -114,7 +115,7 @@ class Display:
         """The line that moves; on a terminal alone."""
         if self._terminal:
             self._wipe()
-            self._put(state_line(self._state, time.monotonic())[:160])
+            self._put(printable(state_line(self._state, time.monotonic()))[:160])
 
     def end(self) -> None:
         self._wipe()

@@ -18,7 +18,7 @@ from lkltest.build import BuildError
 from lkltest.command_line import PASSED, USED_WRONGLY, count
 from lkltest.host import host_names, make_host
 from lkltest.nightly.cluster import resource, silence
-from lkltest.report.terminal import complain, printable
+from lkltest.report.terminal import complain, say
 
 _CONNECT = 30.0
 
@@ -49,7 +49,7 @@ def run(options: argparse.Namespace) -> int:
     try:
         asyncio.run(_work(options, resources))
     except Exception as error:  # noqa: BLE001 - for a bad address Dask raises whatever fails first
-        reason = printable(" ".join(str(error).split())) or type(error).__name__
+        reason = " ".join(str(error).split()) or type(error).__name__
         return _wrong(f"no Dask scheduler at {options.scheduler}: {reason}")
     return PASSED
 
@@ -66,16 +66,16 @@ def usable(names: Iterable[str], jobs: int) -> dict[str, float]:
         host = make_host(name)
         missing = host.missing()
         if missing is not None:
-            print(f"host {name:10} no   {printable(str(missing))}")
+            say(f"host {name:10} no   {missing}")
             continue
         resources[resource(name, default_build=False)] = float(jobs)
         try:
             host.open_build(None)
         except BuildError as error:
-            print(f"host {name:10} yes  no default build: {printable(str(error))}")
+            say(f"host {name:10} yes  no default build: {error}")
             continue
         resources[resource(name, default_build=True)] = float(jobs)
-        print(f"host {name:10} yes")
+        say(f"host {name:10} yes")
     return resources
 
 
@@ -95,7 +95,7 @@ async def _work(options: argparse.Namespace, resources: dict[str, float]) -> Non
             dashboard=False,
         )
         async with worker:
-            print(printable(f"working for {options.scheduler} as {worker.address}"), flush=True)
+            say(f"working for {options.scheduler} as {worker.address}", flush=True)
             with contextlib.suppress(asyncio.CancelledError):
                 await worker.finished()
 

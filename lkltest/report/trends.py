@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _LINES = 4  # in one plot; more cannot be told apart
 _INCHES = (4.4, 2.7)
 _TICKS = 4
+_NAME = 60  # characters; longer ones leave no room for the plot
 # What matplotlib is told, and what the page's style sheet turns it into, light and dark.
 _INK, _FAINT, _BAD, _CARD = "#010101", "#020202", "#030303", "#080808"
 _HUES = ("#040404", "#050505", "#060606", "#070707")
@@ -125,7 +126,13 @@ def _draw(axes: Any, line: Line, place: dict[str, int], hue: str, marker: str) -
     x = [place[point.night] for point in line.points]
     y = [point.seconds for point in line.points]
     axes.plot(
-        x, y, color=hue, marker=marker, markersize=2.5, linewidth=1.3, label=printable(line.name)
+        x,
+        y,
+        color=hue,
+        marker=marker,
+        markersize=2.5,
+        linewidth=1.3,
+        label=printable(line.name)[:_NAME],
     )
     slow = [point for point in line.points if point.regressed]
     if slow:
