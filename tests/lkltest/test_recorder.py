@@ -1,52 +1,22 @@
 # SPDX-License-Identifier: GPL-2.0-only
+"""The verdict: streams and ends, good and bad, and the problems that they come to."""
+
 import signal
-import tracemalloc
-from collections.abc import Iterator
-from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from lkltest.endings import judge_exit
 from lkltest.recorder import Recorder
-from lkltest.results import Exit, Outcome, PointResult, Problem, ProblemKind, ProgramResult
+from lkltest.results import Exit, Outcome, Problem, ProblemKind
 from lkltest.tap13 import Parser
-
-PASSED, FAILED = Outcome.PASSED, Outcome.FAILED
-K = ProblemKind
-EXITED = Exit(0)
-
-
-def record(stream: str | bytes, ending: Exit = EXITED, **options: Any) -> ProgramResult:
-    data = stream.encode() if isinstance(stream, str) else stream
-    recorder, parser = Recorder(**options), Parser()
-    returned: list[PointResult] = []
-    for event in parser.feed(data) + parser.close():
-        returned += recorder.add(event)
-    result = recorder.finish(ending)
-    assert list(result.points[: len(returned)]) == returned
-    check_tree(result)
-    return result
-
-
-def check_tree(result: ProgramResult) -> None:
-    failed = {point.name for point in result.points if point.outcome is FAILED}
-    assert {problem.point for problem in result.problems} - {None} <= failed
-    names = [point.name for point in result.points]
-    assert len(set(names)) == len(names)
-    assert all(names)
-
-
-def problems(result: ProgramResult) -> list[tuple[ProblemKind, str | None]]:
-    return [(problem.kind, problem.point) for problem in result.problems]
-
-
-def outcomes(result: ProgramResult) -> dict[str, str]:
-    return {point.name: point.outcome.value for point in result.points}
-
-
-GOOD = "1..2 # boot\n* 1 mutex\nok 1 mutex\n* 2 semaphore\nok 2 semaphore\n"
+from tests.lkltest.recording import (
+    GOOD,
+    K,
+    check_tree,
+    outcomes,
+    problems,
+    record,
+)
 
 
 def test_pass() -> None:
@@ -336,145 +306,3 @@ def test_properties_from_the_banner() -> None:
     in_log = f"1..1\nok 1 a\n ---\n log: |\n  {banner}\n ...\n"
     assert record(in_log).properties == expected
     assert record(GOOD).properties == {}
-
-
-SUBTESTS = """TAP version 14
-1..2
-# Subtest: group
-    1..2
-    ok 1 - one
-    {} 2 - two
-{} 1 - group
-ok 2 - other
-"""
-
-
-def test_subtests() -> None:
-    result = record(SUBTESTS.format("ok", "ok"))
-    assert result.passed
-    assert [child.name for child in result.points[0].children] == ["one", "two"]
-    lying = record(SUBTESTS.format("not ok", "ok"))
-    assert problems(lying) == [(K.SUBTEST, "group")]
-    assert "two" in lying.points[0].reason
-    honest = record(SUBTESTS.format("not ok", "not ok"))
-    assert problems(honest) == []
-    assert not honest.passed
-
-
-@pytest.mark.parametrize(
-    ("inner", "kind"),
-    [
-        ("    1..3\n    ok 1 a\n", K.PLAN_NOT_MET),
-        ("    1..1\n    ok 1 a\n    ok 2 b\n", K.TOO_MANY_POINTS),
-        ("    1..2\n    ok 1 a\n    ok 1 b\n    ok 2 c\n", K.DUPLICATE_NUMBER),
-        ("    1..1\n    ok 1 a\n      ---\n      log: |\n        BUG: x\n      ...\n", K.BUG),
-        ("    1..1\n    * 1 a\n", K.NEVER_REPORTED),
-        ("    1..1\n    ok 1 a\nBUG: x\n", K.BUG),
-    ],
-)
-def test_trouble_in_subtests_fails_the_parent(inner: str, kind: ProblemKind) -> None:
-    result = record(f"TAP version 14\n1..1\n# Subtest: g\n{inner}ok 1 g\n")
-    assert kind in [problem.kind for problem in result.problems]
-    assert outcomes(result) == {"g": "failed"}
-
-
-def test_subtests_without_their_parent() -> None:
-    result = record("TAP version 14\n1..1\n# Subtest: g\n    1..1\n    ok 1 a\n")
-    assert not result.passed
-    (point,) = result.points
-    assert point.outcome is FAILED
-    assert [child.name for child in point.children] == ["a"]
-
-
-def test_deep_nesting_is_a_failure_not_a_crash() -> None:
-    lines = ["TAP version 14", "1..1"]
-    for depth in range(1, 1500):
-        lines.append("    " * depth + "1..1")
-    for depth in reversed(range(1500)):
-        lines.append("    " * depth + "ok 1 x")
-    result = record("\n".join(lines) + "\n")
-    assert not result.passed
-
-
-def test_ktap_comments_say_why() -> None:
-    stream = "KTAP version 1\n1..1\n    # EXPECTATION FAILED at a.c:3\nnot ok 1 a\n"
-    assert "EXPECTATION" in record(stream.replace("    #", "#")).points[0].log
-
-
-def test_output_is_kept_head_and_tail() -> None:
-    noise = b"first\n" + b"x" * 1000 + b"\n" + b"noise\n" * 100_000 + b"last\n"
-    result = record(GOOD.encode() + noise)
-    assert result.output_tail.startswith("first\n")
-    assert result.output_tail.endswith("last\n")
-    assert "bytes cut ...]" in result.output_tail
-    assert len(result.output_tail) < 200_000
-
-
-def test_trouble_is_found_in_any_amount_of_output() -> None:
-    noise = b"noise noise noise noise\n" * 30_000
-    assert problems(record(GOOD.encode() + noise + b"WARNING: x\n" + noise)) == [
-        (K.WARNING, "semaphore")
-    ]
-
-
-def test_problems_are_bounded() -> None:
-    result = record("1..1\n" + "ok 1 a\n" * 5000)
-    assert len(result.problems) < 50
-    assert result.problems[-1].reason.endswith("more of this kind")
-    assert len(result.points) == 5000
-
-
-def stream_of(points: int) -> Iterator[bytes]:
-    yield b"1..%d # x\n" % points
-    for number in range(1, points + 1):
-        yield b"* %d a\nok %d a\n ---\n time_us: 1\n log: |\n" % (number, number)
-        yield b"  kernel line\n" * 20 + b" ...\n"
-
-
-def peak(points: int) -> int:
-    recorder, parser = Recorder(keep=False), Parser()
-    tracemalloc.start()
-    for chunk in stream_of(points):
-        for event in parser.feed(chunk):
-            recorder.add(event)
-    assert recorder.finish(Exit(0)).passed
-    highest = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    return highest
-
-
-def test_constant_memory_when_not_kept() -> None:
-    assert peak(1200) < peak(400) + 100_000
-
-
-def test_on_passed_is_called_in_place_of_results() -> None:
-    called: list[tuple[str, float | None, str]] = []
-    recorder = Recorder(keep=False, on_passed=lambda *said: called.append(said))
-    parser = Parser()
-    returned = []
-    for event in parser.feed(b"1..3\nok 1 a\nnot ok 2 b\nok 3 c # SKIP\n") + parser.close():
-        returned += recorder.add(event)
-    assert called == [("a", None, "")]
-    assert [point.name for point in returned] == ["b", "c"]
-
-
-PIECES = st.sampled_from(
-    [
-        b"1..2 # x\n", b"1..0 # y\n", b"ok 1 a\n", b"not ok 2 b\n", b"* 1 a\n", b"* 2 b\n",
-        b"ok\n", b" ---\n", b" log: |\n", b"  text\n", b" ...\n", b"Bail out!\n", b"    ok 1 s\n",
-        b"    1..1\n", b"# Subtest: s\n", b"TAP version 14\n", b"KTAP version 1\n", b"WARNING: w\n",
-        b"ok 99999999999\n", b"\xff\x00\x1b[31m\n", b"no newline",
-    ]
-)  # fmt: skip
-
-
-@given(st.lists(PIECES, max_size=25).map(b"".join) | st.binary(max_size=200))
-@settings(max_examples=300)
-def test_any_stream_gives_a_sound_tree(data: bytes) -> None:
-    result = record(data)
-    if result.passed:
-        assert b"not ok" not in data
-        assert b"WARNING" not in data
-        assert b"1.." in data
-    for ending in (Exit(1), Exit(None, 11, "signalled"), Exit(None, 9, "stall")):
-        assert not record(data, ending).passed

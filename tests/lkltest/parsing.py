@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What the parser's tests share: a stream parsed, its events looked at."""
+
+from lkltest.tap13 import (
+    Damage,
+    Event,
+    Parser,
+    Point,
+)
+
+
+def parse(stream: bytes, *, printk: bool = False) -> list[Event]:
+    parser = Parser(printk=printk)
+    return parser.feed(stream) + parser.close()
+
+
+def point(
+    number: int | None,
+    name: str = "",
+    *,
+    ok: bool = True,
+    directive: str = "",
+    reason: str = "",
+    block: bytes = b"",
+    depth: int = 0,
+) -> Point:
+    return Point(ok, number, name, directive, reason, block, depth)
+
+
+def damage(events: list[Event]) -> list[str]:
+    return [event.what for event in events if isinstance(event, Damage)]
+
+
+def points(events: list[Event]) -> list[Point]:
+    return [event for event in events if isinstance(event, Point)]
