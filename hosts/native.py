@@ -38,6 +38,11 @@ class NativeHost(Host):
             return "the build has no pipe back end"
         return None
 
+    def program(self, build: Build, name: str) -> Path:
+        path = super().program(build, name)
+        check_runnable(path)
+        return path
+
     def launch(self, launch: Launch, scope: Scope) -> Console:
         check_runnable(launch.program)
         pass_fds: dict[int, int] = {}

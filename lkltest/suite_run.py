@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from lkltest.disk import Disk
     from lkltest.execution import Execution
     from lkltest.helper import Helper
+    from lkltest.host import Process
     from lkltest.netdev import Network
     from lkltest.scope import Scope
 
@@ -208,27 +209,30 @@ class SuiteRun:
     ) -> Execution:
         from lkltest.execution import Execution
 
-        if self._dry_run:
-            pytest.skip(CAN_RUN)
-        try:
-            launch = Launch(
-                self.host.program(self.build, program),
-                arguments,
-                dict(environment or {}),
-                self.deadlines,
-                self.build,
-            )
-            process = self.host.launch(launch, self.scope)
-        except NotInstalled as error:
-            pytest.skip(str(error))
-        except LaunchError as error:
-            self.problems.append(Problem(ProblemKind.LAUNCH, str(error)))
-            pytest.fail(str(error), pytrace=False)
+        process = self._launch(program, arguments, environment or {})
         self._stack.callback(process.close)
         self.properties.setdefault("command", " ".join(process.command))
         self.properties.update(getattr(process, "files", {}))
         self._evidence += getattr(process, "evidence", "").splitlines()
         return Execution(self.host, process, hear)
+
+    def _launch(
+        self,
+        program: str,
+        arguments: tuple[str | Disk | Interface, ...],
+        environment: Mapping[str, str],
+    ) -> Process:
+        try:
+            path = self.host.program(self.build, program)
+            if self._dry_run:
+                pytest.skip(CAN_RUN)
+            launch = Launch(path, arguments, dict(environment), self.deadlines, self.build)
+            return self.host.launch(launch, self.scope)
+        except NotInstalled as error:
+            pytest.skip(str(error))
+        except LaunchError as error:
+            self.problems.append(Problem(ProblemKind.LAUNCH, str(error)))
+        pytest.fail(self.problems[-1].reason, pytrace=False)
 
     def _open_scope(self, *, network: bool, mounts: bool) -> Scope:
         from lkltest.scope import Scope

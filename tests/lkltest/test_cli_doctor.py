@@ -15,6 +15,17 @@ class TestDoctor:
         lines = {" ".join(line.split()[:2]) for line in done.stdout.splitlines()}
         assert {"host native", "boot yes", "disk[ext4] yes", "net[loopback] yes"} <= lines
 
+    def test_a_program_that_cannot_run_is_said(self, tmp_path: Path) -> None:
+        build = fake_build(tmp_path, boot="pass", net_test="pass")
+        program = build / "tests" / "net-test"
+        program.unlink()
+        program.write_text("#!/bin/sh\n")
+        lines = lkltest("doctor", f"--build={build}").stdout.splitlines()
+        said = {line.split()[0]: line for line in lines}
+        assert said["boot"].split() == ["boot", "yes"]
+        assert f"no  launch: build {build}: has no program disk" in said["disk[ext4]"]
+        assert f"no  launch: {program}: is a script" in said["net[loopback]"]
+
     def test_no_program_is_run(self, tmp_path: Path) -> None:
         build = fake_build(tmp_path, boot="hang", disk="hang", net_test="hang")
         assert lkltest("doctor", f"--build={build}").returncode == 0
