@@ -18,6 +18,9 @@ from xml.etree import ElementTree
 import pytest
 
 from lkltest.hosts.qemu import QemuHost
+from lkltest.hosts.qemu_keep import Keeper
+from lkltest.nightly.cell import Cell, CellRecord
+from lkltest.nightly.store import new_night
 from lkltest.report import junit, tree
 from lkltest.scope import Scope
 from lkltest.tap13 import Parser, Point
@@ -119,6 +122,22 @@ def test_names_never_become_paths(tmp_path: Path, text: str) -> None:
         assert path.is_file()
     assert len(list(inside.iterdir())) == 2
     assert [path for path in tmp_path.rglob("*") if path.is_file() and path.parent != inside] == []
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_a_nights_files_stay_in_its_folder(tmp_path: Path, text: str) -> None:
+    night = new_night(tmp_path / "a" / "nights", text, "", 0.0)
+    cell = Cell(text, text, text, text, None, 1.0, 1.0)
+    record = CellRecord(cell, (suite(text),), text, 0.0, 0.0)
+    assert night.write(record).parent == night.path / "cells"
+    kept = Keeper(os.fspath(tmp_path / "kept"), pcap=True).files(text)
+    assert kept.base is not None and kept.base.parent == tmp_path / "kept"
+    assert "/" not in kept.base.name
+    outside = [
+        path for path in tmp_path.rglob("*") if path.is_file() and "nights" not in path.parts
+    ]
+    assert [path for path in files if not path.is_relative_to(night.path)] == []
+    assert night.finished([cell]) == {cell.id: record}
 
 
 @pytest.mark.parametrize("text", HOSTILE)
