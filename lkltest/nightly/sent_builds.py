@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The builds of a night that workers asked for, kept by the scheduler as Dask variables."""
+"""The builds of a night that workers asked for, kept by the scheduler as Dask variables.
+
+Data that Dask scatters to workers is lost with the worker that has it; variables are not.
+"""
 
 from __future__ import annotations
 
