@@ -21,6 +21,7 @@ from enum import IntEnum
 from pathlib import Path
 
 from lkltest.command_line import count, timeout
+from lkltest.deadline import DEFAULT_TIMEOUT
 from lkltest.host import host_names
 from lkltest.nightly.cell import Cell, CellRecord, parse_id
 from lkltest.nightly.entries import entries, is_problem
@@ -57,7 +58,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--any", action="store_true", help="one failure is enough: find what made it flaky"
     )
-    parser.add_argument("--timeout", type=timeout, default=180.0, metavar="SECONDS")
+    parser.add_argument(
+        "--timeout",
+        type=timeout,
+        default=DEFAULT_TIMEOUT,
+        metavar="SECONDS",
+        help=f"limit for one program ({DEFAULT_TIMEOUT:g})",
+    )
 
 
 class Mistake(Exception):

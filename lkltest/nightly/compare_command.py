@@ -25,10 +25,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--baseline", metavar="NIGHT", help="a night, a date or a commit; default: the one before"
     )
-    parser.add_argument("--config", metavar="CONFIG.toml")
-    parser.add_argument("--history", metavar="FILE")
+    parser.add_argument("--config", metavar="CONFIG.toml", help="configuration of the nights")
+    parser.add_argument("--history", metavar="FILE", help="default: the configuration's")
     parser.add_argument("--known", type=Path, metavar="FILE", help="known failures")
-    parser.add_argument("--fail-on", type=fail_on, default=DEFAULT_FAIL_ON, metavar="KIND,...")
+    parser.add_argument(
+        "--fail-on",
+        type=fail_on,
+        default=DEFAULT_FAIL_ON,
+        metavar="KIND,...",
+        help="what makes the exit status 1; or none",
+    )
     parser.add_argument("--json", action="store_true", help="print the changes as JSON")
 
 

@@ -38,8 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-n", "--count", type=count, default=20, metavar="N", help="how many (20)")
     parser.add_argument("--night", metavar="NIGHT", help="default: the last one")
     parser.add_argument("--baseline", metavar="NIGHT", help="a night, a date or a commit")
-    parser.add_argument("--config", metavar="CONFIG.toml")
-    parser.add_argument("--history", metavar="FILE")
+    parser.add_argument("--config", metavar="CONFIG.toml", help="configuration of the nights")
+    parser.add_argument("--history", metavar="FILE", help="default: the configuration's")
 
 
 @one_line_errors

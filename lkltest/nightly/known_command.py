@@ -24,7 +24,13 @@ from lkltest.report.terminal import say
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
-    parser.add_argument("config", nargs="?", default=DEFAULT_CONFIG, metavar="CONFIG.toml")
+    parser.add_argument(
+        "config",
+        nargs="?",
+        default=DEFAULT_CONFIG,
+        metavar="CONFIG.toml",
+        help=f"default: {DEFAULT_CONFIG}",
+    )
     parser.add_argument(
         "--verify", action="store_true", help="run them and say which are out of date"
     )

@@ -44,7 +44,13 @@ from lkltest.report.terminal import complain, say
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
-    parser.add_argument("config", nargs="?", default=DEFAULT_CONFIG, metavar="CONFIG.toml")
+    parser.add_argument(
+        "config",
+        nargs="?",
+        default=DEFAULT_CONFIG,
+        metavar="CONFIG.toml",
+        help=f"default: {DEFAULT_CONFIG}",
+    )
     parser.add_argument("--init", action="store_true", help="write a commented example")
     parser.add_argument("-j", "--jobs", type=count, default=1, metavar="N", help="cells at once")
     parser.add_argument(
