@@ -12,10 +12,10 @@ import re
 import signal
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from lkltest.command_line import FAILED, INTERRUPTED, PASSED, USED_WRONGLY, count, timeout
-from lkltest.report.terminal import complain, mute_stdout, say
+from lkltest.report.terminal import complain, mute_stdout, printable, say
 from lkltest.standard_streams import open_closed_streams
 
 # Why standard output cannot be written: it is closed, its disk is full, its terminal has gone.
@@ -73,10 +73,15 @@ def _options(words: Sequence[str]) -> argparse.Namespace:
         raise
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong with a word without what would drive a terminal; so do its commands'."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(printable(message))
+
+
 def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="lkltest", description="Run the Linux Kernel Library's test suites."
-    )
+    parser = _Parser(prog="lkltest", description="Run the Linux Kernel Library's test suites.")
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     run = commands.add_parser("run", help="run suites")

@@ -128,6 +128,9 @@ NAME = "b\x1b[2J\u009b31m\u202e"
         ("bisect", NAME),
         ("bisect", "boot@native", "--make", NAME),
         ("worker", NAME),
+        ("run", f"--{NAME}"),
+        ("run", f"--timeout={NAME}"),
+        (NAME,),
     ],
     ids=lambda words: ascii(" ".join(words)),
 )
