@@ -4,14 +4,17 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import signal
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterable
 from typing import Any, NoReturn
 
 _WORKER_SECONDS = 3.0
 """Time that workers have for their reports."""
+_AGAIN_SECONDS = 0.01
 
 
 def heed_signals() -> Callable[[], None]:
@@ -24,10 +27,14 @@ def heed_signals() -> Callable[[], None]:
         for number in (signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(number) is signal.SIG_DFL:
                 before[number] = signal.signal(number, _interrupt)
+    hook = sys.unraisablehook
+    sys.unraisablehook = again = functools.partial(_interrupt_again, hook)
 
     def undo() -> None:
         for number, handler in before.items():
             signal.signal(number, handler)
+        if sys.unraisablehook is again:
+            sys.unraisablehook = hook
 
     return undo
 
@@ -54,3 +61,14 @@ def _process_of(node: Any) -> subprocess.Popen[bytes] | None:
 
 def _interrupt(number: int, frame: object) -> NoReturn:
     raise KeyboardInterrupt
+
+
+def _interrupt_again(hook: Callable[[Any], object], ignored: Any) -> None:
+    """Python drops what is raised in a finaliser or a weak reference's callback, interrupts too."""
+    if not isinstance(ignored.exc_value, KeyboardInterrupt):
+        hook(ignored)
+        return
+    ours = signal.getsignal(signal.SIGTERM) is _interrupt
+    number = signal.SIGTERM if ours else signal.SIGINT
+    main = threading.main_thread().ident
+    threading.Timer(_AGAIN_SECONDS, signal.pthread_kill, [main, number]).start()

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import signal
 import subprocess
+import sys
 import time
+import weakref
 from pathlib import Path
 
 import pytest
@@ -68,6 +70,27 @@ def test_what_is_ignored_stays_so() -> None:
         assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+def test_an_interrupt_that_python_drops_comes_again() -> None:
+    class Victim: ...
+
+    def dropped(_: object) -> None:
+        raise KeyboardInterrupt
+
+    hook = sys.unraisablehook
+    undo = heed_signals()
+    try:
+        victim = Victim()
+        reference = weakref.ref(victim, dropped)
+        with pytest.raises(KeyboardInterrupt):
+            del victim
+            time.sleep(SECONDS)
+            pytest.fail("it did not come")
+        assert reference() is None
+    finally:
+        undo()
+    assert sys.unraisablehook is hook
 
 
 def test_an_interruption_while_hosts_are_imported_is_one_line(
