@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import subprocess
@@ -11,7 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from lkltest.deadline import Deadlines
+from lkltest.hosts.wine_console import WineConsole
 from lkltest.report import terminal
+from lkltest.scope import Child
 from tests.compiler import ROOT
 from tests.fake_build import SECONDS, environment, lkltest
 from tests.hostile import DRIVES_A_TERMINAL, ESCAPES, HOSTILE, speaking_build, suite
@@ -146,6 +150,33 @@ def test_a_hostile_name(tmp_path: Path, words: tuple[str, ...]) -> None:
 def test_what_drives_a_terminal_is_seen_by_these_tests() -> None:
     assert driven_by(f"\x1b[31mred\x1b[0m\r\n{ESCAPES}") == [_OURS.sub("\n", ESCAPES)]
     assert driven_by("\x1b[31mred\x1b[0m\r\nplain\tagain\r\n") == []
+
+
+@pytest.mark.parametrize(("is_terminal", "shown"), [(True, "\\x1b[2J"), (False, "\x1b[2J")])
+def test_what_wine_says_for_winedebug(
+    monkeypatch: pytest.MonkeyPatch, is_terminal: bool, shown: str
+) -> None:
+    """A Windows program's stderr, which the user asked for, goes to a file as it is."""
+    stderr = io.StringIO()
+    monkeypatch.setattr(stderr, "isatty", lambda: is_terminal)
+    monkeypatch.setattr(sys, "stderr", stderr)
+    ours, theirs = os.openpty()
+    os.close(theirs)
+    console = WineConsole(FakeChild(), ours, (), Deadlines.from_timeout(1))
+    console.show_side = True
+    console.side_output += b"\x1b[2J"
+    console.close()
+    assert stderr.getvalue() == shown
+
+
+class FakeChild(Child):
+    """A program that has ended."""
+
+    def __init__(self) -> None:
+        """It is nobody's."""
+
+    def poll(self) -> int | None:
+        return 0
 
 
 def test_nothing_is_printed_past_the_escaping() -> None:
