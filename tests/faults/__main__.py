@@ -17,7 +17,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     parser.add_argument("parts", nargs="*", help="false-greens, machine; both by default")
     parser.add_argument("--mutants", type=int, default=1200, help="of each stream")
-    parser.add_argument("--times", type=int, default=3, help="each fault on each host")
+    parser.add_argument("--times", type=int, default=2, help="each fault on each host")
     parser.add_argument("--only", default="", help="faults whose names contain this")
     parser.add_argument("--host", action="append", help="only these hosts")
     options = parser.parse_args()

@@ -22,6 +22,7 @@ from tests.faults.arena import Arena, NotSurvived, TooLate
 HOSTS = ("native", "qemu", "wine", "uml")
 RUNNER = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGSTOP)
 VICTIM = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGSTOP)
+GUARD = (signal.SIGKILL, signal.SIGTERM, signal.SIGSTOP)
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ def faults() -> Iterator[Fault]:
         yield Fault(f"runner {number.name}, -j 2", functools.partial(act, jobs=2))
     for host, victims in signals.VICTIMS.items():
         for victim in victims:
-            for number in VICTIM:
+            for number in GUARD if victim == "guard" else VICTIM:
                 act = functools.partial(signals.signal_to_victim, victim=victim, number=number)
                 yield Fault(f"{victim} {number.name}", act, (host,))
     yield Fault("xdist worker SIGKILL", signals.worker_dies)
