@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Generator
 from typing import Any
 
 import pytest
@@ -23,6 +24,14 @@ class LostWorkers:
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._points: dict[str, list[PointResult]] = {}
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_sessionstart(self) -> Generator[None]:
+        """Start the workers; one line when one dies before it has begun."""
+        try:
+            return (yield)
+        except (OSError, EOFError) as error:
+            raise pytest.UsageError(f"a worker of pytest-xdist did not start: {error}") from None
 
     def pytest_runtest_logreport(self, report: Any) -> None:
         """Take a subtest, which is a point, or a tear-down, which is the end."""

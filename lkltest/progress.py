@@ -28,6 +28,7 @@ class SuiteReporter:
         self.results: list[SuiteResult] = []
         self._config = config
         self._started = time.monotonic()
+        self._is_worker = hasattr(config, "workerinput")
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.when != "teardown":
@@ -103,6 +104,8 @@ class LineReporter(SuiteReporter):
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         if self.results:
             self._print(self._summary())
+        elif session.exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED and not self._is_worker:
+            terminal.complain("no suite was run")
         if self._unwritten:
             terminal.complain(f"standard output: {self._unwritten}")
             session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED

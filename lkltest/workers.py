@@ -26,14 +26,27 @@ import pytest
 _SHARED = "lkltest_shared"
 _CONTROLLER = "lkltest_controller"
 _PR_SET_PDEATHSIG = 1
+# As execnet starts a worker; but when its controller has gone meanwhile, nobody is to be told.
+_START = """\
+import os, sys
+try:
+    exec(eval(sys.stdin.readline()))
+except BrokenPipeError:
+    os._exit(1)
+"""
 
 
 def start_contained(specs: Iterable[Any]) -> None:
     """Have the workers of `specs` (execnet's) die with this process from their first moment,
     importing included, and ignore SIGINT until they run tests.
+
+    They take no module from the directory they are started in (-P): a script of the user's may be
+    called json.py.
     """
     setpriv, env = shutil.which("setpriv"), shutil.which("env")
-    command = [setpriv, "--pdeathsig", "KILL", sys.executable] if setpriv else [sys.executable]
+    command = [sys.executable, "-P", "-u", "-c", _START]
+    if setpriv:
+        command = [setpriv, "--pdeathsig", "KILL", *command]
     if env and _succeeds([env, "--ignore-signal=INT", "true"]):  # GNU's alone can
         command = [env, "--ignore-signal=INT", *command]
     for spec in specs:
