@@ -7,14 +7,15 @@ import argparse
 import errno
 import importlib
 import importlib.util
-import os
 import re
 import signal
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
+from lkltest import inner_pytest
 from lkltest.command_line import FAILED, INTERRUPTED, PASSED, USED_WRONGLY, count, timeout
+from lkltest.deadline import DEFAULT_TIMEOUT
 from lkltest.report.terminal import complain, mute_stdout, printable, say
 from lkltest.standard_streams import open_closed_streams
 
@@ -25,6 +26,8 @@ _OF_A_STREAM = frozenset({errno.EBADF, errno.ENOSPC, errno.EIO})
 # pytest.ExitCode: 0 ok, 1 failed, 2 interrupted (or used wrongly, by our own pytest.exit),
 # 3 internal error, 4 usage, 5 nothing collected.
 _EXIT_STATUS = {0: PASSED, 1: FAILED, 2: USED_WRONGLY, 3: FAILED, 4: USED_WRONGLY, 5: USED_WRONGLY}
+
+_TIMEOUT_HELP = f"limit for one program ({DEFAULT_TIMEOUT:g})"
 
 # Modules with `add_arguments(parser)` and `run(options)`; loaded only when they are asked for.
 _MORE = {
@@ -85,34 +88,38 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     run = commands.add_parser("run", help="run suites")
-    run.add_argument("suites", nargs="*", metavar="SUITE[VARIANT]")
-    run.add_argument("--host", action="append", help="host to run on; may be repeated")
-    run.add_argument("--build", metavar="DIR")
-    run.add_argument("--junit-dir", metavar="DIR")
+    run.add_argument("suites", nargs="*", metavar="SUITE[VARIANT]", help="default: all")
+    run.add_argument(
+        "--host", action="append", metavar="NAME", help="host to run on; may be repeated"
+    )
+    run.add_argument("--build", metavar="DIR", help="build whose programs are run")
+    run.add_argument("--junit-dir", metavar="DIR", help="write a JUnit file a suite into DIR")
     run.add_argument("--json-dir", help=argparse.SUPPRESS)
-    run.add_argument("--timeout", type=timeout, metavar="SECONDS")
+    run.add_argument("--timeout", type=timeout, metavar="SECONDS", help=_TIMEOUT_HELP)
     run.add_argument("-j", "--jobs", type=count, default=1, metavar="N", help="suites at once")
     run.add_argument("-v", "--verbose", action="store_true", help="show every test point")
     _add_host_options(run, words)
     run.set_defaults(function=_run)
 
     execute = commands.add_parser("exec", help="run one program on a host")
-    execute.add_argument("--host")
-    execute.add_argument("--timeout", type=timeout, metavar="SECONDS")
+    execute.add_argument("--host", metavar="NAME", help="default: the one that suits the program")
+    execute.add_argument("--timeout", type=timeout, metavar="SECONDS", help=_TIMEOUT_HELP)
     execute.add_argument(
         "--dry-run", action="store_true", help="only print the command that would be run"
     )
     _add_host_options(execute, words)
-    execute.add_argument("program")
-    execute.add_argument("arguments", nargs=argparse.REMAINDER)
+    execute.add_argument("program", metavar="PROGRAM", help="an executable or an image")
+    execute.add_argument("arguments", nargs=argparse.REMAINDER, metavar="ARGUMENT")
     execute.set_defaults(function=_execute)
 
     convert = commands.add_parser("tap2junit", help="turn a TAP stream into JUnit XML")
-    convert.add_argument("file", nargs="?", default="-")
+    convert.add_argument(
+        "file", nargs="?", default="-", metavar="FILE", help="default: standard input"
+    )
     convert.set_defaults(function=_tap2junit)
 
     doctor = commands.add_parser("doctor", help="say what can run here and what is missing")
-    doctor.add_argument("--build", metavar="DIR")
+    doctor.add_argument("--build", metavar="DIR", help="build to look at")
     doctor.set_defaults(function=_doctor)
 
     for name, (module, text) in _MORE.items():
@@ -169,9 +176,9 @@ def _host_arguments(options: argparse.Namespace) -> list[str]:
 
 def _packages(suites: Sequence[str]) -> list[str]:
     """The packages that hold `suites`, so that no other has to be imported; all when in doubt."""
-    names = {f"lkltest.suites.{suite.partition('[')[0]}" for suite in suites}
+    names = {f"{inner_pytest.SUITES}.{suite.partition('[')[0]}" for suite in suites}
     known = names and all(_is_package(name) for name in names)
-    return sorted(names) if known else ["lkltest.suites"]
+    return sorted(names) if known else [inner_pytest.SUITES]
 
 
 def _is_package(name: str) -> bool:
@@ -182,16 +189,7 @@ def _is_package(name: str) -> bool:
 def _run(options: argparse.Namespace) -> int:
     import pytest
 
-    # The run must not depend on the ini file of whatever directory it is started in, nor on what
-    # somebody sets for other runs of pytest.
-    os.environ.pop("PYTEST_ADDOPTS", None)
-    arguments = ["--pyargs", *_packages(options.suites), "-c", os.devnull, "--rootdir", "."]
-    # Neither on whatever other plugins are installed, which also cost their start.
-    arguments += ["--disable-plugin-autoload", "-p", "lkltest.plugin"]
-    # Its directories would outlive a run that is killed; suites have a scope's folder.
-    arguments += ["-p", "no:tmpdir"]
-    # pytest rewrites what it imports, and warns of what it no longer can: this very module.
-    arguments += ["-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
+    arguments = inner_pytest.arguments(_packages(options.suites))
     arguments += ["-v", "--tb=short"] if options.verbose else ["-p", "no:terminal", "--lkl-lines"]
     arguments += [f"--lkl-host={host}" for host in options.host or ()]
     arguments += [f"--lkl-suite={suite}" for suite in options.suites]

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from lkltest import inner_pytest
 from lkltest.build import Build, BuildError
 from lkltest.host import Host, LaunchError, host_names, make_host
 from lkltest.progress import REPORTER, SuiteReporter
@@ -73,9 +74,8 @@ def _report_host(name: str, build_name: str | None) -> bool:
 
 def _dry_run(host: Host, build_name: str | None) -> Sequence[SuiteResult]:
     collector = _Collector()
-    arguments = ["--pyargs", "lkltest.suites", "-c", "/dev/null", "--rootdir", "."]
-    arguments += ["-p", "no:cacheprovider", "-p", "no:terminal", f"--lkl-host={host.name}"]
-    arguments += ["--lkl-dry-run"]
+    arguments = [*inner_pytest.arguments(), "-p", "no:terminal", "--lkl-dry-run"]
+    arguments.append(f"--lkl-host={host.name}")
     if build_name:
         arguments.append(f"--lkl-build={build_name}")
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):

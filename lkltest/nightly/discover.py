@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
 
 import pytest
 
+from lkltest import inner_pytest
 from lkltest.fixtures import disk_image, lkl, network
 from lkltest.item import suite_name
 
@@ -25,10 +25,7 @@ class NoSuites(Exception):
 def variants() -> list[tuple[str, str]]:
     """Return suite and variant of all that are installed. Raises NoSuites."""
     collector = _Collector()
-    arguments = ["--pyargs", "lkltest.suites", "-c", os.devnull, "--rootdir", "."]
-    arguments += ["--disable-plugin-autoload", "-p", __name__, "-p", "no:tmpdir"]
-    arguments += ["-p", "no:cacheprovider", "-p", "no:terminal", "--collect-only"]
-    arguments += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
+    arguments = [*inner_pytest.arguments(plugin=__name__), "-p", "no:terminal", "--collect-only"]
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         status = pytest.main(arguments, plugins=[collector])
     if collector.broken:

@@ -4,6 +4,8 @@
 import shutil
 from pathlib import Path
 
+import pytest
+
 from tests.fake_build import environment, fake_build, lkltest
 
 
@@ -25,6 +27,18 @@ class TestDoctor:
         assert said["boot"].split() == ["boot", "yes"]
         assert f"no  launch: build {build}: has no program disk" in said["disk[ext4]"]
         assert f"no  launch: {program}: is a script" in said["net[loopback]"]
+
+    @pytest.mark.parametrize(
+        ("name", "value"), [("PYTEST_ADDOPTS", "--nonsense"), ("PYTEST_PLUGINS", "nowhere")]
+    )
+    def test_what_is_set_for_pytest_is_not_for_it(
+        self, tmp_path: Path, name: str, value: str
+    ) -> None:
+        build = fake_build(tmp_path, boot="pass")
+        done = lkltest("doctor", f"--build={build}", env=environment(**{name: value}))
+        assert "boot yes" in {" ".join(line.split()[:2]) for line in done.stdout.splitlines()}
+        done = lkltest("run", "boot", f"--build={build}", env=environment(**{name: value}))
+        assert done.returncode == 0, done.stdout + done.stderr
 
     def test_no_program_is_run(self, tmp_path: Path) -> None:
         build = fake_build(tmp_path, boot="hang", disk="hang", net_test="hang")
