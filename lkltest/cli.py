@@ -203,6 +203,7 @@ def _run(options: argparse.Namespace) -> int:
             complain("-j needs pytest-xdist: pip install 'lkltest[parallel]'")
             return USED_WRONGLY
         arguments += ["-p", "xdist", "-n", str(options.jobs), "--dist=worksteal"]
+    arguments.append("--lkl-command")
     interrupts = _Interrupts()
     status = int(pytest.main(arguments, plugins=[interrupts]))
     if interrupts.happened:

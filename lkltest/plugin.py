@@ -53,6 +53,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption("--lkl-json-dir", help=argparse.SUPPRESS)
     group.addoption("--lkl-dry-run", action="store_true", help=argparse.SUPPRESS)
+    group.addoption("--lkl-command", action="store_true", help=argparse.SUPPRESS)
     group.addoption("--lkl-lines", action="store_true", help=argparse.SUPPRESS)
 
 
@@ -70,8 +71,11 @@ def pytest_configure(config: pytest.Config) -> None:
     open_session(config, session)
     reporter = LineReporter if option.lkl_lines else SuiteReporter
     config.pluginmanager.register(reporter(config), REPORTER)
-    if option.lkl_lines and not option.lkl_host:
-        option.lkl_host = [_default_host(config)]
+    if option.lkl_command and not option.lkl_host:
+        try:
+            option.lkl_host = [session.default_host()]
+        except (BuildError, UnknownHost) as error:
+            _used_wrongly(config, str(error))
     if option.lkl_host:
         config.add_cleanup(heed_signals())
         if getattr(option, "numprocesses", None) and not worker:
@@ -125,7 +129,12 @@ def pytest_testnodedown(node: Any) -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "lkl_host" not in metafunc.fixturenames:
         return
-    names = metafunc.config.option.lkl_host or [_default_host(metafunc.config)]
+    names = metafunc.config.option.lkl_host
+    if not names:
+        try:
+            names = [session_of(metafunc.config).default_host()]
+        except (BuildError, UnknownHost) as error:
+            raise pytest.Collector.CollectError(str(error)) from None
     metafunc.parametrize("lkl_host", list(dict.fromkeys(names)), scope="session")
 
 
@@ -232,13 +241,6 @@ def pytest_runtest_makereport(
     return report
 
 
-def _default_host(config: pytest.Config) -> str:
-    try:
-        return session_of(config).default_host()
-    except (BuildError, UnknownHost) as error:
-        _used_wrongly(config, str(error))
-
-
 def _enter_hosts(config: pytest.Config, names: Iterable[str]) -> None:
     """Enter those that are not missing, if anything is to be run.
 
@@ -270,6 +272,6 @@ def _prepare_reports(config: pytest.Config, directory: Path) -> None:
 def _used_wrongly(config: pytest.Config, message: str) -> NoReturn:
     """End with one line. `lkltest run` maps pytest's own status for this, 4, to its 2."""
     message = printable(message)
-    if config.option.lkl_lines:
+    if config.option.lkl_command:
         raise pytest.UsageError(message)
     pytest.exit(message, returncode=USED_WRONGLY)

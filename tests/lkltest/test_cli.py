@@ -43,10 +43,10 @@ class TestBadInput:
         assert "unknown host 'vax'; there are: " in line
         assert "native" in line
 
-    @pytest.mark.parametrize("jobs", ["1", "2"])
+    @pytest.mark.parametrize("how", ["-j1", "-j2", "-v"])
     @pytest.mark.parametrize("host", [(), ("--host=native",)])
-    def test_unknown_build(self, tmp_path: Path, jobs: str, host: tuple[str, ...]) -> None:
-        line = self.refused("run", *host, f"--build={tmp_path / 'x'}", f"-j{jobs}")
+    def test_unknown_build(self, tmp_path: Path, how: str, host: tuple[str, ...]) -> None:
+        line = self.refused("run", *host, f"--build={tmp_path / 'x'}", how)
         assert f"build {tmp_path / 'x'}: no such directory" in line
 
     @pytest.mark.parametrize("host", [(), ("--host=native",)])

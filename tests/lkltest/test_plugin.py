@@ -165,6 +165,14 @@ class TestBadInput:
         told = [line for line in (done.stdout + done.stderr).splitlines() if message in line]
         assert len(told) == 1, done.stdout + done.stderr
 
+    def test_no_build_to_take_the_host_from(self, empty: Path) -> None:
+        """`pytest` in a checkout, without --lkl-host."""
+        (empty / "pytest.ini").write_text("[pytest]\n")
+        (empty / "test_toy.py").write_text(SUITE.format(body=""))
+        done = run_pytest("--lkl-build=/nonexistent", cwd=empty)
+        assert done.returncode == 2
+        assert "build /nonexistent: no such directory" in done.stdout.splitlines()
+
     @pytest.mark.parametrize("words", [(), ("-n2",)])
     def test_a_host_that_does_not_start(self, empty: Path, words: tuple[str, ...]) -> None:
         """Alone it ends the run; beside another its own suites fail."""
