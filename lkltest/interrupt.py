@@ -12,6 +12,8 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import Any, NoReturn
 
+from lkltest.deadline import Deadline
+
 _WORKER_SECONDS = 3.0
 """Time that workers have for their reports."""
 _AGAIN_SECONDS = 0.01
@@ -48,9 +50,10 @@ def interrupt_workers(nodes: Iterable[Any]) -> None:
     for popen in started:
         with contextlib.suppress(OSError):
             popen.send_signal(signal.SIGINT)
+    limit = Deadline(_WORKER_SECONDS)  # for all of them: one that is starting does not listen yet
     for popen in started:
         with contextlib.suppress(subprocess.TimeoutExpired):
-            popen.wait(_WORKER_SECONDS)
+            popen.wait(limit.remaining())
 
 
 def _process_of(node: Any) -> subprocess.Popen[bytes] | None:
