@@ -46,10 +46,10 @@ def other_users_folder(reads: str | Path) -> Iterator[Path]:
         shutil.rmtree(folder)
 
 
-def run_tests(file: str, before: Sequence[str] = ()) -> None:
-    """Run a test module as the other user, behind the command `before`; fails when it does."""
-    with other_users_folder(file) as folder:
-        tests = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-rs", file]
+def run_tests(*files: str, before: Sequence[str] = ()) -> None:
+    """Run test modules as the other user, behind the command `before`; fails when one does."""
+    with other_users_folder(files[0]) as folder:
+        tests = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-rs", *files]
         done = subprocess.run(
             [*before, *COMMAND, *tests, f"--basetemp={folder}/base"],
             env={**os.environ, "HOME": os.fspath(folder), "TMPDIR": os.fspath(folder)},

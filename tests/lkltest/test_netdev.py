@@ -286,4 +286,4 @@ def test_all_of_it_as_a_user(tmp_path: Path) -> None:
     script += 'mount --bind "$0/tun" /dev/net/tun && exec "$@"'
     # In a mount namespace of its own: the machine's /dev/net/tun is not touched.
     here = script if netdev.TUN.exists() else 'exec "$@"'
-    run_tests(__file__, ["unshare", "--mount", "sh", "-c", here, os.fspath(tmp_path)])
+    run_tests(__file__, before=["unshare", "--mount", "sh", "-c", here, os.fspath(tmp_path)])

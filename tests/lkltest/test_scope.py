@@ -8,64 +8,20 @@ import signal
 import stat
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from lkltest import guard_link
-from lkltest.containment import _refusal
-from lkltest.scope import NAMESPACE, SUBREAPER, Child, Containment, Scope, ScopeError, probe
-from tests.census import MARKER, Census, new_marker
-from tests.other_user import run_tests
-
-BEST = probe()
-KINDS = [
-    pytest.param(
-        BEST, id="namespace", marks=pytest.mark.skipif(BEST.kind != NAMESPACE, reason=BEST.reason)
-    ),
-    pytest.param(Containment(SUBREAPER), id="subreaper"),
-]
-needs_namespaces = pytest.mark.skipif(BEST.kind != NAMESPACE, reason=BEST.reason)
+from lkltest.scope import Containment, Scope
+from tests.census import Census
+from tests.lkltest.scopes import DAEMON, KINDS, ended, needs_namespaces, output
 
 
 @pytest.fixture(params=KINDS)
 def scope(request: pytest.FixtureRequest) -> Iterator[Scope]:
     with Scope(containment=request.param) as opened:
         yield opened
-
-
-@pytest.fixture
-def census(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Census:
-    """A census of what this test and its programs start, with a TMPDIR of their own."""
-    marker = new_marker()
-    monkeypatch.setenv(MARKER, marker)
-    monkeypatch.setenv("TMPDIR", os.fspath(tmp_path))
-    return Census.take(marker, tmp_path)
-
-
-def output(scope: Scope, *argv: str, **options: object) -> str:
-    """What a program writes to stdout and stderr, after it has ended well."""
-    reading, writing = os.pipe()
-    child = scope.spawn(argv, stdout=writing, stderr=writing, **options)  # type: ignore[arg-type]
-    os.close(writing)
-    with open(reading, encoding="utf-8") as file:
-        text = file.read()
-    assert child.wait(10) == 0, text
-    return text
-
-
-def ended(child: Child) -> int:
-    status = child.wait(10)
-    assert status is not None, "still running"
-    return status
-
-
-def wait_until(true: Callable[[], bool], seconds: float = 5.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
 
 
 class TestPrograms:
@@ -211,12 +167,10 @@ class TestBadPrograms:
 class TestEnds:
     """What is left behind is ended in time, and not before."""
 
-    DAEMON = "setsid sh -c 'trap \"\" TERM HUP; sleep 1000 & sleep 1000' &"
-
     def test_daemons_end_with_the_last_program(self, scope: Scope, census: Census) -> None:
         master, slave = pty.openpty()
         child = scope.spawn(
-            ["sh", "-c", self.DAEMON], stdin=slave, stdout=slave, stderr=slave, terminal=True
+            ["sh", "-c", DAEMON], stdin=slave, stdout=slave, stderr=slave, terminal=True
         )
         os.close(slave)
         ended(child)
@@ -229,7 +183,7 @@ class TestEnds:
     def test_daemons_live_while_another_program_does(self, scope: Scope) -> None:
         other = scope.spawn(["sleep", "1000"])
         reading, writing = os.pipe()
-        ended(scope.spawn(["sh", "-c", self.DAEMON], stdout=writing))
+        ended(scope.spawn(["sh", "-c", DAEMON], stdout=writing))
         os.close(writing)
         os.set_blocking(reading, False)
         time.sleep(0.05)
@@ -244,7 +198,7 @@ class TestEnds:
     def test_daemons_of_a_session_live_until_it_ends(self, census: Census) -> None:
         reading, writing = os.pipe()
         with Scope(daemons=True) as session:
-            ended(session.spawn(["sh", "-c", self.DAEMON], stdout=writing))
+            ended(session.spawn(["sh", "-c", DAEMON], stdout=writing))
             os.close(writing)
             os.set_blocking(reading, False)
             time.sleep(0.05)
@@ -285,159 +239,3 @@ class TestEnds:
             scope.spawn(["sleep", "1000"])
             raise ZeroDivisionError
         assert census.left() == []
-
-
-class TestGuardGone:
-    """The runner never waits for ever for a guard that is dead or stopped."""
-
-    def test_killed(self, census: Census) -> None:
-        with Scope() as scope:
-            child = scope.spawn(["sleep", "1000"])
-            os.kill(scope.pid, signal.SIGKILL)
-            with pytest.raises(ScopeError, match=r"^the guard of the scope is gone: [^\n]*$"):
-                child.wait(10)
-            with pytest.raises(ScopeError):
-                scope.spawn(["true"])
-        if BEST.kind == NAMESPACE:
-            assert census.left() == []
-
-    def test_stopped(self, census: Census, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(guard_link, "ANSWER_SECONDS", 0.1)
-        monkeypatch.setattr(guard_link, "CLOSE_SECONDS", 0.1)
-        with Scope() as scope:
-            os.kill(scope.pid, signal.SIGSTOP)
-            with pytest.raises(ScopeError, match="does not answer"):
-                scope.spawn(["true"])
-        assert census.left() == []
-
-    def test_not_open(self) -> None:
-        scope = Scope()
-        with pytest.raises(ScopeError, match="not open"):
-            scope.spawn(["true"])
-        with scope:
-            pass
-        with pytest.raises(ScopeError, match="ended"):
-            scope.spawn(["true"])
-
-    def test_no_temporary_folder(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(guard_link, "temporary_folders", lambda: ["/nonexistent", "/dev/null"])
-        with pytest.raises(ScopeError, match=r"^cannot start a scope: [^\n]*/nonexistent"), Scope():
-            pass
-
-    def test_another_temporary_folder(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("TMPDIR", "/nonexistent")
-        with Scope() as scope:
-            assert scope.folder.is_dir()
-
-    def test_an_interrupted_request_ends_it(
-        self, census: Census, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        def interrupted(*_: object) -> None:
-            raise KeyboardInterrupt
-
-        with Scope() as scope:
-            with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-                patch.setattr(guard_link.GuardLink, "_receive", interrupted)
-                scope.spawn(["true"])
-            with pytest.raises(ScopeError, match="ended"):
-                scope.spawn(["true"])
-        assert census.left() == []
-
-
-@needs_namespaces
-class TestNamespaces:
-    """Network, mounts, and entering the namespaces of another scope."""
-
-    def test_network_and_mounts(self) -> None:
-        with Scope(network=True, mounts=True) as scope:
-            assert scope.unmounted == {}
-            text = output(scope, "sh", "-c", f"ls {scope.folder}/sys/class/net; echo /proc/[0-9]*")
-            assert text.split()[0] == "lo"
-            assert text.split()[1] == "/proc/1"
-            assert len(text.split()) == 3
-            assert list((scope.folder / "sys").iterdir()) == []  # seen from outside
-
-    @pytest.mark.skipif(BEST.user or os.geteuid() != 0, reason="only root makes device nodes")
-    def test_device_nodes(self) -> None:
-        with Scope(mounts=True) as scope:
-            node = scope.folder / "dev" / "null"
-            scope.make_node(node, stat.S_IFCHR | 0o600, 1, 3)
-            assert output(scope, "sh", "-c", f"echo lost > {node}; cat {node}") == ""
-            with pytest.raises(FileExistsError, match="null"):
-                scope.make_node(node, stat.S_IFCHR | 0o600, 1, 3)
-
-    def test_join(self, census: Census) -> None:
-        with Scope(network=True, mounts=True, daemons=True) as session:
-            server = session.spawn(["sleep", "1000"])
-            with Scope(join=session.pid) as run:
-                assert run.contained == NAMESPACE
-                for name in ("pid", "net", "mnt"):
-                    links = {Path(f"/proc/{s.pid}/ns/{name}").readlink() for s in (run, session)}
-                    assert len(links) == 1
-                child = run.spawn(["sh", "-c", TestEnds.DAEMON + "sleep 1000"])
-                child.kill(signal.SIGTERM)
-                assert os.WTERMSIG(ended(child)) == signal.SIGTERM
-                run.spawn(["sh", "-c", TestEnds.DAEMON + "sleep 1000"])
-            assert not run.folder.exists()
-            assert server.poll() is None
-            listed = output(session, "sh", "-c", "cat /proc/[0-9]*/comm").split()
-            assert listed.count("sleep") == 1
-        assert census.left() == []
-
-    def test_the_end_of_a_session_ends_those_who_joined(self, census: Census) -> None:
-        with Scope(daemons=True) as session, Scope(join=session.pid) as run:
-            child = run.spawn(["sleep", "1000"])
-            session.__exit__(None, None, None)
-            with pytest.raises(ScopeError):
-                child.wait(10)
-        assert census.left() == []
-
-    def test_join_of_the_dead(self) -> None:
-        with Scope() as session:
-            pid = session.pid
-        with pytest.raises(ScopeError, match="cannot join process"), Scope(join=pid):
-            pass
-
-
-class TestProbe:
-    """What is possible, and if not, why, in one line."""
-
-    def test_is_cached(self) -> None:
-        assert probe() is probe()
-
-    @pytest.mark.parametrize(
-        ("script", "reason"),
-        [
-            ("echo 'unshare: unshare failed: Operation not permitted' >&2; exit 1",
-             "unshare: unshare failed: Operation not permitted"),
-            ("exit 1", "unshare failed"),
-            (None, "unshare is missing (package util-linux)"),
-        ],
-    )  # fmt: skip
-    def test_refused(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str | None, reason: str
-    ) -> None:
-        if script is not None:
-            (tmp_path / "unshare").write_text(f"#!/bin/sh\n{script}\n")
-            (tmp_path / "unshare").chmod(0o755)
-        monkeypatch.setenv("PATH", os.fspath(tmp_path))
-        found = probe.__wrapped__()
-        assert found.kind == SUBREAPER
-        assert found.reason.startswith(reason)
-        assert "\n" not in found.reason
-
-    def test_a_hint(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("PATH", "/nonexistent")
-        monkeypatch.setattr(Path, "read_text", lambda *_, **__: "0\n")
-        assert _refusal(Containment(NAMESPACE)) == "unshare is missing (package util-linux)"
-
-    def test_no_network_without_namespaces(self) -> None:
-        lesser = Containment(SUBREAPER, reason="because")
-        with pytest.raises(ScopeError, match="no namespaces here: because"):
-            Scope(network=True, containment=lesser).__enter__()
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="is the test of a user when run as one")
-def test_all_of_it_as_a_user() -> None:
-    """The tests above, by a user without privileges."""
-    run_tests(__file__)
