@@ -17,7 +17,7 @@ from lkltest import inner_pytest
 from lkltest.command_line import FAILED, INTERRUPTED, PASSED, USED_WRONGLY, count, timeout
 from lkltest.deadline import DEFAULT_TIMEOUT
 from lkltest.report.terminal import complain, mute_stdout, printable, say
-from lkltest.standard_streams import open_closed_streams
+from lkltest.standard_streams import settle_streams
 
 # Why standard output cannot be written: it is closed, its disk is full, its terminal has gone.
 _OF_A_STREAM = frozenset({errno.EBADF, errno.ENOSPC, errno.EIO})
@@ -42,7 +42,7 @@ _MORE = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit status: 0 passed, 1 failed, 2 used wrongly."""
-    open_closed_streams()
+    settle_streams()
     words = sys.argv[1:] if arguments is None else list(arguments)
     try:
         options = _options(words)

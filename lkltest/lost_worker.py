@@ -28,8 +28,13 @@ class LostWorkers:
     @pytest.hookimpl(wrapper=True)
     def pytest_sessionstart(self) -> Generator[None]:
         """Start the workers; one line when one dies before it has begun."""
+        from execnet import DumpError  # there only with pytest-xdist
+
         try:
             return (yield)
+        except DumpError:
+            reason = "pytest-xdist takes no directory and no option that is not UTF-8: leave out -j"
+            raise pytest.UsageError(reason) from None
         except (OSError, EOFError) as error:
             raise pytest.UsageError(f"a worker of pytest-xdist did not start: {error}") from None
 

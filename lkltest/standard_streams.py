@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Standard streams that whoever started the command has closed (`lkltest run >&-`).
+"""Standard streams as the command is given them: closed (`lkltest run >&-`), in any encoding.
 
-Python has None for them, which no stream's user expects, and the next file to be opened would get
-the number: a program's console, say, which then is what everybody else's messages go to.
+Python has None for closed ones, which no stream's user expects, and the next file to be opened
+would get the number: a program's console, say, to which everybody else's messages then go.
 """
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 
@@ -14,8 +15,11 @@ import sys
 _CLOSED = (("stdin", "r", os.O_WRONLY), ("stdout", "w", os.O_RDONLY))
 
 
-def open_closed_streams() -> None:
-    """Open what is closed: reading and writing fails, messages to standard error are lost."""
+def settle_streams() -> None:
+    """Open what is closed: reading and writing fails, messages to standard error are lost.
+
+    A name that standard output's encoding lacks, or that is none in it, is shown escaped.
+    """
     for name, mode, access in (*_CLOSED, ("stderr", "w", os.O_WRONLY)):
         if getattr(sys, name) is None:
             # The lowest free number, which is the stream's, as those before it are open.
@@ -23,3 +27,5 @@ def open_closed_streams() -> None:
             os.set_inheritable(descriptor, True)
             stream = open(descriptor, mode, encoding="utf-8", errors="backslashreplace")  # noqa: SIM115
             setattr(sys, name, stream)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")

@@ -17,7 +17,9 @@ _COLOURS = {Outcome.PASSED: "32", Outcome.FAILED: "31", Outcome.SKIPPED: "33", O
 _WORDS = {Outcome.PASSED: "ok", Outcome.FAILED: "FAILED", Outcome.SKIPPED: "skipped"}
 _LOG_LINES = 5
 _DETAIL_LINES = 12
-_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_UNPRINTABLE = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
 
 
 def printable(text: str) -> str:
@@ -27,6 +29,8 @@ def printable(text: str) -> str:
 
 def _escape(match: re.Match[str]) -> str:
     code = ord(match[0])
+    if 0xDC80 <= code <= 0xDCFF:  # a byte of a file name that is not UTF-8 (PEP 383)
+        code -= 0xDC00
     return f"\\u{code:04x}" if code > 0xFF else f"\\x{code:02x}"
 
 
@@ -41,8 +45,9 @@ def complain(message: str, command: str = "lkltest") -> None:
 
 
 def wants_colour(stream: TextIO) -> bool:
-    """Colours only on a terminal, and never with NO_COLOR (no-color.org)."""
-    return stream.isatty() and not os.environ.get("NO_COLOR")
+    """Colours only on a terminal that has them, and never with NO_COLOR (no-color.org)."""
+    capable = stream.isatty() and os.environ.get("TERM") != "dumb"
+    return capable and not os.environ.get("NO_COLOR")
 
 
 def suite_line(result: SuiteResult, colour: bool = False) -> str:

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""`lkltest` with standard streams that are closed or full: one line, nothing green."""
+"""`lkltest` with standard streams that are closed, full or of an encoding that lacks a name."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.fake_build import SECONDS, environment, fake_build
+from tests.fake_build import SECONDS, environment, fake_build, lkltest
 
 CLOSED = "lkltest: standard output: Bad file descriptor\n"
 
@@ -95,3 +96,35 @@ def test_the_version_on_a_full_disk(folder: Path) -> None:
     done = shell("lkltest --version >/dev/full", folder)
     assert done.returncode == 1
     assert done.stderr == "lkltest: standard output: No space left on device\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "encoding", "shown"),
+    [
+        (b"d\xff", "utf-8:strict", rb"d\xff"),
+        (b"d\xff", "ascii:strict", rb"d\xff"),
+        (b"\xc3\xbc", "utf-8:strict", b"\xc3\xbc"),
+        (b"\xc3\xbc", "ascii:strict", rb"\xfc"),
+    ],
+)
+def test_a_name_that_cannot_be_shown_as_it_is(
+    folder: Path, name: bytes, encoding: str, shown: bytes
+) -> None:
+    directory = folder / os.fsdecode(name)
+    done = subprocess.run(
+        [sys.executable, "-m", "lkltest", "run", "boot", "--build=.", "--junit-dir", directory],
+        cwd=folder,
+        env=environment(PYTHONIOENCODING=encoding),
+        capture_output=True,
+        timeout=SECONDS,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith(shown + b"\n"), done.stdout
+    assert (directory / "boot@native.xml").exists()
+
+
+def test_a_name_that_no_worker_can_be_told(folder: Path) -> None:
+    done = lkltest("run", "boot", "--build=.", "-j2", "--junit-dir=d\udcff", cwd=folder)
+    assert done.returncode == 2
+    assert done.stderr.startswith("ERROR: pytest-xdist takes no directory and no option")

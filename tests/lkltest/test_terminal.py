@@ -46,6 +46,7 @@ class TestPrintable:
     def test_what_is_escaped_can_be_read(self) -> None:
         assert printable("a\x1b[31mb\x00\x9b2J") == "a\\x1b[31mb\\x00\\x9b2J"
         assert printable("\u202eabc") == "\\u202eabc"
+        assert printable("d\udcff\ud800") == "d\\xff\\ud800", "names that are not UTF-8"
         assert printable("tab\tand\nline") == "tab\tand\nline"
 
 
@@ -57,6 +58,11 @@ class TestColour:
     @pytest.fixture(autouse=True)
     def no_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv("NO_COLOR", raising=False)
+        monkeypatch.setenv("TERM", "xterm")
+
+    def test_on_a_terminal_that_has_them(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("TERM", "dumb")
+        assert not wants_colour(self.Terminal())
 
     def test_on_a_terminal_only(self) -> None:
         assert wants_colour(self.Terminal())
