@@ -11,8 +11,8 @@ import contextlib
 import marshal
 import os
 import select
-import shutil
 import signal
+import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -123,8 +123,13 @@ class Scope:
         """End everything. Raises ScopeError only when something could not be removed."""
         self._close()
         if self.folder != Path() and self.folder.exists():
-            # The guard was killed before it could.
-            shutil.rmtree(self.folder, ignore_errors=True)
+            # The guard was killed before it could. shutil.rmtree removes no tree of any depth.
+            subprocess.run(
+                ["rm", "-rf", "--", self.folder],  # noqa: S607 - rm(1), wherever it is
+                stdin=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                check=False,
+            )
             if self.folder.exists():
                 raise ScopeError(f"cannot remove {self.folder}")
 

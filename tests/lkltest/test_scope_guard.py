@@ -3,6 +3,7 @@
 
 import os
 import signal
+import sys
 
 import pytest
 
@@ -23,6 +24,15 @@ class TestGuardGone:
                 scope.spawn(["true"])
         if BEST.kind == NAMESPACE:
             assert census.left() == []
+
+    def test_killed_with_a_deep_folder(self, census: Census) -> None:
+        with Scope() as scope:
+            deep = "import os\nfor _ in range(3000): os.mkdir('d'); os.chdir('d')"
+            child = scope.spawn([sys.executable, "-I", "-S", "-c", deep], cwd=scope.folder)
+            assert child.wait(60) == 0
+            os.kill(scope.pid, signal.SIGKILL)
+        assert not scope.folder.exists()
+        assert census.left() == []
 
     def test_stopped(self, census: Census, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(guard_link, "ANSWER_SECONDS", 0.1)
