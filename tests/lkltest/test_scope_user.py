@@ -11,6 +11,6 @@ from tests.other_user import run_tests
 FILES = ("test_scope.py", "test_scope_namespaces.py", "test_scope_guard.py", "test_containment.py")
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="these tests have been run by a user")
+@pytest.mark.skipif(os.geteuid() != 0, reason="is the test of a user when run as one")
 def test_all_of_it_as_a_user() -> None:
     run_tests(*(str(Path(__file__).with_name(name)) for name in FILES))
