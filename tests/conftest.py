@@ -3,6 +3,7 @@
 
 import importlib.util
 import os
+import signal
 from pathlib import Path
 from types import ModuleType
 
@@ -71,6 +72,9 @@ class SkipPolice:
 def pytest_configure(config: pytest.Config) -> None:
     if hasattr(config, "workerinput") or not runs_own_tests(config):
         return
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # A shell's job in the background; what tests start would inherit it, and they press Ctrl-C.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     config.pluginmanager.register(LeakPolice())
     if os.environ.get("CI") == "true":
         allowed = CHECKER.with_name("allowed-skips.txt").read_text(encoding="utf-8")
