@@ -58,6 +58,17 @@ def fail(message: str) -> int:
     return USED_WRONGLY
 
 
+def add_config(parser: argparse.ArgumentParser) -> None:
+    """Let a command take the file of a configuration."""
+    parser.add_argument(
+        "config",
+        nargs="?",
+        default=DEFAULT_CONFIG,
+        metavar="CONFIG.toml",
+        help=f"default: {DEFAULT_CONFIG}",
+    )
+
+
 def fail_on(text: str) -> frozenset[ChangeKind]:
     """Read `new,vanished`, or `none`; for `type=` of argparse."""
     try:

@@ -10,7 +10,7 @@ from lkltest.command_line import FAILED, PASSED, count
 from lkltest.nightly.cell import Cell, CellRecord
 from lkltest.nightly.entries import entries
 from lkltest.nightly.inputs import (
-    DEFAULT_CONFIG,
+    add_config,
     fail,
     load_config,
     load_known,
@@ -24,13 +24,7 @@ from lkltest.report.terminal import say
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
-    parser.add_argument(
-        "config",
-        nargs="?",
-        default=DEFAULT_CONFIG,
-        metavar="CONFIG.toml",
-        help=f"default: {DEFAULT_CONFIG}",
-    )
+    add_config(parser)
     parser.add_argument(
         "--verify", action="store_true", help="run them and say which are out of date"
     )

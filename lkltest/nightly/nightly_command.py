@@ -18,8 +18,8 @@ from lkltest.nightly.changes_text import lines, summary
 from lkltest.nightly.config import Config
 from lkltest.nightly.example import EXAMPLE
 from lkltest.nightly.inputs import (
-    DEFAULT_CONFIG,
     CannotRun,
+    add_config,
     fail,
     fail_on,
     load_config,
@@ -44,13 +44,7 @@ from lkltest.report.terminal import complain, say
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
-    parser.add_argument(
-        "config",
-        nargs="?",
-        default=DEFAULT_CONFIG,
-        metavar="CONFIG.toml",
-        help=f"default: {DEFAULT_CONFIG}",
-    )
+    add_config(parser)
     parser.add_argument("--init", action="store_true", help="write a commented example")
     parser.add_argument("-j", "--jobs", type=count, default=1, metavar="N", help="cells at once")
     parser.add_argument(

@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 from lkltest.nightly.junit_cells import junit_results
+from lkltest.nightly.store import write_whole
 from lkltest.nightly.view import NightView
 from lkltest.report import html, json_report, junit, kcidb, markdown
 
@@ -41,27 +41,11 @@ def write_all(night: NightView, directory: Path) -> tuple[Path, ...]:
         page, missing = html.page(night), ""
     except html.NoTemplates as error:
         page, missing = "", str(error)
-    for name, document in _DOCUMENTS:
-        text = document(night)
-        if missing and name.endswith(".md"):
-            text += f"\n{missing}\n"
-        written.append(_write(directory / name, text))
-    if page:
-        written.append(_write(directory / "index.html", page))
-    return tuple(written)
-
-
-def _write(path: Path, text: str) -> Path:
-    part = path.with_name(f"{path.name}.part")
-    try:
-        with part.open("wb") as file:
-            # A lone surrogate from a console must not cost the whole report.
-            file.write(text.encode("utf-8", "backslashreplace"))
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except OSError as error:
-        error.filename = error.filename or str(part)
-        part.unlink(missing_ok=True)
-        raise
-    return path
+    documents = {name: document(night) for name, document in _DOCUMENTS}
+    if missing:
+        documents["report.md"] += f"\n{missing}\n"
+    else:
+        documents["index.html"] = page
+    for name, text in documents.items():
+        write_whole(directory / name, text)
+    return (*written, *(directory / name for name in documents))

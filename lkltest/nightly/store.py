@@ -113,10 +113,14 @@ def unfinished(directory: Path, night_id: str | None = None) -> NightFolder:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write a file so that it is there whole or not at all, and survives a loss of power."""
+    """Write a file so that it is there whole or not at all, and survives a loss of power.
+
+    Raises OSError with the file's name.
+    """
     part = path.with_name(f".{path.name}.part")
     try:
-        with part.open("w", encoding="utf-8") as file:
+        # A lone surrogate from a console must not cost the whole of a report.
+        with part.open("w", encoding="utf-8", errors="backslashreplace") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())

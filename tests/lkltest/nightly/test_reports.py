@@ -65,7 +65,7 @@ class TestWriteAll:
 
     @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
     def test_a_full_disk_names_the_file(self, tmp_path: Path) -> None:
-        (tmp_path / "report.md.part").symlink_to("/dev/full")
+        (tmp_path / ".report.md.part").symlink_to("/dev/full")
         with pytest.raises(OSError, match="No space left") as caught:
             write_all(example_night(), tmp_path)
         assert "report.md" in str(caught.value.filename)
