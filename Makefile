@@ -25,7 +25,7 @@ RUN_PACKAGES := gcc=gcc /usr/include/stdio.h=libc6-dev gdb=gdb \
 KERNEL_PACKAGES := bc=bc npm=npm
 WINE_PACKAGES := /usr/lib/wine/wine64=wine64
 WINDOWS_PACKAGES := x86_64-w64-mingw32-gcc=gcc-mingw-w64-x86-64 \
-	x86_64-w64-mingw32-g++=g++-mingw-w64-x86-64
+	x86_64-w64-mingw32-g++=g++-mingw-w64-x86-64 /usr/lib/x86_64-linux-musl/libc.a=musl-dev
 UML_PACKAGES := linux.uml=user-mode-linux uml_mconsole=uml-utilities cpio=cpio
 BROWSER_PACKAGES := chromium=chromium chromedriver=chromium-driver fc-list=fontconfig \
 	/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf=fonts-dejavu-core
@@ -35,7 +35,7 @@ QEMU_PACKAGES := qemu-system-x86_64=qemu-system-x86 depmod=kmod
 CD_PACKAGES := grub-mkrescue=grub-common /usr/lib/grub/i386-pc/multiboot.mod=grub-pc-bin \
 	xorriso=xorriso mformat=mtools
 
-.PHONY: run-tests check lint types tests faults coverage bench doctor clean setup setup-dev build windows linux \
+.PHONY: run-tests check lint types tests faults coverage bench doctor clean setup setup-dev build windows windows-kernel linux \
 	linux-generic wine-for-tests qemu-for-tests uml-for-tests
 .DEFAULT_GOAL := run-tests
 
@@ -77,17 +77,21 @@ bench: setup-dev
 build: $(BUNDLED)/.packages-kernel
 	@$(MAKE) --no-print-directory -s -f setup/bundled.mk BUILD=$(BUNDLED) bundled
 
-# The Windows programs are the wine host's default build, as the bundled kernel is everybody else's.
+# Windows programs of the suites' own: without a kernel, and with the bundled one in them, which are
+# the wine host's default build.
 windows: $(BUNDLED)/.packages-windows
 	@$(MAKE) --no-print-directory -s -f setup/windows.mk BUILD=$(BUNDLED) windows
 
+windows-kernel: $(BUNDLED)/.packages-windows build
+	@$(MAKE) --no-print-directory -s -f setup/windows.mk BUILD=$(BUNDLED) windows-kernel
+
 ifneq ($(filter wine,$(HOST)),)
-setup: $(BUNDLED)/.packages-wine $(if $(BUILD),,windows)
+setup: $(BUNDLED)/.packages-wine $(if $(BUILD),,windows-kernel)
 endif
 
 # Where these cannot be installed, check skips its Wine tests and says so; CI allows no such skip.
 wine-for-tests:
-	-@$(MAKE) --no-print-directory -s $(BUNDLED)/.packages-wine windows
+	-@$(MAKE) --no-print-directory -s $(BUNDLED)/.packages-wine windows windows-kernel
 
 # A Linux kernel for virtual machines, the qemu host's default build.
 linux: $(BUNDLED)/.packages-qemu

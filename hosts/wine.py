@@ -72,14 +72,14 @@ class WineHost(Host):
         """None: the Windows programs beside the bundled build. One must be a program for Wine."""
         if name is not None:
             return _checked(open_build(name))
-        beside = default_directory()
-        windows = (beside or Path("build")) / "windows"
-        if not windows.is_dir():
-            raise BuildError(
-                f"no Windows build: {windows} is made by `make windows` in a checkout of lkltest; "
-                "or name one with --lkl-build=DIR or LKL_BUILD"
-            )
-        return _checked(open_build(str(windows)))
+        beside = default_directory() or Path("build")
+        for windows in (beside / "windows-kernel", beside / "windows"):
+            if (windows / "tests").is_dir():
+                return _checked(open_build(str(windows)))
+        raise BuildError(
+            f"no Windows build: {beside / 'windows-kernel'} is made by `make windows-kernel` in a "
+            "checkout of lkltest; or name one with --lkl-build=DIR or LKL_BUILD"
+        )
 
     def suits(self, build: Build) -> bool:
         for path in build.programs.values():

@@ -22,7 +22,7 @@ def test_a_loopback_that_is_down_is_a_skip(tmp_path: Path) -> None:
         pytest.skip("no Windows programs: make windows")
     if os.geteuid() != 0 or shutil.which("unshare") is None:
         pytest.skip("only root makes a network namespace so easily")
-    words = ["run", "net[loopback]", "--host=wine", f"--json-dir={tmp_path}"]
+    words = ["run", "net[loopback]", f"--build={PROGRAM.parents[1]}", f"--json-dir={tmp_path}"]
     done = subprocess.run(
         ["unshare", "--net", *command(*words)],
         env=environment(),
