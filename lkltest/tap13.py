@@ -32,7 +32,6 @@ Which line is what:
 """
 
 import re
-from bisect import bisect_left
 from collections.abc import Callable
 
 from lkltest.tap_block import LOG_LIMIT, Block, stray_finder
@@ -51,6 +50,7 @@ from lkltest.tap_line import (
     decode,
     recognise,
 )
+from lkltest.tap_subtests import Levels
 from lkltest.tap_text import LINE_LIMIT, Lines
 
 __all__ = [
@@ -84,7 +84,6 @@ _LINES = re.compile(
 # An opened block's end, up to its newline, and the search for lines that are not of the block.
 _USUAL_BLOCK = {i + b"---\n": (b"\n" + i + b"...", stray_finder(i)) for i in (b" ", b"  ")}
 _SWEEP = 8 * 1024  # bytes; what _LINES makes of so many is gone before the garbage collector looks
-_TAB = 4  # columns
 _ASTERISK, _NEWLINE = b"*\n"
 _new = tuple.__new__  # a NamedTuple's own constructor takes three times as long
 
@@ -103,11 +102,10 @@ class Parser:
 
     def __init__(self, *, printk: bool = False) -> None:
         self._lines = Lines(printk)
-        self._find_base = printk
         self._held: Point | None = None  # a result that may still get a block
         self._held_indent = b""
         self._block: Block | None = None
-        self._levels = [0]  # the columns at which subtests are open
+        self._levels = Levels(find_base=printk)
 
     def feed(self, data: bytes) -> list[Event]:
         """The events that end in these bytes."""
@@ -216,7 +214,7 @@ class Parser:
     def _begin_usual(self, out: list[Event]) -> None:
         self._release(out)
         self._held_indent = b""
-        del self._levels[1:]
+        self._levels.close_all()
 
     def _end_usual(self, out: list[Event]) -> None:
         """The last point may still get its block."""
@@ -233,7 +231,7 @@ class Parser:
             self._block = Block(self._held, indent)
             self._held = None
             return
-        events = self._recognise(indent, body) if body else ()
+        events = self._levels.recognise(indent, body) if body else ()
         if not events:
             out.append(Output(line + b"\n"))
             return
@@ -257,35 +255,6 @@ class Parser:
         if self._held is not None:
             out.append(self._held)
             self._held = None
-
-    # Subtests
-
-    def _recognise(self, indent: bytes, body: bytes) -> tuple[Event, ...]:
-        """The events of a line at its depth; () where it is no TAP there. Keeps the levels."""
-        column = len(indent.expandtabs(_TAB))
-        if self._find_base and body.startswith((b"TAP version", b"KTAP version")):
-            self._find_base = False
-            self._levels = [column]
-        depth = bisect_left(self._levels, column)
-        is_new = depth == len(self._levels) or (self._levels[depth] != column and depth > 0)
-        events = recognise(body, depth)
-        if not events or isinstance(events[-1], BailOut | Pragma):
-            return events
-        last = events[-1]
-        if is_new and not self._opens(last, indent, column, depth):
-            return ()
-        if is_new or not isinstance(last, Comment):
-            del self._levels[depth + (0 if is_new else 1) :]
-        if is_new:
-            self._levels.append(column)
-        return events
-
-    def _opens(self, event: Event, indent: bytes, column: int, depth: int) -> bool:
-        if isinstance(event, Comment):
-            return event.text.startswith("Subtest")
-        if isinstance(event, Point):
-            return column - self._levels[depth - 1] == _TAB
-        return isinstance(event, Version | Plan)
 
     # YAML blocks
 
@@ -316,7 +285,7 @@ class Parser:
     def _ends_block(self, line: bytes) -> bool:
         body = line.strip()
         indent = line[: len(line) - len(line.lstrip())]
-        if len(indent.expandtabs(_TAB)) not in (0, *self._levels):
+        if not self._levels.may_hold(indent):
             return False
         events = recognise(body, 0)
         return bool(events) and not isinstance(events[-1], Comment | BailOut | Pragma)

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""At which columns the subtests of a stream are open, and so whether an indented line is TAP.
+
+The rules are in lkltest.tap13.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+
+from lkltest.tap_line import BailOut, Comment, Event, Plan, Point, Pragma, Version, recognise
+
+_TAB = 4  # columns
+
+
+class Levels:
+    """The columns of the stream itself and of the subtests in it that are open.
+
+    find_base: the indentation of the first version line counts as none.
+    """
+
+    def __init__(self, *, find_base: bool) -> None:
+        self._columns = [0]
+        self._find_base = find_base
+
+    def close_all(self) -> None:
+        """A line of the stream itself has come."""
+        del self._columns[1:]
+
+    def may_hold(self, indent: bytes) -> bool:
+        """Whether a line that is indented like this can be TAP here."""
+        return len(indent.expandtabs(_TAB)) in (0, *self._columns)
+
+    def recognise(self, indent: bytes, body: bytes) -> tuple[Event, ...]:
+        """The events of a line at its depth; () where it is no TAP there. Opens and closes."""
+        column = len(indent.expandtabs(_TAB))
+        if self._find_base and body.startswith((b"TAP version", b"KTAP version")):
+            self._find_base = False
+            self._columns = [column]
+        depth = bisect_left(self._columns, column)
+        is_new = depth == len(self._columns) or (self._columns[depth] != column and depth > 0)
+        events = recognise(body, depth)
+        if not events or isinstance(events[-1], BailOut | Pragma):
+            return events
+        last = events[-1]
+        if is_new and not self._opens(last, column, depth):
+            return ()
+        if is_new or not isinstance(last, Comment):
+            del self._columns[depth + (0 if is_new else 1) :]
+        if is_new:
+            self._columns.append(column)
+        return events
+
+    def _opens(self, event: Event, column: int, depth: int) -> bool:
+        if isinstance(event, Comment):
+            return event.text.startswith("Subtest")
+        if isinstance(event, Point):
+            return column - self._columns[depth - 1] == _TAB
+        return isinstance(event, Version | Plan)
