@@ -17,6 +17,7 @@ from lkltest.host import Host, Launch, LaunchError, host_names, make_host
 from lkltest.report.terminal import complain, count_text, printable, problem_lines, say
 from lkltest.results import Outcome, ProgramResult
 from lkltest.scope import Scope, ScopeError
+from lkltest.shield import BUGS, one_line
 
 
 def execute(
@@ -55,6 +56,11 @@ def execute(
     except (LaunchError, ExecutableError, ScopeError) as error:
         complain(str(error))
         return USED_WRONGLY
+    except OSError:  # standard output cannot be written, above all
+        raise
+    except BUGS as error:  # of a host's process, say, which may be anyone's
+        complain(f"{path}: cannot be run to its end: {one_line(error)}")
+        return FAILED
     _print_verdict(path.name, host, result)
     return PASSED if result.passed else FAILED
 

@@ -150,6 +150,18 @@ PACKAGES |= {
     for what, signature in METHODS.items()
 }
 
+PACKAGES["raises in its process"] = """\
+from lkltest.hosts.native import NativeHost
+class Broken(NativeHost):
+    name = "broken"
+    def launch(self, launch, scope):
+        process = super().launch(launch, scope)
+        process.problems = self.fail
+        return process
+    def fail(self): raise RuntimeError("no\\nlicence")
+"""
+LOADED = {*METHODS, "raises in its process"}
+
 
 @pytest.fixture
 def install(tmp_path: Path) -> Callable[[str], Mapping[str, str]]:
@@ -188,7 +200,7 @@ def program(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    "what", ["raises in its constructor", *(what for what in PACKAGES if what not in METHODS)]
+    "what", ["raises in its constructor", *(what for what in PACKAGES if what not in LOADED)]
 )
 def test_a_package_that_cannot_be_loaded_is_a_missing_host(
     what: str, install: Callable[[str], Mapping[str, str]], monkeypatch: pytest.MonkeyPatch
@@ -279,7 +291,13 @@ class TestShield:
 
 @pytest.mark.parametrize(
     "what",
-    ["exits at import", "raises in add_options", "raises in missing", "raises in session"],
+    [
+        "exits at import",
+        "raises in add_options",
+        "raises in missing",
+        "raises in session",
+        "raises in its process",
+    ],
 )
 class TestBrokenPackage:
     """Whatever is wrong with a third party's host: one line, and other hosts still work."""
