@@ -159,7 +159,7 @@ class TestWheel:
         parser = ConfigParser()
         with zipfile.ZipFile(wheel) as archive:
             parser.read_string(archive.read(name).decode())
-        assert parser["console_scripts"]["lkltest"] == "lkltest.cli:main"
+        assert parser["console_scripts"]["lkltest"] == "lkltest.__main__:main"
         assert parser["pytest11"]["lkltest"] == "lkltest.plugin"
         assert parser["lkltest.hosts"]["native"] == "lkltest.hosts.native:NativeHost"
 

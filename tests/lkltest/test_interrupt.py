@@ -102,3 +102,10 @@ def test_an_interruption_while_hosts_are_imported_is_one_line(
     monkeypatch.setattr("lkltest.host.add_host_options", interrupted)
     assert main(["run", "boot"]) == 130
     assert capsys.readouterr().err == "lkltest: interrupted\n"
+
+
+def test_at_an_import_of_the_command_it_is_no_traceback(tmp_path: Path) -> None:
+    (tmp_path / "argparse.py").write_text("import signal; signal.raise_signal(signal.SIGINT)")
+    with start("lkltest", "--version", cwd=tmp_path, env=environment()) as runner:
+        stdout, stderr = runner.communicate(timeout=SECONDS)
+    assert (runner.returncode, stdout, stderr) == (-signal.SIGINT, "", "")
