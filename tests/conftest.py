@@ -79,3 +79,11 @@ def pytest_configure(config: pytest.Config) -> None:
     if os.environ.get("CI") == "true":
         allowed = CHECKER.with_name("allowed-skips.txt").read_text(encoding="utf-8")
         config.pluginmanager.register(SkipPolice(allowed))
+
+
+@pytest.fixture
+def empty(tmp_path: Path) -> Path:
+    """A directory of its own for a run of pytest that is watched."""
+    directory = tmp_path / "empty"
+    directory.mkdir()
+    return directory

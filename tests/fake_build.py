@@ -14,6 +14,15 @@ SOURCE = Path(__file__).parent / "programs" / "fake.c"
 SECONDS = 120.0
 """No command of these tests takes that long: what does, hangs."""
 
+SUITE = """\
+import pytest
+
+def test_toy(lkl):
+    lkl.run("boot")
+    {body}
+"""
+"""A suite of somebody's own: `SUITE.format(body="...")`."""
+
 
 def fake_build(directory: Path, **modes: str) -> Path:
     """Make a build in `directory`: `boot="segfault"`, `net_test="flood 100"`."""

@@ -120,13 +120,6 @@ def build(tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def empty(tmp_path: Path) -> Path:
-    directory = tmp_path / "empty"
-    directory.mkdir()
-    return directory
-
-
-@pytest.fixture
 def names(wheel: Path) -> set[str]:
     """The files in the wheel."""
     with zipfile.ZipFile(wheel) as archive:

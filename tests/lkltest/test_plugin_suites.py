@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Suites of somebody else in a pytest run: what becomes of their failures, skips and points."""
+
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from tests.fake_build import SUITE, fake_build
+from tests.fake_build import pytest as run_pytest
+
+
+class TestOwnSuites:
+    """What a suite module can do, wherever it lies."""
+
+    def run_suite(
+        self, directory: Path, body: str, *words: str, mode: str = "pass"
+    ) -> tuple[int, str]:
+        (directory / "pytest.ini").write_text("[pytest]\n")
+        (directory / "test_toy.py").write_text(SUITE.format(body=body))
+        build = fake_build(directory / "lkl", boot=mode)
+        done = run_pytest(
+            "--lkl-host=native",
+            f"--lkl-build={build}",
+            "--lkl-junit-dir=out",
+            *words,
+            cwd=directory,
+        )
+        return done.returncode, done.stdout
+
+    def junit(self, directory: Path) -> str:
+        (file,) = (directory / "out").iterdir()
+        return file.read_text(encoding="utf-8")
+
+    def test_points_of_its_own(self, empty: Path) -> None:
+        status, text = self.run_suite(empty, "lkl.point('mine', False, 'because')")
+        assert status == 1
+        assert "not ok mine" in text
+        assert "because" in self.junit(empty)
+        assert "3 points: 2 ok, 1 failed" in text
+
+    def test_a_failed_assertion_is_a_failure_beside_the_points(self, empty: Path) -> None:
+        status, text = self.run_suite(empty, "assert 1 + 1 == 3")
+        assert status == 1
+        assert "assert (1 + 1) == 3" in text
+        assert "FAILED" in next(line for line in text.splitlines() if line.startswith("toy@native"))
+        assert "1 + 1" in self.junit(empty)
+
+    def test_an_exception_in_it_is_reported_everywhere(self, empty: Path) -> None:
+        (empty / "pytest.ini").write_text("[pytest]\n")
+        (empty / "test_toy.py").write_text(SUITE.format(body="raise RuntimeError('oh\\nno')"))
+        build = fake_build(empty / "lkl", boot="pass")
+        words = ("--lkl-host=native", f"--lkl-build={build}", "--lkl-junit-dir=out", "--tb=line")
+        done = run_pytest(*words, cwd=empty)
+        assert done.returncode == 1
+        assert "oh" in self.junit(empty)
+
+    def test_a_skip_keeps_its_reason(self, empty: Path) -> None:
+        status, _ = self.run_suite(empty, "pytest.skip('the moon is full')")
+        assert status == 0
+        assert "the moon is full" in self.junit(empty)
+
+    @pytest.mark.parametrize(
+        "kind",
+        [
+            "netdev import MissingNetwork",
+            "disk import MissingTool",
+            "unavailable import Unavailable",
+        ],
+    )
+    def test_what_the_machine_cannot_have_is_a_skip(self, empty: Path, kind: str) -> None:
+        """A device may be refused long after the network was had: macvtap's node to a user."""
+        name = kind.rsplit(maxsplit=1)[-1]
+        body = f"from lkltest.{kind}; raise {name}('run as root')"
+        status, text = self.run_suite(empty, body)
+        assert status == 0, text
+        assert "run as root" in self.junit(empty)
+
+    def test_a_program_that_the_build_lacks_fails_in_one_line(self, empty: Path) -> None:
+        status, text = self.run_suite(empty, "lkl.run('disk')")
+        assert status == 1
+        assert f"build {empty / 'lkl'}: has no program disk" in text
+
+    def test_points_with_one_name_are_kept_apart(self, empty: Path) -> None:
+        status, text = self.run_suite(empty, "lkl.run('boot')")
+        assert status == 0
+        assert "4 points: 4 ok" in text
+        names = {
+            case.get("name") for case in ElementTree.fromstring(self.junit(empty)).iter("testcase")
+        }
+        assert len(names) == 4
+
+    @pytest.mark.parametrize(
+        ("body", "status", "words"),
+        [
+            ("lkl.start('boot')", 0, "2 points: 2 ok"),
+            ("lkl.start('boot', ends_itself=False)", 0, "2 points: 2 ok"),
+            ("lkl.start('disk')", 1, "has no program disk"),
+        ],
+    )
+    def test_helpers(self, empty: Path, body: str, status: int, words: str) -> None:
+        found, text = self.run_suite(empty, body)
+        assert found == status, text
+        assert words in text
+
+    def test_a_helper_that_crashes_fails_the_suite(self, empty: Path) -> None:
+        fake_build(empty / "lkl", disk="segfault")
+        status, text = self.run_suite(empty, "lkl.start('disk')")
+        assert status == 1
+        assert "helper disk: " in text
+        assert "SIGSEGV" in text
+
+    def test_a_host_from_a_conftest(self, empty: Path) -> None:
+        (empty / "conftest.py").write_text(
+            "from lkltest.host import register\n"
+            "from lkltest.hosts.native import NativeHost\n"
+            "@register\n"
+            "class Mine(NativeHost):\n"
+            "    name = 'mine'\n"
+        )
+        (empty / "pytest.ini").write_text("[pytest]\n")
+        (empty / "test_toy.py").write_text(SUITE.format(body=""))
+        build = fake_build(empty / "lkl", boot="pass")
+        done = run_pytest("--lkl-host=mine", "--lkl-host=native", f"--lkl-build={build}", cwd=empty)
+        assert done.returncode == 0, done.stdout
+        assert "toy@mine" in done.stdout
+        assert "toy@native" in done.stdout
