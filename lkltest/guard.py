@@ -61,6 +61,7 @@ class Guard:
         _signal.signal(_signal.SIGCHLD, lambda *_: None)
 
     def send(self, message: dict[str, Any], descriptors: Iterable[int] = ()) -> None:
+        """Send a message to the runner. Raises RunnerGoneError."""
         rights = b"".join(fd.to_bytes(INT, sys.byteorder) for fd in descriptors)
         ancillary = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, rights)] if rights else []
         try:
@@ -69,6 +70,7 @@ class Guard:
             raise RunnerGoneError from error
 
     def receive(self) -> tuple[dict[str, Any], list[int]]:
+        """Wait for a request; `cut` in it: it came without descriptors. Raises RunnerGoneError."""
         space = _socket.CMSG_SPACE(MAX_DESCRIPTORS * INT)
         try:
             data, ancillary, flags, _ = self.control.recvmsg(65536, space, _socket.MSG_CMSG_CLOEXEC)
@@ -131,6 +133,7 @@ class Guard:
                 self.answer(*self.receive())
 
     def answer(self, message: dict[str, Any], descriptors: list[int]) -> None:
+        """Do what a request asks for, close its descriptors, and tell the runner what came of it."""
         try:
             if message["cut"]:
                 raise OSError(EMFILE, "too many open files in the guard")
