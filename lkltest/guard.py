@@ -70,7 +70,7 @@ class Guard:
             raise RunnerGoneError from error
 
     def receive(self) -> tuple[dict[str, Any], list[int]]:
-        """Wait for a request; `cut` in it: it came without descriptors. Raises RunnerGoneError."""
+        """Wait for a request; `cut` in it: descriptors are missing. Raises RunnerGoneError."""
         space = _socket.CMSG_SPACE(MAX_DESCRIPTORS * INT)
         try:
             data, ancillary, flags, _ = self.control.recvmsg(65536, space, _socket.MSG_CMSG_CLOEXEC)
@@ -133,7 +133,7 @@ class Guard:
                 self.answer(*self.receive())
 
     def answer(self, message: dict[str, Any], descriptors: list[int]) -> None:
-        """Do what a request asks for, close its descriptors, and tell the runner what came of it."""
+        """Do what a request asks for, close its descriptors, tell the runner what came of it."""
         try:
             if message["cut"]:
                 raise OSError(EMFILE, "too many open files in the guard")
