@@ -74,9 +74,12 @@ class Run:
 
     def results(self) -> list[SuiteResult]:
         """The trees that were written. Every report that is there must be whole."""
-        for path in self.junit.glob("*.xml"):
-            ElementTree.parse(path)  # our own run wrote it
-        return [read(path) for path in sorted(self.json.glob("*.json"))]
+        try:
+            for path in self.junit.glob("*.xml"):
+                ElementTree.parse(path)  # our own run wrote it
+            return [read(path) for path in sorted(self.json.glob("*.json"))]
+        except (ElementTree.ParseError, ValueError) as error:
+            raise NotSurvived(f"a report is not whole: {error}") from None
 
 
 class Arena:

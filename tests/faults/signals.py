@@ -52,7 +52,7 @@ def signal_to_runner(arena: Arena, number: signal.Signals, *, jobs: int = 1) -> 
         allowed = {-number, PASSED}
     else:  # before the plugin is there, a signal has its default effect
         allowed = {-number, INTERRUPTED, PASSED}
-    arena.finish(run, allowed, shown, jobs=jobs)
+    arena.finish(run, allowed, shown, jobs=jobs if number == signal.SIGKILL else 0)
 
 
 def _wait_for_part(arena: Arena, run: Run, part: str, seconds: float) -> None:
