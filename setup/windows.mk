@@ -75,7 +75,7 @@ $(KERNEL_TESTS)/%.exe: $(KERNEL_SIDE)/%.elf
 	@mkdir -p $(@D)
 	@$(WINDOWS_STEP) 'making $(@F) with its kernel for Windows' $(BUILD)/log/windows-kernel-$(@F).log \
 		$(WINDOWS_CC) -std=gnu11 -O2 -Wall -Wextra -gdwarf-4 -static -DKERNEL='"$<"' \
-			-o $@.part setup/windows/windows.c setup/windows/threads.c
+			-o $@.part $(addprefix setup/windows/,windows.c locks.c threads.c)
 	@mv $@.part $@
 
 # The file systems and protocols of the bundled kernel; the same words as in bundled.mk.

@@ -5,8 +5,8 @@
  *	kernel.c, libc.c	and the kernel, the suite's program, musl: compiled for
  *			System V, where long has 64 bits, as the kernel wants it,
  *			and linked at a fixed address
- *	windows.c, threads.c	a Windows program that holds the other as data, loads
- *			it to its address and calls it
+ *	windows.c, locks.c, threads.c	a Windows program that holds the other as data,
+ *			loads it to its address and calls it
  *
  * The kernel side has nothing but these calls of the Windows side. All follow
  * the System V convention, and no type in them differs between the two.
@@ -65,6 +65,7 @@ struct calls {
 
 #ifdef _WIN32
 SYSV uint64_t now_ns(void);
+void add_lock_calls(struct calls *calls);
 void add_thread_calls(struct calls *calls);
 #else
 extern struct calls windows;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The Windows side's calls (calls.h) that have to do with threads. */
+/* The Windows side's calls (calls.h) for threads, their own values, and timers. */
 #include <windows.h>
 
 #include <stdlib.h>
@@ -8,67 +8,6 @@
 
 #define STACK_BYTES (1 << 20)
 #define MS_NS 1000000ULL
-
-/* ---- semaphores and mutexes ---- */
-
-static SYSV void *sem_alloc(int count)
-{
-	return CreateSemaphoreA(NULL, count, MAXLONG, NULL);
-}
-
-static SYSV void sem_free(void *sem)
-{
-	CloseHandle(sem);
-}
-
-static SYSV void sem_up(void *sem)
-{
-	ReleaseSemaphore(sem, 1, NULL);
-}
-
-static SYSV void sem_down(void *sem)
-{
-	WaitForSingleObject(sem, INFINITE);
-}
-
-struct mutex {
-	HANDLE handle;
-	int recursive;
-};
-
-/* One that is not recursive may be released by another thread than took it. */
-static SYSV void *mutex_alloc(int recursive)
-{
-	struct mutex *mutex = malloc(sizeof(*mutex));
-
-	if (!mutex)
-		return NULL;
-	mutex->recursive = recursive;
-	mutex->handle = recursive ? CreateMutexA(NULL, FALSE, NULL) :
-				    CreateSemaphoreA(NULL, 1, 1, NULL);
-	return mutex;
-}
-
-static SYSV void mutex_free(void *mutex)
-{
-	CloseHandle(((struct mutex *)mutex)->handle);
-	free(mutex);
-}
-
-static SYSV void mutex_lock(void *mutex)
-{
-	WaitForSingleObject(((struct mutex *)mutex)->handle, INFINITE);
-}
-
-static SYSV void mutex_unlock(void *opaque)
-{
-	struct mutex *mutex = opaque;
-
-	if (mutex->recursive)
-		ReleaseMutex(mutex->handle);
-	else
-		ReleaseSemaphore(mutex->handle, 1, NULL);
-}
 
 /* ---- thread-local values ---- */
 
@@ -285,14 +224,6 @@ static SYSV void timer_free(void *opaque)
 
 void add_thread_calls(struct calls *calls)
 {
-	calls->sem_alloc = sem_alloc;
-	calls->sem_free = sem_free;
-	calls->sem_up = sem_up;
-	calls->sem_down = sem_down;
-	calls->mutex_alloc = mutex_alloc;
-	calls->mutex_free = mutex_free;
-	calls->mutex_lock = mutex_lock;
-	calls->mutex_unlock = mutex_unlock;
 	calls->thread_create = thread_create;
 	calls->thread_exit = thread_exit;
 	calls->thread_join = thread_join;

@@ -175,6 +175,7 @@ int main(int argc, char **argv)
 {
 	kernel_entry run = load();
 
+	add_lock_calls(&calls);
 	add_thread_calls(&calls);
 	return run ? run(&calls, argc, argv) : 2;
 }
