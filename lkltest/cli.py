@@ -11,6 +11,7 @@ import re
 import signal
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 from lkltest import inner_pytest
@@ -67,6 +68,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _options(words: Sequence[str]) -> argparse.Namespace:
     """Read the command line. Raises SystemExit, after all that argparse says of it."""
     try:
+        if not _has_directory():
+            complain("the current directory is no longer there: cd to one that is")
+            raise SystemExit(USED_WRONGLY)
         return _parser(words).parse_args(words)
     except SystemExit as end:
         sys.stdout.flush()
@@ -74,6 +78,14 @@ def _options(words: Sequence[str]) -> argparse.Namespace:
             # git bisect run would take a 2 for the verdict on a commit; this ends the search.
             raise SystemExit(255) from None
         raise
+
+
+def _has_directory() -> bool:
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 class _Parser(argparse.ArgumentParser):

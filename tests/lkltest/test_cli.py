@@ -71,6 +71,23 @@ class TestBadInput:
         assert "No space left on device" in done.stderr
         assert len(done.stderr.splitlines()) == 1, done.stderr
 
+    @pytest.mark.parametrize("words", ["run boot", "exec boot", "doctor", "bisect x --make y"])
+    def test_a_current_directory_that_is_gone(self, tmp_path: Path, words: str) -> None:
+        (tmp_path / "gone").mkdir()
+        done = subprocess.run(
+            ["sh", "-c", f"rmdir ../gone; exec {sys.executable} -P -m lkltest {words}"],
+            cwd=tmp_path / "gone",
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        # git bisect run would take a 2 for a bad commit.
+        assert done.returncode == (255 if "bisect" in words else 2)
+        assert done.stderr == (
+            "lkltest: the current directory is no longer there: cd to one that is\n"
+        )
+
     def test_the_version(self) -> None:
         assert re.fullmatch(r"lkltest \d+\.\d+\.\d+\n", lkltest("--version").stdout)
 
