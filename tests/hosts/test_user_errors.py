@@ -8,8 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from lkltest.build import BuildError
 from lkltest.host import LaunchError, Missing
+from lkltest.hosts.l4re_modules import Module
 from lkltest.hosts.native import backtrace, check_runnable
+from lkltest.hosts.qemu_boot import Job, lay_out
+from lkltest.hosts.qemu_image import Image, machine_for
 from lkltest.hosts.wine_tools import WineTools, find_tools, program_environment
 from lkltest.scope import Scope
 from tests.compiler import ROOT, compile_program
@@ -102,3 +106,25 @@ class TestWine:
         assert environment["WINEDLLOVERRIDES"].endswith(";d3d9=n")
         assert "winedbg.exe=d" in environment["WINEDLLOVERRIDES"]
         assert "DISPLAY" not in environment
+
+
+class TestQemu:
+    @pytest.mark.parametrize(
+        ("names", "said"),
+        [
+            (("my rom",), "module 'my rom': a module's name can hold no blank"),
+            (("rom", "rom"), "two modules are called rom"),
+            (("kernel",), "two modules are called kernel"),
+        ],
+    )
+    def test_modules_that_cannot_be_told_apart(
+        self, tmp_path: Path, names: tuple[str, ...], said: str
+    ) -> None:
+        modules = tuple(Module(Path("/bin/true"), name) for name in names)
+        image = Image("boot", kernel=Path("/bin/true"), modules=modules)
+        with pytest.raises(LaunchError, match=f"image boot: {said}"):
+            lay_out(image, Job(), tmp_path, None)
+
+    def test_an_image_for_a_machine_that_there_is_not(self, tmp_path: Path) -> None:
+        with pytest.raises(BuildError, match="image: is for s390x; there are machines for: x86_64"):
+            machine_for("s390x", tmp_path / "image")
