@@ -11,7 +11,6 @@ import argparse
 import asyncio
 import contextlib
 import platform
-import tempfile
 from collections.abc import Iterable
 
 from lkltest.build import BuildError
@@ -19,6 +18,7 @@ from lkltest.command_line import PASSED, USED_WRONGLY, count
 from lkltest.host import host_names, make_host
 from lkltest.nightly.cluster import resource, silence
 from lkltest.report.terminal import complain, say
+from lkltest.scope import Scope
 
 _CONNECT = 30.0
 
@@ -82,13 +82,13 @@ def usable(names: Iterable[str], jobs: int) -> dict[str, float]:
 async def _work(options: argparse.Namespace, resources: dict[str, float]) -> None:
     from distributed import Worker
 
-    with tempfile.TemporaryDirectory(prefix="lkltest-worker-") as folder:
+    with Scope() as scope:  # its folder goes with a worker that is killed, too
         worker = Worker(
             options.scheduler,
             nthreads=options.jobs,
             name=options.name,
             resources=resources,
-            local_directory=folder,
+            local_directory=str(scope.folder),
             # Cells are processes of their own: this one's memory says nothing about them.
             memory_limit=0,
             death_timeout=_CONNECT,

@@ -21,6 +21,7 @@ from lkltest.nightly.view import CellOutcome
 from lkltest.scope import NAMESPACE, Child, Scope, probe
 from tests.compiler import ROOT, compile_program
 from tests.fake_build import environment, fake_build, lkltest
+from tests.lkltest.scopes import wait_until
 
 ADDRESS = "tcp://127.0.0.1:8786"  # of the namespace's own loopback
 WAIT_FOR = ROOT / "tests" / "programs" / "wait_for.c"
@@ -154,7 +155,9 @@ class TestCluster:
     def test_a_dead_workers_cell_runs_elsewhere(self, cluster_: Cluster, tmp_path: Path) -> None:
         go, passing = tmp_path / "go", fake_build(tmp_path / "pass", boot="pass")
         waiting = waiting_build(tmp_path / "wait", go)
-        workers = [cluster_.worker("one"), cluster_.worker("two")]
+        folders = tmp_path / "folders"
+        folders.mkdir()
+        workers = [cluster_.worker(name, TMPDIR=str(folders)) for name in ("one", "two")]
         cells = [cell("waits", waiting), *(cell(f"b{number}", passing) for number in range(6))]
         events = cluster_.night(cells)
         first = wait_for_one(workers, waiting / "tests" / "boot")
@@ -166,6 +169,8 @@ class TestCluster:
         assert len(found) == 7
         assert {record.outcome for record in found.values()} == {CellOutcome.PASSED}, found
         assert found["waits"].machine in ("one", "two")
+        workers[0].kill()
+        wait_until(lambda: not [*folders.iterdir()])
 
     def test_the_second_death_is_an_error(self, cluster_: Cluster, tmp_path: Path) -> None:
         waiting = waiting_build(tmp_path / "wait", tmp_path / "never")
