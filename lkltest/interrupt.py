@@ -29,12 +29,22 @@ def heed_signals() -> Callable[[], None]:
         for number in (signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(number) is signal.SIG_DFL:
                 before[number] = signal.signal(number, _interrupt)
-    hook = sys.unraisablehook
-    sys.unraisablehook = again = functools.partial(_interrupt_again, hook)
 
     def undo() -> None:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+    return undo
+
+
+def repeat_dropped_interrupts() -> Callable[[], None]:
+    """Interrupt again when Python drops the interrupt, because it came in a finaliser or in the
+    callback of a weak reference; returns what undoes it.
+    """
+    hook = sys.unraisablehook
+    sys.unraisablehook = again = functools.partial(_interrupt_again, hook)
+
+    def undo() -> None:
         if sys.unraisablehook is again:
             sys.unraisablehook = hook
 
@@ -67,7 +77,6 @@ def _interrupt(number: int, frame: object) -> NoReturn:
 
 
 def _interrupt_again(hook: Callable[[Any], object], ignored: Any) -> None:
-    """Python drops what is raised in a finaliser or a weak reference's callback, interrupts too."""
     if not isinstance(ignored.exc_value, KeyboardInterrupt):
         hook(ignored)
         return

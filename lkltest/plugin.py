@@ -17,7 +17,7 @@ from lkltest.command_line import USED_WRONGLY, timeout
 from lkltest.deadline import DEFAULT_TIMEOUT
 from lkltest.fixtures import disk_image, lkl, network
 from lkltest.host import LaunchError, add_host_options
-from lkltest.interrupt import heed_signals, interrupt_workers
+from lkltest.interrupt import heed_signals, interrupt_workers, repeat_dropped_interrupts
 from lkltest.item import host_of, record_key, recorded, result_of, select
 from lkltest.lost_worker import LostWorkers
 from lkltest.progress import REPORTER, RESULT_PROPERTY, LineReporter, SuiteReporter
@@ -103,6 +103,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     session_of(config).close()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    if session.config.option.lkl_host:  # not before all of pytest is configured: it has such a hook
+        session.config.add_cleanup(repeat_dropped_interrupts())
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from lkltest.command_line import FAILED, INTERRUPTED, PASSED, count
 from lkltest.history import History, HistoryError
-from lkltest.interrupt import heed_signals
+from lkltest.interrupt import heed_signals, repeat_dropped_interrupts
 from lkltest.nightly.cell import Cell
 from lkltest.nightly.changes_text import lines, summary
 from lkltest.nightly.config import Config
@@ -75,6 +75,7 @@ def run(options: argparse.Namespace) -> int:
     )
     with contextlib.ExitStack() as stack:
         stack.callback(heed_signals())
+        stack.callback(repeat_dropped_interrupts())
         stale = stack.enter_context(locked(config.directory))
         if stale:
             complain(f"{stale}; --resume goes on with it")

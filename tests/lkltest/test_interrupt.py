@@ -3,17 +3,18 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
 import time
-import weakref
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from lkltest.cli import main
-from lkltest.interrupt import heed_signals
+from lkltest.interrupt import heed_signals, repeat_dropped_interrupts
 from lkltest.report.tree import read
 from lkltest.results import Outcome, ProblemKind
 from tests.fake_build import SECONDS, environment, fake_build, start
@@ -72,25 +73,45 @@ def test_what_is_ignored_stays_so() -> None:
         signal.signal(signal.SIGHUP, before)
 
 
+DROPS = """
+import time, weakref
+
+class Victim: ...
+
+def dropped(_):
+    raise KeyboardInterrupt
+
+def drop():
+    victim = Victim()
+    reference = weakref.ref(victim, dropped)
+    del victim
+    time.sleep(60)
+    return reference
+"""
+
+
 def test_an_interrupt_that_python_drops_comes_again() -> None:
-    class Victim: ...
-
-    def dropped(_: object) -> None:
-        raise KeyboardInterrupt
-
+    names: dict[str, Any] = {}
+    exec(DROPS, names)  # noqa: S102 - the very code that the next test writes into a file
     hook = sys.unraisablehook
-    undo = heed_signals()
+    undo = repeat_dropped_interrupts()
     try:
-        victim = Victim()
-        reference = weakref.ref(victim, dropped)
         with pytest.raises(KeyboardInterrupt):
-            del victim
-            time.sleep(SECONDS)
-            pytest.fail("it did not come")
-        assert reference() is None
+            names["drop"]()
     finally:
         undo()
     assert sys.unraisablehook is hook
+
+
+def test_pytest_does_not_keep_a_dropped_interrupt_to_itself(tmp_path: Path) -> None:
+    (tmp_path / "test_x.py").write_text(f"{DROPS}\ndef test_x(): drop()\n")
+    words = ["-p", "no:cacheprovider", "-c", os.devnull, "--rootdir", str(tmp_path), str(tmp_path)]
+    build = fake_build(tmp_path / "build", boot="pass")
+    words += ["--lkl-host=native", f"--lkl-build={build}"]
+    with start("pytest", *words, env=environment()) as runner:
+        stdout, stderr = runner.communicate(timeout=SECONDS)
+    assert runner.returncode == pytest.ExitCode.INTERRUPTED, stdout + stderr
+    assert "unraisable" not in stdout.lower() + stderr.lower()
 
 
 def test_an_interruption_while_hosts_are_imported_is_one_line(
