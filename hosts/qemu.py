@@ -169,7 +169,7 @@ class QemuHost(Host):
         return process
 
     def dry_run(self, launch: Launch, scope: Scope) -> str:
-        """QEMU's command line. Its sockets are descriptors, its files links in a folder of ours."""
+        """QEMU's command line. Its monitor is a descriptor, its files are in a folder of ours."""
         with self._prepared(launch, scope) as made:
             return shlex.join(command(made.setup))
 

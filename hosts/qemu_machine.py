@@ -116,13 +116,16 @@ class Boot:
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """Everything of one machine that is to run. Numbers are descriptors in QEMU."""
+    """Everything of one machine that is to run.
+
+    `monitor` is a descriptor in QEMU, `consoles` are the names of serial lines in its directory.
+    """
 
     machine: Machine
     boot: Boot
     accelerator: str
     monitor: int
-    consoles: Sequence[int]
+    consoles: Sequence[str]
     memory: int = 0
     drives: Sequence[Drive] = ()
     nics: Sequence[Nic] = ()
@@ -141,8 +144,8 @@ def command(setup: Setup) -> list[str]:
     words += ["-cpu", cpu] if cpu else []
     words += ["-S", "-no-reboot", "-action", "panic=pause"]
     words += ["-chardev", f"socket,id=qmp,fd={setup.monitor}", "-mon", "chardev=qmp,mode=control"]
-    for index, descriptor in enumerate(setup.consoles):
-        words += ["-chardev", f"socket,id=ser{index},fd={descriptor}"]
+    for index, name in enumerate(setup.consoles):
+        words += ["-chardev", f"pipe,id=ser{index},path={name}"]
         words += ["-serial", f"chardev:ser{index}"]
     words += machine.panic
     words += ["-device", "isa-debug-exit,iobase=0xf4,iosize=4"] if setup.debug_exit else []

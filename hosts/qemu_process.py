@@ -6,7 +6,6 @@ from __future__ import annotations
 import contextlib
 import select
 import signal
-import socket
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -20,8 +19,8 @@ from .qemu_console import GuestConsole
 from .qemu_end import Decision, Judge
 from .qemu_monitor import Monitor, MonitorError
 from .qemu_raw_log import RawLog
+from .qemu_serial import SerialLine
 
-_CHUNK = 1 << 16
 _QUIT_SECONDS, _TERM_SECONDS, _KILL_SECONDS = 2.0, 2.0, 5.0
 
 
@@ -30,8 +29,8 @@ class Links:
     """Our ends of what leads into the machine."""
 
     monitor: Monitor
-    console: socket.socket
-    status: socket.socket | None
+    console: SerialLine
+    status: SerialLine | None
     said: Callable[[], str]
     """What QEMU itself has written to its standard error."""
 
@@ -106,8 +105,7 @@ class QemuProcess:
 
     def send(self, data: bytes) -> None:
         """Type on the machine's console."""
-        with contextlib.suppress(OSError):
-            self.links.console.sendall(data)
+        self.links.console.send(data)
 
     def read_quiet(self, quiet: float, limit: float) -> bytes:
         """Read the console until it has been silent for `quiet` seconds, at most for `limit`."""
@@ -182,10 +180,7 @@ class QemuProcess:
         return poller
 
     def _receive(self) -> bytes:
-        try:
-            data = self.links.console.recv(_CHUNK)
-        except OSError:
-            return b""
+        data = self.links.console.receive()
         self.raw.add(data)
         if data and self.listener is not None:
             self.listener(data)
@@ -213,9 +208,7 @@ class QemuProcess:
 
     def _take_status(self, poller: select.poll) -> None:
         assert self.links.status is not None  # noqa: S101 - it was polled
-        data = b""
-        with contextlib.suppress(OSError):
-            data = self.links.status.recv(_CHUNK)
+        data = self.links.status.receive()
         if data:
             self._judge.take_status(data)
         else:
@@ -242,10 +235,8 @@ class QemuProcess:
                 self._judge.look(self._console)
             self.links.monitor.closed.wait(1.0)
         if self.links.status is not None:
-            with contextlib.suppress(OSError):
-                self.links.status.settimeout(0.0)
-                while data := self.links.status.recv(_CHUNK):
-                    self._judge.take_status(data)
+            while data := self.links.status.receive():
+                self._judge.take_status(data)
         # A machine that goes on printing when all is done is cut short by us, in mid-line.
         complete = self._done
         yield from self._some(self._console.close(whole_lines=complete))

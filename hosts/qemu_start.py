@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Starting QEMU: sockets made and passed in, the monitor connected."""
+"""Starting QEMU: its serial lines made, its monitor passed in and connected."""
 
 from __future__ import annotations
 
@@ -18,8 +18,11 @@ from .qemu_image import Image
 from .qemu_machine import Boot, Machine, Setup, command
 from .qemu_monitor import Monitor, MonitorError
 from .qemu_process import Links
+from .qemu_serial import SerialLine
 
-MONITOR, CONSOLE, STATUS = 10, 11, 12
+MONITOR = 10
+"""Number of the monitor's socket in QEMU."""
+CONSOLE, STATUS = "console", "status"
 _CONNECT_SECONDS = 10.0
 
 
@@ -49,31 +52,31 @@ def start(
     said = os.memfd_create("qemu-stderr", os.MFD_CLOEXEC)
     with contextlib.ExitStack() as undo, contextlib.ExitStack() as theirs:
         undo.callback(os.close, said)
-        ours: dict[int, socket.socket] = {}
-        numbers = dict(descriptors)
-        for number in (setup.monitor, *setup.consoles):
-            ours[number], their = socket.socketpair()
-            undo.callback(ours[number].close)
-            theirs.callback(their.close)
-            numbers[number] = their.fileno()
+        ours, their = socket.socketpair()
+        undo.callback(ours.close)
+        theirs.callback(their.close)
+        numbers = {**descriptors, setup.monitor: their.fileno()}
         try:
+            lines: dict[str, SerialLine] = {}
+            for name in setup.consoles:
+                lines[name] = SerialLine(folder, name)
+                undo.callback(lines[name].close)
             child = scope.spawn(words, cwd=folder, stdout=said, stderr=said, pass_fds=numbers)
         except FileNotFoundError:
             raise LaunchError(str(missing_qemu(setup.machine))) from None
         except OSError as error:
             raise LaunchError(f"{words[0]}: {error.strerror}") from None
-        theirs.close()  # QEMU's ends have to be QEMU's alone: their closing is its end
+        theirs.close()  # QEMU's end has to be QEMU's alone: its closing is QEMU's end
         undo.callback(child.kill)
-        monitor = Monitor(ours[setup.monitor])
+        monitor = Monitor(ours)
         undo.callback(monitor.close)
         try:
             monitor.connect(_CONNECT_SECONDS)
         except MonitorError as error:
             raise LaunchError(_reason(child, setup.machine, _read(said), str(error))) from None
         undo.pop_all()
-    status = ours.get(STATUS) if len(setup.consoles) > 1 else None
     said_file = _Said(said)
-    return child, Links(monitor, ours[CONSOLE], status, said_file.read), words
+    return child, Links(monitor, lines[CONSOLE], lines.get(STATUS), said_file.read), words
 
 
 class _Said:

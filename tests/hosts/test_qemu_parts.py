@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import shutil
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from lkltest.hosts.qemu_hang import Sample, read_sample, verdict
 from lkltest.hosts.qemu_kind import KindError, kind_of
 from lkltest.hosts.qemu_machine import MACHINES, Boot, Drive, Nic, Setup, command
 from lkltest.hosts.qemu_monitor import MonitorEvent
+from lkltest.hosts.qemu_serial import SerialLine
 from lkltest.hosts.qemu_signs import banners, find_sign
 from lkltest.hosts.qemu_symbols import Symbols
 from lkltest.hosts.qemu_table import read_images
@@ -32,7 +34,7 @@ def test_the_command_line() -> None:
         Boot("kernel", "-serial_esc", "fiasco,moe"),
         "tcg",
         10,
-        [11],
+        ["console"],
         drives=[Drive("/a,b", "nvme", "s")],
         nics=[Nic(40, "e1000", "/run/a,b.pcap")],
         debug_exit=True,
@@ -43,6 +45,7 @@ def test_the_command_line() -> None:
         "-m 512 -accel tcg",
         "-S -no-reboot",
         "-chardev socket,id=qmp,fd=10 -mon chardev=qmp,mode=control",
+        "-chardev pipe,id=ser0,path=console -serial chardev:ser0",
         "-drive if=none,id=d0,format=raw,file=/a,,b -device nvme,drive=d0,serial=s",
         "-netdev tap,id=n0,fd=40 -device e1000,netdev=n0",
         "filter-dump,id=p0,netdev=n0,file=/run/a,,b.pcap",
@@ -168,6 +171,20 @@ def test_kvm_counts_where_it_boots_and_is_no_slower(
     assert qemu_accel.kvm_works(machine, probe=False) is works
     assert qemu_accel.kvm_works(machine, probe=True) is works
     assert len(boots) == tried, "what was found is remembered"
+
+
+def test_a_serial_line_holds_what_nobody_reads_yet(tmp_path: Path) -> None:
+    """Byte by byte, as QEMU writes it: Linux does not wait for a port that stays full."""
+    line = SerialLine(tmp_path, "console")
+    guest = os.open(tmp_path / "console.out", os.O_RDWR | os.O_NONBLOCK)
+    for number in range(20_000):
+        os.write(guest, bytes([number % 251]))
+    assert line.receive() == bytes(number % 251 for number in range(20_000))
+    assert line.receive() == b"", "nothing, for now"
+    line.send(b"x" * 1_000_000)
+    line.close()
+    line.send(b"nobody is there")
+    os.close(guest)
 
 
 def test_an_accelerator_that_breaks_down_decides() -> None:
