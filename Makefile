@@ -2,7 +2,7 @@
 #
 #   make run-tests    run the suites on a real kernel; sets up what it needs
 #   make check        lkltest's own tests, lint and type check
-#   make faults       attacks lkltest itself for minutes: false greens, lost points, leaks
+#   make faults       attacks lkltest itself for half an hour (docs/faults.md)
 #   make coverage     branch coverage of lkltest/ and hosts/ by the checks (docs/coverage.md)
 #   make bench        ratios, measured side by side
 #   make doctor       what can run here, what is missing
