@@ -133,11 +133,15 @@ def named_night(history: History, wanted: str, before: float = math.inf, but: st
         where = " AND date(started, 'unixepoch', 'localtime') <= ?"
         found = history.rows(_EARLIER + where + _LAST, (before, but, wanted))
     else:
-        where = " AND id IN (SELECT night FROM runs WHERE revision = ? OR revision LIKE ? || '%')"
-        prefix = wanted if re.fullmatch(r"[0-9a-f]{6,40}", wanted) else "\0"
-        found = history.rows(_EARLIER + where + _LAST, (before, but, wanted, prefix))
+        where = (
+            " AND id IN (SELECT night FROM runs WHERE revision != ''"
+            " AND (revision = ? OR ? AND instr(revision, ?) = 1))"
+        )
+        shortened = re.fullmatch(r"[0-9a-f]{6,40}", wanted) is not None
+        values = (before, but, wanted, shortened, wanted)
+        found = history.rows(_EARLIER + where + _LAST, values)
     if not found:
-        raise NoBaseline(f"no earlier night {wanted!r}: neither its id, nor a date, nor a commit")
+        raise NoBaseline(f"no night {wanted!r}: neither the id, nor an earlier date or commit")
     return str(found[0][0])
 
 

@@ -204,9 +204,10 @@ def test_baselines(wanted: str | None, found: str) -> None:
             history.begin_night(name, 43_200.0 + number * 86_400, "x", "0")
             cell = replace(CELL, commit=f"abc{number}{number}{number}0")
             history.add(name, memory.rows(record(points(a=PASSED), cell)))
+            history.add(name, memory.rows(record(points(a=PASSED), replace(CELL, suite="other"))))
             history.finish_night(name, 1.0)
         assert memory.baseline_of(history, "n3", wanted) == found
-        for nothing in ("1969-01-01", "abc", "fffffff", "%"):
+        for nothing in ("1969-01-01", "abc", "fffffff", "%", "*", "", "v6.12", "nix"):
             with pytest.raises(memory.NoBaseline):
                 memory.baseline_of(history, "n3", nothing)
 

@@ -88,7 +88,7 @@ class TestNights:
         file = config(tmp_path)
         done = lkltest("nightly", str(file), "--baseline=nix")
         assert done.returncode == 2
-        assert done.stderr.startswith("lkltest: no earlier night 'nix'")
+        assert done.stderr.startswith("lkltest: no night 'nix'")
         assert not (tmp_path / "nightly" / "nights").exists(), "nothing was begun"
 
 
