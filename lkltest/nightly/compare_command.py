@@ -21,7 +21,12 @@ from lkltest.report.terminal import say
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
-    parser.add_argument("night", nargs="?", metavar="NIGHT", help="default: the last one")
+    parser.add_argument(
+        "night",
+        nargs="?",
+        metavar="NIGHT",
+        help="a night, a date or a commit; default: the last one",
+    )
     parser.add_argument(
         "--baseline", metavar="NIGHT", help="a night, a date or a commit; default: the one before"
     )
@@ -44,7 +49,7 @@ def run(options: argparse.Namespace) -> int:
     file, known_file = sources(options)
     known = load_known(known_file)
     with History(file, must_exist=True) as history:
-        night = options.night or last_night(history)
+        night = chosen_night(history, options.night)
         baseline = memory.baseline_of(history, night, options.baseline)
         platforms = memory.platforms_of(history, night)
         before = None if baseline is None else memory.baseline_cells(history, baseline, platforms)
@@ -59,8 +64,10 @@ def run(options: argparse.Namespace) -> int:
     return FAILED if any(change.kind in failing for change in changes) else PASSED
 
 
-def last_night(history: History) -> str:
-    """The id of the last night that was finished. Raises NoBaseline."""
+def chosen_night(history: History, wanted: str | None) -> str:
+    """The id of a night, by default of the last one that was finished. Raises NoBaseline."""
+    if wanted is not None:
+        return memory.named_night(history, wanted)
     found = history.rows(
         "SELECT night FROM nights WHERE finished IS NOT NULL ORDER BY started DESC LIMIT 1"
     )

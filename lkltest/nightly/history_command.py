@@ -11,11 +11,11 @@ from pathlib import Path
 from lkltest.command_line import FAILED, PASSED, count
 from lkltest.history import History, prune_moment
 from lkltest.nightly import memory, questions
-from lkltest.nightly.compare_command import last_night
+from lkltest.nightly.compare_command import chosen_night
 from lkltest.nightly.inputs import CannotRun, one_line_errors, sources
 from lkltest.nightly.night import remember_folder
 from lkltest.nightly.store import NightFolder
-from lkltest.report.terminal import say
+from lkltest.report.terminal import complain, say
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,7 +36,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--import", nargs="+", type=Path, dest="folders", metavar="DIR", help="nights' folders"
     )
     parser.add_argument("-n", "--count", type=count, default=20, metavar="N", help="how many (20)")
-    parser.add_argument("--night", metavar="NIGHT", help="default: the last one")
+    parser.add_argument(
+        "--night", metavar="NIGHT", help="a night, a date or a commit; default: the last one"
+    )
     parser.add_argument("--baseline", metavar="NIGHT", help="a night, a date or a commit")
     parser.add_argument("--config", metavar="CONFIG.toml", help="configuration of the nights")
     parser.add_argument("--history", metavar="FILE", help="default: the configuration's")
@@ -55,7 +57,9 @@ def run(options: argparse.Namespace) -> int:
             lines = list(_answer(history, options))
             for line in lines:
                 say(line)
-            return PASSED if lines or options.pattern is None else FAILED
+            if options.pattern is not None and not lines:
+                complain(f"nothing in the history fits {options.pattern!r}")
+                return FAILED
     return PASSED
 
 
@@ -64,7 +68,7 @@ def _answer(history: History, options: argparse.Namespace) -> Iterator[str]:
         for point in questions.flakiest(history, options.count):
             yield f"{point.flips:3} flips, {point.failures:3} of {point.runs} failed  {point.id}"
     elif options.slowest:
-        night = options.night or last_night(history)
+        night = chosen_night(history, options.night)
         for name, seconds in questions.slowest(history, night, options.count):
             yield f"{seconds:9.3f} s  {name}"
     elif options.added or options.vanished:
@@ -79,7 +83,7 @@ def _answer(history: History, options: argparse.Namespace) -> Iterator[str]:
 
 
 def _difference(history: History, options: argparse.Namespace) -> Iterator[str]:
-    night = options.night or last_night(history)
+    night = chosen_night(history, options.night)
     other = memory.baseline_of(history, night, options.baseline)
     if other is None:
         raise memory.NoBaseline(f"the history has no night before {night}")

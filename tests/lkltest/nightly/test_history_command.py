@@ -67,7 +67,8 @@ class TestHistory:
         assert re.fullmatch(
             r"  2026-11-05  passed +0.250 s  6.12.0 1234567 lab", out.split("\n")[1]
         )
-        assert ask("history", "boot@*") == (1, "", "")
+        said = "lkltest: nothing in the history fits 'boot@*'\n"
+        assert ask("history", "boot@*") == (1, "", said)
 
     def test_flaky_ones(self, ask: Ask) -> None:
         status, out, _ = ask("history", "--flaky")
@@ -80,6 +81,8 @@ class TestHistory:
         assert out.splitlines()[0].split() == ["0.500", "s", f"{CELL}/new"]
         _, out, _ = ask("history", "--slowest", "--night=2026-11-01", "-n1")
         assert out.split() == ["0.500", "s", f"{CELL}/gone"]
+        status, out, err = ask("history", "--slowest", "--night=nix")
+        assert (status, out) == (2, "") and err.startswith("lkltest: no night 'nix'")
 
     def test_what_came_and_went(self, ask: Ask) -> None:
         assert ask("history", "--added") == (0, f"{CELL}/new\n", "")
