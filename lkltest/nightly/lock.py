@@ -41,8 +41,8 @@ def locked(directory: Path) -> Iterator[str]:
             raise Overlap(f"{path}: {_who(_read(descriptor))} is still running") from None
         last = _read(descriptor)
         _write(descriptor, {"pid": os.getpid(), "node": platform.node(), "since": time.time()})
+        stack.callback(_write, descriptor, {})
         yield f"{path}: {_who(last)} was killed; its lock is stale and taken over" if last else ""
-        _write(descriptor, {})
 
 
 def _read(descriptor: int) -> dict[str, Any]:

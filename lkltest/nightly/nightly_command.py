@@ -78,7 +78,7 @@ def run(options: argparse.Namespace) -> int:
         stack.callback(repeat_dropped_interrupts())
         stale = stack.enter_context(locked(config.directory))
         if stale:
-            complain(f"{stale}; --resume goes on with it")
+            complain(stale if options.resume else f"{stale}; --resume goes on with it")
         _check_baseline(config.history, options.baseline)
         folder = _folder(options, config)
         try:
