@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -115,7 +116,9 @@ class Display:
         """The line that moves; on a terminal alone."""
         if self._terminal:
             self._wipe()
-            self._put(printable(state_line(self._state, time.monotonic()))[:160])
+            # A line that the terminal wraps cannot be wiped.
+            width = shutil.get_terminal_size().columns - 1
+            self._put(printable(state_line(self._state, time.monotonic()))[:width])
 
     def end(self) -> None:
         self._wipe()

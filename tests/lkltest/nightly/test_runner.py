@@ -112,6 +112,12 @@ class TestLock:
         with locked(tmp_path) as stale:
             assert stale == ""
 
+    def test_one_that_ended_with_an_error_was_not_killed(self, tmp_path: Path) -> None:
+        with pytest.raises(NoNight), locked(tmp_path):
+            unfinished(tmp_path)
+        with locked(tmp_path) as stale:
+            assert stale == ""
+
     def test_another_pid_of_that_number_does_not_matter(self, tmp_path: Path) -> None:
         (tmp_path / "lock").write_text(json.dumps({"pid": os.getpid(), "node": "x", "since": 1}))
         with locked(tmp_path) as stale:
@@ -194,6 +200,16 @@ class TestProgress:
         line = state_line(state, 0.0)
         assert line.startswith("1 of 4 cells, 1 failed; running s[0]@native#b, s[1]@native#b and 1")
         assert line.endswith("about 90 s left")
+
+    @pytest.mark.parametrize("columns", [40, 80])
+    def test_it_fits_the_terminal(self, columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("COLUMNS", str(columns))
+        stream = io.StringIO()
+        monkeypatch.setattr(stream, "isatty", lambda: True)
+        state = self.state(4)
+        state.running = {f"net[loopback]@native#{number}": 0.0 for number in range(4)}
+        Display(state, stream).tick()
+        assert len(stream.getvalue().removeprefix("\r\x1b[K")) == columns - 1
 
     def test_no_terminal_no_moving_line(self) -> None:
         stream = io.StringIO()
