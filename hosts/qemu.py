@@ -92,7 +92,7 @@ class QemuHost(Host):
         )
 
     def missing(self) -> Missing | None:
-        return missing_qemu(MACHINES["q35"], version=False)
+        return missing_qemu(MACHINES["q35"])
 
     def check(self) -> None:
         if self._option("pcap") and not self._option("keep"):
@@ -187,7 +187,7 @@ class QemuHost(Host):
     def _prepared(self, launch: Launch, scope: Scope) -> Iterator[_Made]:
         """Everything that comes before QEMU itself. Raises LaunchError."""
         image = self._image(launch)
-        missing = missing_qemu(image.machine, version=False)
+        missing = missing_qemu(image.machine)
         if missing is not None:
             raise NotInstalled(str(missing))
         accelerator = self._accelerator(image)

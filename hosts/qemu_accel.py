@@ -31,16 +31,11 @@ _SECTOR = bytes.fromhex("baf400b010eef4ebfd").ljust(510, b"\0") + b"\x55\xaa"
 _PASSED = 0x10 << 1 | 1
 
 
-def missing_qemu(machine: Machine, *, version: bool = True) -> Missing | None:
-    """Why QEMU cannot be used, with what to install; None when it can.
-
-    version: look at its version, too, which costs a process.
-    """
+def missing_qemu(machine: Machine) -> Missing | None:
+    """Why QEMU cannot be used, with what to install; None when it can."""
     install = f"apt-get install {machine.package}"
     if shutil.which(machine.program) is None:
         return Missing(f"{machine.program} is missing", install)
-    if not version:
-        return None
     found = qemu_version(machine)
     if found is None:
         return Missing(f"{machine.program} does not say its version", install)

@@ -12,7 +12,6 @@ from pathlib import Path
 from lkltest.host import LaunchError
 from lkltest.scope import Child, Scope
 
-from .qemu_accel import missing_qemu
 from .qemu_devices import Devices
 from .qemu_image import Image
 from .qemu_machine import Boot, Machine, Setup, command
@@ -62,8 +61,6 @@ def start(
                 lines[name] = SerialLine(folder, name)
                 undo.callback(lines[name].close)
             child = scope.spawn(words, cwd=folder, stdout=said, stderr=said, pass_fds=numbers)
-        except FileNotFoundError:
-            raise LaunchError(str(missing_qemu(setup.machine))) from None
         except OSError as error:
             raise LaunchError(f"{words[0]}: {error.strerror}") from None
         theirs.close()  # QEMU's end has to be QEMU's alone: its closing is QEMU's end
@@ -101,9 +98,6 @@ def _read(descriptor: int) -> str:
 def _reason(child: Child, machine: Machine, said: str, error: str) -> str:
     """Why QEMU did not come up, in one line."""
     ended = child.wait(0.5) is not None
-    missing = missing_qemu(machine) if ended else None
-    if missing is not None:
-        return str(missing)
     lines = [line for line in said.splitlines() if line.strip()]
     if ended and lines:
         return lines[0]
