@@ -183,6 +183,11 @@ class TestLooks:
         picture(browser, screen, height, colours)
         assert width <= screen["width"], "it must not scroll sideways"
 
+    def test_names_have_a_phones_whole_width(self, show: Show) -> None:
+        browser = show(PHONE, LIGHT)
+        script = "return document.querySelector('#changes td:nth-child(2)').offsetWidth"
+        assert browser.execute_script(script) > 340
+
     @pytest.mark.parametrize("colours", [LIGHT, DARK])
     def test_it_can_be_read(self, show: Show, colours: str) -> None:
         browser = show(PHONE, colours)
