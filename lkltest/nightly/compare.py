@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from lkltest.nightly.entries import is_problem
 from lkltest.nightly.flaky import failing_runs, flips, is_flaky
-from lkltest.nightly.known import Known
+from lkltest.nightly.known import Known, KnownFailure
 from lkltest.nightly.slowness import slowdown
 from lkltest.nightly.view import Change, ChangeKind, PointHistory
 
@@ -83,10 +83,12 @@ def _of_cell(
     if before is not None and old is None:
         yield _change(ChangeKind.ADDED, cell_id, f"{len(cell.points)} points", None, cell)
     names = dict.fromkeys([*cell.points, *(old.points if old is not None else ())])
+    said = set()
     for name in names:
         point = _Point(f"{cell_id}/{name}", name, cell, old, histories.get(f"{cell_id}/{name}"))
         change = point.known_change(known) or point.change()
-        if change is not None:
+        if change is not None and change.id not in said:
+            said.add(change.id)  # an entry for many points passes but once
             yield change
     yield from _slower_cell(cell_id, cell, old, histories.get(cell_id))
 
@@ -114,12 +116,21 @@ class _Point:
         if found is None or (self.now is None and not is_problem(self.name)):
             return None
         if self.now is None or self.now.outcome == "passed":
-            return self._change(ChangeKind.OUTDATED, f"no longer fails, remove it: {found.said()}")
+            return self._outdated(found)
         if self.now.outcome != _FAILED:
             return None
         if found.expired(known.today):
             return self._change(ChangeKind.EXPIRED, f"expired on {found.expires}: {found.said()}")
         return self._change(ChangeKind.KNOWN, found.said())
+
+    def _outdated(self, found: KnownFailure) -> Change | None:
+        """What passes; nothing if the same entry is about something here that still fails."""
+        cell_id = self.id.removesuffix(f"/{self.name}")
+        for name, point in self.cell.points.items():
+            if point.outcome == _FAILED and found.fits(f"{cell_id}/{name}"):
+                return None
+        reason = f"no longer fails, remove it: {found.said()}"
+        return replace(self._change(ChangeKind.OUTDATED, reason), id=f"{cell_id}/{found.point}")
 
     def change(self) -> Change | None:
         now, old = self.now, self.old

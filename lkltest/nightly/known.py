@@ -33,10 +33,15 @@ class KnownFailure:
     expires: date | None = None
     line: int = 0
 
+    @property
+    def point(self) -> str:
+        """The pattern of the point: `readdir`, `read*`."""
+        return self._parts()["point"]
+
     def fits(self, point_id: str) -> bool:
         """Whether it is about the point `disk[ext4]@native#stable/readdir`."""
         cell, _, point = point_id.partition("/")
-        return self.fits_cell(cell) and matches(self._parts()["point"], point)
+        return self.fits_cell(cell) and matches(self.point, point)
 
     def fits_cell(self, cell_id: str) -> bool:
         """Whether it is about points of the cell `disk[ext4]@native#stable`."""

@@ -134,6 +134,9 @@ class TestKnown:
         bad, known = record(points(a=PASSED, b=FAILED)), self.known("disk[ext4]@native/b")
         assert after(GOOD, bad, known=known) == [("known", f"{ID}/b")]
         assert after(bad, GOOD, known=known) == [("outdated", f"{ID}/b")]
+        every = self.known("disk@*/*")
+        assert after(GOOD, bad, known=every) == [("known", f"{ID}/b")]
+        assert after(bad, GOOD, known=every) == [("outdated", f"{ID}/*")]
         skipped = record(points(a=PASSED, b=SKIPPED))
         assert after(skipped, skipped, known=known) == []
 
