@@ -197,7 +197,7 @@ class SuiteRun:
     def finish_helpers(self) -> None:
         """Wait for the helpers and gather their failures. Called when the test function is done."""
         for helper in self._helpers:
-            self.problems.extend(helper.problems())
+            self.problems.extend(map(self._with_evidence, helper.problems()))
         self._helpers.clear()
 
     def _execution(
@@ -244,13 +244,16 @@ class SuiteRun:
     def _gather(self, result: ProgramResult, names: Mapping[str, str]) -> None:
         for problem in result.problems:
             name = None if problem.point is None else names.get(problem.point)
-            detail = "\n".join(filter(None, (*self._evidence, problem.detail)))
-            self.problems.append(replace(problem, point=name, detail=detail))
+            self.problems.append(replace(self._with_evidence(problem), point=name))
         self._program_seconds += result.seconds
         self.properties["program seconds"] = f"{self._program_seconds:.3f}"
         for name, value in result.properties.items():
             self.properties.setdefault(name, value)
         self.output += result.output_tail
+
+    def _with_evidence(self, problem: Problem) -> Problem:
+        detail = "\n".join(filter(None, (*self._evidence, problem.detail)))
+        return replace(problem, detail=detail)
 
     def _report(self, point: PointResult) -> str:
         """Make the point a subtest of pytest's: live in -v, counted in the summary.

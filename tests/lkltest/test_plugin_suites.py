@@ -110,6 +110,28 @@ class TestOwnSuites:
         assert "helper disk: " in text
         assert "SIGSEGV" in text
 
+    def test_what_a_host_keeps_of_a_run_is_named_in_a_helpers_failure_too(
+        self, empty: Path
+    ) -> None:
+        (empty / "conftest.py").write_text(
+            "from lkltest.host import register\n"
+            "from lkltest.hosts.native import NativeHost\n"
+            "@register\n"
+            "class Mine(NativeHost):\n"
+            "    name = 'mine'\n"
+            "    def launch(self, launch, scope):\n"
+            "        process = super().launch(launch, scope)\n"
+            "        process.evidence = f'network: {launch.program.name}.pcap'\n"
+            "        return process\n"
+        )
+        (empty / "pytest.ini").write_text("[pytest]\n")
+        (empty / "test_toy.py").write_text(SUITE.format(body="lkl.start('disk')"))
+        build = fake_build(empty / "lkl", boot="pass", disk="segfault")
+        done = run_pytest("--lkl-host=mine", f"--lkl-build={build}", cwd=empty)
+        assert done.returncode == 1
+        _, _, after = done.stdout.partition("helper disk: ")
+        assert "network: disk.pcap" in after
+
     def test_a_host_from_a_conftest(self, empty: Path) -> None:
         (empty / "conftest.py").write_text(
             "from lkltest.host import register\n"
