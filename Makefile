@@ -31,8 +31,8 @@ BROWSER_PACKAGES := chromium=chromium chromedriver=chromium-driver fc-list=fontc
 	/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf=fonts-dejavu-core
 FAKETIME := /usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1
 QEMU_PACKAGES := qemu-system-x86_64=qemu-system-x86 depmod=kmod
-# What tests make CDs with.
-CD_PACKAGES := grub-mkrescue=grub-common /usr/lib/grub/i386-pc/multiboot.mod=grub-pc-bin \
+# What tests make CDs with, and the other machine that they boot.
+BOOT_PACKAGES := qemu-system-aarch64=qemu-system-arm grub-mkrescue=grub-common /usr/lib/grub/i386-pc/multiboot.mod=grub-pc-bin \
 	xorriso=xorriso mformat=mtools
 
 .PHONY: run-tests check lint types tests faults coverage bench doctor clean setup setup-dev build windows windows-kernel linux \
@@ -174,7 +174,7 @@ $(BUNDLED)/.packages-qemu: Makefile | $(BUNDLED)/.packages
 	@touch $@
 
 $(BUNDLED)/.packages-cd: Makefile | $(BUNDLED)/.packages
-	@setup/packages.sh $(CD_PACKAGES)
+	@setup/packages.sh $(BOOT_PACKAGES)
 	@touch $@
 
 $(BUNDLED)/.packages-windows: Makefile | $(BUNDLED)/.packages

@@ -32,11 +32,14 @@ _HLT = re.compile(r"\bHLT=(\d)")
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Where the processor was: address, privilege level (0 the kernel), whether it waits in HLT."""
+    """Where the processor was: address, privilege level (0 the kernel), whether it waits in HLT.
+
+    None for what `info registers` does not say, as that of Arm.
+    """
 
     address: int
     level: int | None
-    halted: bool
+    halted: bool | None
 
 
 def read_sample(registers: str) -> Sample | None:
@@ -49,7 +52,7 @@ def read_sample(registers: str) -> Sample | None:
     return Sample(
         int(address[1] or address[2], 16),
         int(level[1]) if level else None,
-        halted is not None and halted[1] == "1",
+        halted[1] == "1" if halted else None,
     )
 
 
@@ -67,7 +70,8 @@ def verdict(samples: Sequence[Sample], symbols: Symbols | None = None) -> str:
     if len(awake) < len(samples):
         return f"mostly idle, last seen at {where}{level}"
     if max(addresses) - min(addresses) <= _SPREAD:
-        return f"spinning at {where}{level}"
+        doing = "idle or spinning" if awake[-1].halted is None else "spinning"
+        return f"{doing} at {where}{level}"
     return f"busy{level}, last seen at {where}"
 
 
