@@ -197,4 +197,4 @@ def _module(line: str, search: Sequence[Path]) -> Module:
     for path in candidates:
         if path.is_file():
             return Module(path.absolute(), path.name, arguments.strip())
-    raise ModulesError(f"{name}: not found in {', '.join(map(str, search))}")
+    raise ModulesError(f"{name}: not found in {', '.join(dict.fromkeys(map(str, search)))}")

@@ -102,7 +102,10 @@ class QemuHost(Host):
     def open_build(self, name: str | None) -> Build:
         """A directory, a TOML file or an image; by default the kernel that `make` has fetched."""
         path = Path(name).expanduser().absolute() if name else default_kernel()
-        images = read_images(path)
+        try:
+            images = read_images(path)
+        except OSError as error:  # of looking for it: its name is too long, say
+            raise BuildError(f"build {path}: {error.strerror}") from None
         self._images[path] = images
         any_image = images.get(ANY)
         if any_image is not None and any_image.linux is not None:
@@ -217,10 +220,12 @@ class QemuHost(Host):
                 if build.kind == "linux" or image.name == ANY:
                     return replace(image, program=image.program or launch.program)
                 return image
-            found = image_of_file(launch.program)
-            if found is not None:
-                return found
             table = self._option("images")
+            found = image_of_file(launch.program, guest=bool(table))
+            if found is not None:
+                if launch.arguments and not found.takes_arguments:
+                    raise LaunchError(f"{launch.program}: takes no arguments: it has its own")
+                return found
             path = Path(table).expanduser().absolute() if table else default_kernel()
             image = self._images_of(path).get(ANY)
         except BuildError as error:

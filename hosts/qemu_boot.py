@@ -34,7 +34,7 @@ def lay_out(image: Image, job: Job, folder: Path, guest: LinuxGuest | None) -> B
     """
     try:
         if image.linux is not None:
-            return _linux(image, folder, guest)
+            return _linux(image, job, folder, guest)
         if image.iso is not None:
             _link(folder / "cd.iso", image.iso)
             return Boot(cdrom="cd.iso")
@@ -50,12 +50,12 @@ def lay_out(image: Image, job: Job, folder: Path, guest: LinuxGuest | None) -> B
         raise LaunchError(f"image {image.name}: {error}") from None
 
 
-def _linux(image: Image, folder: Path, guest: LinuxGuest | None) -> Boot:
+def _linux(image: Image, job: Job, folder: Path, guest: LinuxGuest | None) -> Boot:
     assert image.linux is not None  # noqa: S101 - for the type checker
     _link(folder / "kernel", image.linux)
     append = f"{_LINUX_OPTIONS} {image.append}".strip()
     if guest is None:
-        return Boot("kernel", append)
+        return Boot("kernel", " ".join((append, *job.words)))
     guest.write_initrd(folder / "initrd")
     return Boot("kernel", append, "initrd")
 

@@ -15,6 +15,8 @@ from .qemu_machine import MACHINES, Machine
 
 ANY = "*"
 """Name of the image that runs whatever program it is given."""
+PC = ("x86_64", "i386")
+"""Architectures whose images the same machines run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,11 @@ class Image:
         return any("-serial_esc" in text.split() for text in arguments)
 
     @property
+    def takes_arguments(self) -> bool:
+        """Whether words can be given to what is booted; else it has its own."""
+        return self.iso is None and (self.program is not None or not self.modules)
+
+    @property
     def is_l4re(self) -> bool:
         """Whether programs are started from a module list."""
         return self.kernel is not None and bool(self.modules)
@@ -79,6 +86,8 @@ def single_image(path: Path, name: str = ANY) -> Image:
         return Image(name, linux=path, module_directory=modules_beside(path))
     if kind.name == "iso":
         return Image(name, iso=path)
+    if kind.name == "elf" and kind.architecture in PC:
+        raise BuildError(f"{path}: is no image: it has neither a Multiboot header nor a PVH note")
     return Image(name, kernel=path, machine=machine_for(kind.architecture, path))
 
 
@@ -102,7 +111,7 @@ def image_name(path: Path) -> tuple[Path, str] | None:
 
 def machine_for(architecture: str, path: Path) -> Machine:
     """The first machine that runs images for an architecture. Raises BuildError."""
-    if architecture == "i386":
+    if architecture in PC:
         architecture = "x86_64"
     for machine in MACHINES.values():
         if machine.architecture == architecture:

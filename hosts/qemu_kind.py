@@ -2,11 +2,12 @@
 """What kind of bootable file something is, read from its first bytes.
 
 Sources: the Multiboot specification 0.6.96, 3.1; the kernel's Documentation/arch/x86/boot.rst and
-arch/arm64/booting.rst; ECMA-119 for CDs.
+arch/arm64/booting.rst; ECMA-119 for CDs; Xen's public/elfnote.h for PVH.
 """
 
 from __future__ import annotations
 
+import mmap
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ from lkltest.executable import ExecutableError, identify, special
 _MULTIBOOT = 0x1BADB002
 _MULTIBOOT_WITHIN = 8192
 _CD_AT = 0x8001
+_PVH = b"\x12\0\0\0Xen\0"
+"""A note's type, XEN_ELFNOTE_PHYS32_ENTRY, and owner: where QEMU enters an ELF file."""
 
 
 class KindError(Exception):
@@ -24,7 +27,7 @@ class KindError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """`name` is "multiboot", "elf", "linux" or "iso"."""
+    """`name` is "multiboot", "pvh", "elf" (any other), "linux" or "iso"."""
 
     name: str
     architecture: str
@@ -55,10 +58,16 @@ def kind_of(path: Path) -> Kind:
         raise KindError(f"{path}: is {executable}: no image that can be booted")
     if _is_multiboot(head):
         return Kind("multiboot", executable.machine)
-    return Kind("elf", executable.machine)
+    return Kind("pvh" if _has_pvh_entry(path) else "elf", executable.machine)
 
 
 def _is_multiboot(head: bytes) -> bool:
     looked_at = min(len(head), _MULTIBOOT_WITHIN) & ~3  # whole words
     words = struct.iter_unpack("<I", head[:looked_at])
     return any(word == _MULTIBOOT for (word,) in words)
+
+
+def _has_pvh_entry(path: Path) -> bool:
+    """Whether an ELF file has the note that names an entry point for PVH, as vmlinux does."""
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as data:
+        return data.find(_PVH) >= 0

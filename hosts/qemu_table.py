@@ -18,7 +18,8 @@ kernel (`vmlinuz`, `boot/vmlinuz-*`) with its modules in `lib/modules`. The TOML
     search = ["bin/l4f"]             # where modules are looked for
     program = "bin/boot"             # started by a ned script that lkltest writes
 
-Paths are relative to the file that names them.
+Paths are relative to the file that names them. CDs, and module lists without a `program`, bring
+their programs' arguments along: a suite's own do not get there.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from typing import Any
 from lkltest.build import PROGRAMS, BuildError
 
 from .l4re_modules import ModulesError, find_modules, read_entry
-from .qemu_image import ANY, Image, find_kernel, image_name, modules_beside, single_image
+from .qemu_image import ANY, PC, Image, find_kernel, image_name, modules_beside, single_image
 from .qemu_kind import KindError, kind_of
 from .qemu_machine import DISK_DRIVERS, MACHINES, NICS
 
@@ -52,10 +53,12 @@ def read_images(path: Path) -> dict[str, Image]:
     return {name: single_image(path, name) for name in (*PROGRAMS, ANY)}
 
 
-def image_of_file(path: Path) -> Image | None:
+def image_of_file(path: Path, *, guest: bool) -> Image | None:
     """The image that a command line names: a file, `TABLE.toml:NAME` or `modules.list:ENTRY`.
 
-    None for a program that has to be given to an image. Raises BuildError for what is neither.
+    guest: whether an image to run programs was named; without one, the ELF files of other machines
+    than the default kernel's are images themselves. None for a program that has to be given to an
+    image. Raises BuildError for what is neither.
     """
     named = image_name(path)
     if named is None:
@@ -63,7 +66,8 @@ def image_of_file(path: Path) -> Image | None:
             kind = kind_of(path)
         except KindError as error:
             raise BuildError(str(error)) from None
-        return None if kind.name == "elf" else single_image(path)
+        program = kind.name == "elf" and (guest or kind.architecture in PC)
+        return None if program else single_image(path)
     file, name = named
     if file.suffix == ".toml":
         images = read_table(file)

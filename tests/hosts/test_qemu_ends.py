@@ -138,7 +138,9 @@ def test_a_dry_run_prints_the_command(tmp_path: Path) -> None:
     ("words", "message"),
     [
         (["absent"], "absent: No such file"),
-        (["riscv"], "is ELF 64 bit for riscv"),
+        (["riscv"], "riscv: is for riscv; there are machines for: x86_64, aarch64"),
+        (["images.toml:x", "word"], "images.toml:x: takes no arguments: it has its own"),
+        (["x.iso", "word"], "x.iso: takes no arguments"),
         (["images.toml:absent"], "has no image 'absent'; there are: x"),
         (["--lkl-qemu-pcap", "images.toml:x"], "--lkl-qemu-pcap needs --lkl-qemu-keep"),
         (["--lkl-qemu-keep", "console/x", "images.toml:x"], "--lkl-qemu-keep: "),
@@ -149,6 +151,7 @@ def test_bad_input_is_one_line(tmp_path: Path, words: list[str], message: str) -
     foreign = bytearray(Path("/bin/true").read_bytes())
     foreign[18:20] = (243).to_bytes(2, "little")
     (tmp_path / "riscv").write_bytes(foreign)
+    (tmp_path / "x.iso").write_bytes(b"\0" * 0x8001 + b"CD001")
     done = lkltest("exec", "--host", "qemu", *words, cwd=tmp_path)
     assert done.returncode == 2
     assert message in done.stderr

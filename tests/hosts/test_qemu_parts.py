@@ -6,6 +6,7 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
+import struct
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,15 @@ def test_a_bad_table_is_one_line(tmp_path: Path, table: str, message: str) -> No
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("machine", [62, 3])
+def test_a_program_is_no_image(tmp_path: Path, machine: int) -> None:
+    program = bytearray(Path("/bin/true").read_bytes())
+    program[18:20] = struct.pack("<H", machine)
+    (tmp_path / "boot.elf").write_bytes(program)
+    with pytest.raises(BuildError, match=r"boot\.elf: is no image: it has neither a Multiboot"):
+        read_images(tmp_path)
+
+
 def test_a_directory_of_images(tmp_path: Path) -> None:
     with pytest.raises(BuildError, match=r"found no images.toml, no vmlinuz and none of boot.elf"):
         read_images(tmp_path)
@@ -111,6 +121,12 @@ def test_kinds_of_files(tmp_path: Path) -> None:
     linux = tmp_path / "linux"
     linux.write_bytes(b"MZ".ljust(0x202, b"\0") + b"HdrS" + b"\0" * 100)
     assert kind_of(linux).name == "linux"
+    vmlinux = tmp_path / "vmlinux"
+    vmlinux.write_bytes(Path("/bin/true").read_bytes())
+    assert kind_of(vmlinux).name == "elf"
+    with vmlinux.open("ab") as file:
+        file.write(struct.pack("<III4sQ", 4, 8, 18, b"Xen", 0x1000000))
+    assert kind_of(vmlinux).name == "pvh"
     for content in (b"", b"text", b"\x7fELF", b"MZ"):
         (tmp_path / "bad").write_bytes(content)
         with pytest.raises(KindError, match="bad"):

@@ -49,6 +49,19 @@ def test_a_build_that_is_none_is_one_line(tmp_path: Path) -> None:
     assert "found no images.toml" in done.stderr + done.stdout
 
 
+def test_a_name_that_is_too_long_is_one_line(tmp_path: Path) -> None:
+    done = lkltest("run", "--host", "qemu", "--build", tmp_path / ("x" * 300))
+    assert done.returncode == 2
+    assert done.stderr.startswith("ERROR: build ") and "File name too long" in done.stderr
+
+
+def test_words_for_a_linux_kernel_are_its_own(tmp_path: Path) -> None:
+    require_kernel()
+    kernel = next(KERNEL.glob("vmlinuz*"))
+    done = lkltest("exec", "--host", "qemu", "--dry-run", kernel, "root=/dev/vda", "quiet")
+    assert done.stdout.rstrip().endswith(" root=/dev/vda quiet'")
+
+
 def test_a_program_gets_a_script_for_ned(tmp_path: Path) -> None:
     """The player shows the fourth module, which lkltest has written."""
     for name in ("moe", "ned", "program"):
