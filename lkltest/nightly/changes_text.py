@@ -50,6 +50,5 @@ def summary(changes: Sequence[Change]) -> str:
 
 def _text(change: Change) -> str:
     reason = f": {change.reason}" if change.reason else ""
-    old, new = change.commit_before[:12], change.commit_after[:12]
-    commits = f" ({old}..{new})" if old and new and old != new else ""
+    commits = f" ({change.commits})" if change.commits else ""
     return printable(f"{change.id}{reason}{commits}")

@@ -80,6 +80,16 @@ class Change:
     commit_before: str = ""
     commit_after: str = ""
 
+    @property
+    def commits(self) -> str:
+        """`1a2b3c4..5d6e7f8`, the range to look into; "" when unknown.
+
+        Also when the outcome is as it was: what is slow or fails for longer began elsewhere.
+        """
+        if self.before == self.after or not (self.commit_before or self.commit_after):
+            return ""
+        return f"{self.commit_before[:12] or 'unknown'}..{self.commit_after[:12] or 'unknown'}"
+
 
 @dataclass(frozen=True, slots=True)
 class CellView:

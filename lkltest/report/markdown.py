@@ -69,9 +69,8 @@ def _what(change: Change) -> str:
     parts = [change.reason]
     if shows_times(change):
         parts.append(f"{change.seconds_before or 0:.2f} s to {change.seconds_after or 0:.2f} s")
-    if change.commit_before or change.commit_after:
-        before, after = change.commit_before[:12], change.commit_after[:12]
-        parts.append(f"commits {before or 'unknown'}..{after or 'unknown'}")
+    if change.commits:
+        parts.append(f"commits {change.commits}")
     return "; ".join(part for part in parts if part)
 
 

@@ -105,6 +105,8 @@ def example_night() -> NightView:
                 "passed",
                 0.5,
                 1.6,
+                commit_before=OLDER,
+                commit_after=COMMIT,
             ),
             Change(ChangeKind.STILL_FAILING, "boot@qemu#next/clock", "late", "failed", "failed"),
             Change(ChangeKind.FLAKY, flaky, "failed 4 of 30 nights", "passed", "failed"),
