@@ -23,11 +23,13 @@ from pathlib import Path
 from lkltest.command_line import count, timeout
 from lkltest.deadline import DEFAULT_TIMEOUT
 from lkltest.host import host_names
-from lkltest.nightly.cell import Cell, CellRecord, parse_id
+from lkltest.nightly.cell import Cell, CellName, CellRecord, parse_id
+from lkltest.nightly.discover import NoSuites, variants
 from lkltest.nightly.entries import entries, is_problem
 from lkltest.nightly.runner import run_cell
+from lkltest.nightly.toml_reader import unknown
 from lkltest.report.terminal import complain, say
-from lkltest.results import Outcome, ProblemKind, SuiteResult
+from lkltest.results import Outcome, ProblemKind, SuiteResult, suite_title
 from lkltest.shield import BUGS, one_line
 
 _TOTAL = 4  # how many single limits the whole process of a run may take
@@ -95,10 +97,22 @@ def _wanted(options: argparse.Namespace) -> tuple[Cell, str]:
         raise Mistake(f"{options.id!r} is no result id; disk[ext4]@native/readdir is one")
     if wanted.host not in host_names():
         raise Mistake(f"unknown host {wanted.host!r}; there are: {', '.join(host_names())}")
+    _check_suite(wanted)
     path = str(Path(options.build).expanduser().absolute()) if options.build else None
     limit = options.timeout * _TOTAL + 60
     cell = Cell("", wanted.host, wanted.suite, wanted.variant, path, options.timeout, limit)
     return cell, point
+
+
+def _check_suite(wanted: CellName) -> None:
+    """Raises Mistake for a suite that no commit could run."""
+    try:
+        known = [suite_title(suite, variant) for suite, variant in variants()]
+    except NoSuites as error:
+        raise Mistake(str(error)) from None
+    title = suite_title(wanted.suite, wanted.variant)
+    if title not in known:
+        raise Mistake(unknown("suite", title, known))
 
 
 def _builds(command: str) -> bool:
