@@ -143,7 +143,7 @@ def clock_jumps(arena: Arena) -> None:
         os.replace(part, stamp)  # noqa: PTH105
         time.sleep(0.1)
     run.wait()
-    if "time.sleep(" in "".join(run.output) and "[Errno 22]" in "".join(run.output):
+    if "Invalid argument" in "".join(run.output):
         raise TooLate  # libfaketime's own: a jump in the midst of clock_nanosleep(2) is EINVAL
     if any(not 0 <= result.seconds < SECONDS for result in run.results()):
         raise NotSurvived("a suite took less than no time, or years")
