@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from lkltest.deadline import DEFAULT_TIMEOUT, Deadlines
 from lkltest.executable import ExecutableError, identify
 from lkltest.execution import Execution
 from lkltest.host import Host, Launch, LaunchError, host_names, make_host
+from lkltest.interrupt import heed_signals
 from lkltest.report.terminal import complain, count_text, printable, problem_lines, say
 from lkltest.results import Outcome, ProgramResult
 from lkltest.scope import Scope, ScopeError
@@ -46,7 +48,8 @@ def execute(
         host.check()
         # A program that cannot run is told before the host starts anything.
         host.program(Build(path.parent, "program", {path.name: path}), path.name)
-        with host.session(), Scope(join=host.join()) as scope:
+        with contextlib.ExitStack() as end, host.session(), Scope(join=host.join()) as scope:
+            end.callback(heed_signals())  # a terminal that a host has changed is put right again
             if dry_run:
                 say(host.dry_run(launch, scope))
                 return PASSED
@@ -99,7 +102,7 @@ def _print_verdict(name: str, host: Host, result: ProgramResult) -> None:
     failed = [point for point in result.points if point.outcome is Outcome.FAILED]
     for point in failed:
         complain(f"not ok {point.name} {point.reason}".rstrip())
-    for line in problem_lines(result.problems):
+    for line in problem_lines(result.problems, whole=True):
         complain(line)
     word = "ok" if result.passed else "FAILED"
     complain(f"{name}@{host.name}: {word}, {count_text(result.points)}")

@@ -72,16 +72,17 @@ def failure_lines(result: SuiteResult) -> list[str]:
     return [*(printable(line) for line in lines), *problem_lines(result.problems)]
 
 
-def problem_lines(problems: Iterable[Problem]) -> list[str]:
-    """Each problem in a line, followed by its detail, indented."""
+def problem_lines(problems: Iterable[Problem], *, whole: bool = False) -> list[str]:
+    """Each problem in a line, followed by its detail, indented; `whole` where no file has it."""
     lines = []
     for problem in problems:
         where = f" (at {problem.point})" if problem.point else ""
         lines.append(f"{problem}{where}")
         detail = problem.detail.splitlines()
-        lines.extend(f"    {line}" for line in detail[:_DETAIL_LINES])
-        if len(detail) > _DETAIL_LINES:
-            lines.append(f"    ... {len(detail) - _DETAIL_LINES} more lines in the JUnit file")
+        shown = len(detail) if whole else _DETAIL_LINES
+        lines.extend(f"    {line}" for line in detail[:shown])
+        if len(detail) > shown:
+            lines.append(f"    ... {len(detail) - shown} more lines in the JUnit file")
     return [printable(line) for line in lines]
 
 

@@ -3,13 +3,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pty
 import select
 import signal
 import subprocess
 import sys
+import termios
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -158,27 +161,44 @@ def test_bad_input_is_one_line(tmp_path: Path, words: list[str], message: str) -
     assert done.stderr.count("\n") == 1
 
 
-def test_ctrl_a_x_ends_the_machine(tmp_path: Path) -> None:
-    name = image(tmp_path, HALF, "end=idle")
+@contextlib.contextmanager
+def on_a_terminal(folder: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """`exec` of a machine that idles in its second point; gives it and the other end of its tty."""
     ours, theirs = pty.openpty()
-    command = [sys.executable, "-m", "lkltest", "exec", "--host", "qemu", str(name)]
-    child = subprocess.Popen(
+    settings = termios.tcgetattr(theirs)
+    command = [sys.executable, "-m", "lkltest", "exec", "--host", "qemu", image(folder, HALF)]
+    with subprocess.Popen(
         command, stdin=theirs, stdout=theirs, stderr=subprocess.PIPE, start_new_session=True
-    )
-    with child:
+    ) as child:
         shown = b""
         deadline = time.monotonic() + 20
         while b"* 2 second" not in shown and time.monotonic() < deadline:
             if select.select([ours], [], [], 0.2)[0]:
                 shown += os.read(ours, 4096)
+        assert b"* 2 second" in shown
+        assert termios.tcgetattr(theirs) != settings
+        yield child, ours
+        child.wait(20)
+    assert termios.tcgetattr(theirs) == settings, "the terminal is as it was"
+    os.close(ours)
+    os.close(theirs)
+
+
+def test_ctrl_a_x_ends_the_machine(tmp_path: Path) -> None:
+    with on_a_terminal(tmp_path) as (child, ours):
         os.write(ours, b"\x01x")
         assert child.wait(10) == 1
         assert child.stderr is not None
-        said = child.stderr.read().decode()
-    os.close(ours)
-    os.close(theirs)
-    assert b"* 2 second" in shown
-    assert "ctrl-a x" in said
+        assert "ctrl-a x" in child.stderr.read().decode()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_signal_leaves_the_terminal_as_it_was(tmp_path: Path, number: signal.Signals) -> None:
+    with on_a_terminal(tmp_path) as (child, _):
+        child.send_signal(number)
+        assert child.wait(10) == 130
+        assert child.stderr is not None
+        assert child.stderr.read() == b"lkltest: interrupted\n"
 
 
 def test_nothing_survives_a_killed_runner(tmp_path: Path) -> None:

@@ -130,6 +130,8 @@ class TestFailures:
         assert len(lines) < 20
         assert lines[1] == "    frame 0"
         assert lines[-1].endswith("more lines in the JUnit file")
+        whole = problem_lines([Problem(ProblemKind.STALL, "60 s", detail=detail)], whole=True)
+        assert whole[-1] == "    frame 999"
 
     @given(st.text(), st.text(), st.text())
     def test_no_text_drives_the_terminal(self, name: str, reason: str, log: str) -> None:
