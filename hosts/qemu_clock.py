@@ -48,7 +48,6 @@ class Clock:
         self._drain = drain
         self._started = self._last = time.monotonic()
         self._anything = False
-        self._plan_seen = False
         self._settled = True
         self._settling_since: float | None = None
 
@@ -56,18 +55,17 @@ class Clock:
         """The machine runs from now on."""
         self._started = self._last = time.monotonic()
 
-    def heard(self, *, plan_seen: bool) -> None:
+    def heard(self) -> None:
         """Bytes have come."""
         self._last = time.monotonic()
         self._anything = True
-        self._plan_seen = self._plan_seen or plan_seen
         self._settled = False
 
     def settled(self) -> None:
         """A silence of SETTLE_SECONDS was made use of."""
         self._settled = True
 
-    def limit(self, *, settling: bool, decision: Decision | None) -> Limit:
+    def limit(self, *, plan_seen: bool, settling: bool, decision: Decision | None) -> Limit:
         """The next limit. `settling`: all is there; `decision`: the run is lost already."""
         limits = [self._absolute("total")]
         if not self._settled:
@@ -77,7 +75,7 @@ class Clock:
         else:
             seconds = self._deadlines.silence
             limits.append(Limit(self._last + seconds, "silence", seconds))
-        if not self._plan_seen:
+        if not plan_seen:
             limits.append(self._absolute("plan"))
         if settling or decision is not None:
             limits.append(self._quiet(decision.listen if decision else self._drain))

@@ -147,7 +147,9 @@ class QemuProcess:
         poller = self._poller()
         while True:
             settling = self._done and self._console.others_done
-            limit = self._clock.limit(settling=settling, decision=self._judge.decision)
+            limit = self._clock.limit(
+                plan_seen=self._console.found, settling=settling, decision=self._judge.decision
+            )
             ready = {descriptor for descriptor, _ in poller.poll(limit.remaining() * 1000)}
             if self.links.monitor.fileno() in ready:
                 self._take_events()
@@ -187,7 +189,7 @@ class QemuProcess:
         return data
 
     def _hand_on(self, data: bytes) -> Iterator[bytes]:
-        self._clock.heard(plan_seen=self._console.found)
+        self._clock.heard()
         yield from self._some(self._console.feed(data))
         self._judge.look(self._console)
 

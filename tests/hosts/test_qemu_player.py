@@ -158,6 +158,12 @@ def test_no_plan_is_no_boot(tmp_path: Path) -> None:
     assert "world" in problem.reason
 
 
+def test_a_plan_in_the_last_bytes_is_a_plan(tmp_path: Path) -> None:
+    """All in one portion, and then a hang in the point that it announces."""
+    result = play(tmp_path, HALF, deadlines=Deadlines(20, 2.5, 5, 1.5))
+    assert ProblemKind.STALL in kinds(result) and ProblemKind.NO_BOOT not in kinds(result)
+
+
 def test_an_image_may_have_limits_of_its_own(tmp_path: Path) -> None:
     minute = Deadlines(60, 60, 60, 60)
     result = play(tmp_path, b"hello\r\n", "end=idle", minute, deadlines_of_image={"plan": 1.0})
