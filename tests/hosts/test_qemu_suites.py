@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -20,6 +23,7 @@ from tests.hosts.qemu import (
     require_kernel,
     require_qemu,
 )
+from tests.other_user import COMMAND, other_users_folder
 
 _FAILED = ("failure", "error")
 """What JUnit calls it."""
@@ -131,6 +135,24 @@ def test_a_failure_of_net_names_the_pcap(tmp_path: Path, console: bytes, end: st
     (report,) = junit.glob("*net*.xml")
     failures = [each for each in ElementTree.parse(report).iter() if each.tag in _FAILED]
     assert any(f"network: {pcap}" in (each.text or "") for each in failures)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can run as somebody else")
+def test_a_user_has_tap_devices_too() -> None:
+    require_kernel()
+    with other_users_folder(next(KERNEL.glob("vmlinuz*"))) as folder:
+        words = [sys.executable, "-m", "lkltest", "run", "--host", "qemu", "net[tap]"]
+        done = subprocess.run(
+            [*COMMAND, *words, "--build", str(KERNEL)],
+            cwd=folder,
+            env={**os.environ, "HOME": str(folder), "TMPDIR": str(folder)},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+    assert "net[tap]@qemu            ok" in done.stdout, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize(
