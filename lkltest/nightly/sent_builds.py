@@ -37,6 +37,8 @@ class SentBuilds:
         """Give the scheduler an archive of a build, once. Raises OSError."""
         if digest in self._parts:
             return
+        if path.suffix == ".toml":
+            raise OSError("the files that it names are not known; put them on each worker, too")
         from distributed import Variable
 
         archive = pack(path.expanduser())

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from lkltest.nightly.build_copy import BadCopy, build_files, content_hash, copy_of, pack, unpack
+from lkltest.nightly.sent_builds import SentBuilds
 
 
 @pytest.fixture
@@ -84,6 +85,12 @@ def test_an_archive_stays_in_its_place(name: str, tmp_path: Path) -> None:
     with pytest.raises(BadCopy, match="no file of it"):
         unpack(buffer.getvalue(), "0" * 64, tmp_path / "copies")
     assert not (tmp_path / "outside").exists()
+
+
+def test_a_file_that_names_images_is_not_sent_without_them(tmp_path: Path) -> None:
+    (tmp_path / "images.toml").touch()
+    with pytest.raises(OSError, match="put them on each worker"):
+        SentBuilds(client=None).send(tmp_path / "images.toml", "digest")
 
 
 def test_there_is_no_build(tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ class TestErrors:
                 "A must be a string",
             ),
             (small("[nights]"), 6, 1, "unknown key 'nights'"),
-            ('[builds.b]\npath = "none"', 2, 8, "no such directory"),
+            ('[builds.b]\npath = "none"', 2, 8, "no such file or directory"),
             ('[builds."a/b"]', 1, 1, "no name for a build"),
             ("[matrix\n", 1, 8, "Expected ']'"),
             ("a = 1\na = 2", 2, 6, "Cannot overwrite a value"),
@@ -83,6 +83,12 @@ class TestErrors:
         file.write_bytes(b"a = 1\nb = \xff")
         with pytest.raises(ConfigError, match=re.escape("x.toml:2:5: is not UTF-8")):
             config.load(file, HOSTS, [])
+
+    def test_a_build_may_be_a_file(self, tmp_path: Path) -> None:
+        (tmp_path / "images.toml").touch()
+        text = small().replace("[builds.b]", '[builds.b]\npath = "images.toml"')
+        (build,) = load(tmp_path, text).builds
+        assert build.path == tmp_path / "images.toml"
 
     def test_no_file(self, tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match="No such file"):
