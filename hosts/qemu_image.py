@@ -83,6 +83,8 @@ def single_image(path: Path, name: str = ANY) -> Image:
     except KindError as error:
         raise BuildError(str(error)) from None
     if kind.name == "linux":
+        if kind.architecture not in PC:
+            raise BuildError(f"{path}: is a Linux kernel for {kind.architecture}, not for x86_64")
         return Image(name, linux=path, module_directory=modules_beside(path))
     if kind.name == "iso":
         return Image(name, iso=path)

@@ -35,10 +35,12 @@ from lkltest.build import PROGRAMS, BuildError
 from .l4re_modules import ModulesError, find_modules, read_entry
 from .qemu_image import ANY, PC, Image, find_kernel, image_name, modules_beside, single_image
 from .qemu_kind import KindError, kind_of
-from .qemu_machine import DISK_DRIVERS, MACHINES, NICS
+from .qemu_machine import DISK_DRIVERS, MACHINES, NICS, Machine
 
 TABLE = "images.toml"
 DEADLINES = ("first_byte", "plan", "silence", "total")
+_LONGEST = 1e6
+"""Seconds, about eleven days: poll(2) counts milliseconds in 32 bits."""
 
 
 def read_images(path: Path) -> dict[str, Image]:
@@ -95,9 +97,11 @@ def read_table(path: Path) -> dict[str, Image]:
     for name, entry in entries.items():
         if not isinstance(entry, dict):
             raise BuildError(f"{path}: images.{name} is not a table")
-        merged = {**table, **entry}
-        merged["deadlines"] = {**table.get("deadlines", {}), **entry.get("deadlines", {})}
         try:
+            for part in (table, entry):
+                _check_types(part)
+            merged = {**table, **entry}
+            merged["deadlines"] = {**table.get("deadlines", {}), **entry.get("deadlines", {})}
             images[name] = _image(name, merged, path.parent)
         except (BuildError, ModulesError) as error:
             raise BuildError(f"{path}: images.{name}: {error}") from None
@@ -105,11 +109,6 @@ def read_table(path: Path) -> dict[str, Image]:
 
 
 def _image(name: str, entry: Mapping[str, Any], base: Path) -> Image:
-    known = {item.name for item in fields(Image)} - {"name"} | {"modules_list", "entry", "search"}
-    for key, value in entry.items():
-        if key not in known:
-            raise BuildError(f"unknown key {key!r}; there are: {', '.join(sorted(known))}")
-        _check_type(key, value)
     values = {key: value for key, value in entry.items() if key in _PLAIN}
     for key in ("kernel", "iso", "linux", "program"):
         if key in entry:
@@ -129,8 +128,9 @@ def _image(name: str, entry: Mapping[str, Any], base: Path) -> Image:
     if "machine" in entry:
         _check_choice("machine", entry["machine"], MACHINES)
         values["machine"] = MACHINES[entry["machine"]]
-    elif "kernel" in values:
-        values["machine"] = single_image(values["kernel"]).machine
+    for key in ("kernel", "iso", "linux"):
+        if key in values:
+            values["machine"] = _machine_for(key, values[key], values.get("machine"))
     values["deadlines"] = dict(entry["deadlines"])
     values["extra"] = tuple(entry.get("extra", ()))
     image = Image(name, **values)
@@ -141,8 +141,8 @@ def _image(name: str, entry: Mapping[str, Any], base: Path) -> Image:
 
 _PLAIN = ("append", "tag", "memory", "drain", "disk", "disk_serial", "nic", "debug_exit", "display")
 _TYPES: Mapping[str, tuple[type, ...]] = {
-    **dict.fromkeys(("memory",), (int,)),
-    **dict.fromkeys(("drain",), (int, float)),
+    "memory": (int,),
+    "drain": (int, float),
     **dict.fromkeys(("debug_exit", "display"), (bool,)),
     **dict.fromkeys(("extra", "search"), (list,)),
     "modules": (list, str),
@@ -150,8 +150,32 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
 }
 
 
+def _machine_for(key: str, path: Path, wanted: Machine | None) -> Machine:
+    """The machine that boots a file: the one that is `wanted`, or its own by default."""
+    found = single_image(path)
+    if (key == "iso") != (found.iso is not None):
+        raise BuildError(f"{key}: {path}: is {'a CD' if found.iso else 'no CD'}")
+    machine = wanted or found.machine
+    if machine.architecture != found.machine.architecture and not found.iso:
+        boots = f"machine {machine.name} boots {machine.architecture}"
+        raise BuildError(f"{path}: is for {found.machine.architecture}; {boots}")
+    return machine
+
+
+_KEYS = {item.name for item in fields(Image)} - {"name"} | {"modules_list", "entry", "search"}
+
+
+def _check_types(entry: Mapping[str, Any]) -> None:
+    for key, value in entry.items():
+        if key not in _KEYS:
+            raise BuildError(f"unknown key {key!r}; there are: {', '.join(sorted(_KEYS))}")
+        _check_type(key, value)
+
+
 def _check_type(key: str, value: Any) -> None:
     wanted = _TYPES.get(key, (str,))
+    if key == "drain":
+        _check_seconds(key, value)
     if not isinstance(value, wanted) or (isinstance(value, bool) and bool not in wanted):
         raise BuildError(f"{key} must be {' or '.join(kind.__name__ for kind in wanted)}")
     if isinstance(value, list) and not all(isinstance(word, str) for word in value):
@@ -159,8 +183,13 @@ def _check_type(key: str, value: Any) -> None:
     if isinstance(value, dict):
         for name, seconds in value.items():
             _check_choice("deadlines", name, dict.fromkeys(DEADLINES))
-            if isinstance(seconds, bool) or not isinstance(seconds, int | float):
-                raise BuildError(f"deadlines.{name} must be a number of seconds")
+            _check_seconds(f"deadlines.{name}", seconds)
+
+
+def _check_seconds(key: str, value: Any) -> None:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not 0 < value <= _LONGEST:
+        raise BuildError(f"{key}: {value!r} is no number of seconds to wait")
 
 
 def _check_choice(key: str, value: str, known: Mapping[str, object]) -> None:

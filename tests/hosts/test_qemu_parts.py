@@ -71,11 +71,23 @@ def test_the_command_line() -> None:
         ("[images.x]\nkernel = 'k'\nmodules = ['absent']", "absent: not found in"),
         ("[images.x]\nkernel = 'k'\n[images.x.deadlines]\nboot = 3", "unknown 'boot'"),
         ("[images.x]\nmodules_list = 'm'\nentry = 'e'", "has no entry 'e'; there are: none"),
+        ("deadlines = 3\n[images.x]\nkernel = 'k'", "deadlines must be dict"),
+        ("colour = 1\n[images.x]\nkernel = 'k'", "unknown key 'colour'"),
+        ("[images.x]\nkernel = 'k'\ndrain = nan", "drain: nan is no number of seconds"),
+        ("[images.x]\nkernel = 'k'\n[images.x.deadlines]\nplan = -1", "deadlines.plan: -1 is no"),
+        ("[images.x]\nkernel = 'k'\n[images.x.deadlines]\nplan = inf", "deadlines.plan: inf is"),
+        ("[images.x]\nkernel = 'k'\nmachine = 'arm64'", "k: is for x86_64; machine arm64 boots"),
+        ("[images.x]\nkernel = 'm'\nmachine = 'q35'", "m: is an empty file: no image"),
+        ("[images.x]\nkernel = 'cd'", "kernel: "),
+        ("[images.x]\niso = 'k'", "k: is no CD"),
+        ("[images.x]\nlinux = 'arm'", "arm: is a Linux kernel for aarch64, not for x86_64"),
     ],
 )
 def test_a_bad_table_is_one_line(tmp_path: Path, table: str, message: str) -> None:
     shutil.copy(player(), tmp_path / "k")
     (tmp_path / "m").touch()
+    (tmp_path / "cd").write_bytes(b"\0" * 0x8001 + b"CD001")
+    (tmp_path / "arm").write_bytes(b"ARMd".rjust(0x3C, b"\0"))
     (tmp_path / "images.toml").write_text(table)
     with pytest.raises(BuildError) as caught:
         read_images(tmp_path)
