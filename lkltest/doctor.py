@@ -44,16 +44,23 @@ def report(build_name: str | None) -> int:
     return 0 if usable else 1
 
 
-def _report_host(name: str, build_name: str | None) -> bool:
-    host = make_host(name)
+def refusal_of(host: Host) -> str:
+    """Why a host cannot be used here, one line; "" when it can."""
     missing = host.missing()
     if missing is not None:
-        _line(f"host {name}", "no", str(missing))
-        return False
+        return str(missing)
     try:
         host.check()
     except LaunchError as error:
-        _line(f"host {name}", "no", str(error))
+        return str(error)
+    return ""
+
+
+def _report_host(name: str, build_name: str | None) -> bool:
+    host = make_host(name)
+    refusal = refusal_of(host)
+    if refusal:
+        _line(f"host {name}", "no", refusal)
         return False
     facts = ", ".join(f"{key} {value}" for key, value in host.facts().items())
     known = f"; {facts}" if facts else ""

@@ -24,6 +24,7 @@ from lkltest.nightly.remote_cell import WANTED, run_remote
 from lkltest.nightly.runner import Listener
 from lkltest.nightly.sent_builds import SentBuilds
 from lkltest.report.terminal import printable
+from lkltest.shield import one_line
 
 _TICK = 1.0
 _GRACE = 60.0
@@ -59,24 +60,16 @@ def run_cells(
     """
     client = _connect(scheduler)
     try:
-        failures = client.run_on_scheduler(_moves_setter(_MOVES))
-        try:
-            _Night(client, scheduler, listener, grace).run(deque(cells))
-        finally:
-            if client.status == "running":
-                with contextlib.suppress(OSError):  # it may die at any moment
-                    client.run_on_scheduler(_moves_setter(failures))
+        client.run_on_scheduler(_moves_setter(client.id, _MOVES))
+        _Night(client, scheduler, listener, grace).run(deque(cells))
     finally:
         client.close(timeout=_CONNECT)
 
 
 def _connect(scheduler: str) -> Any:
-    try:
-        from distributed import Client
-    except ImportError:
-        message = "a cluster needs Dask's distributed: pip install 'lkltest[cluster]'"
-        raise ClusterError(message) from None
-    silence()
+    load()
+    from distributed import Client
+
     try:
         return Client(scheduler, timeout=_CONNECT, set_as_default=False)
     except Exception as error:  # noqa: BLE001 - for a bad address Dask raises whatever fails first
@@ -84,23 +77,51 @@ def _connect(scheduler: str) -> Any:
         raise ClusterError(f"no Dask scheduler at {scheduler}: {reason}") from None
 
 
-def silence() -> None:
-    """Keep Dask's log, which is chatty and has tracebacks, off the terminal.
+def load() -> None:
+    """Import Dask, and keep its log, which is chatty and has tracebacks, off the terminal.
 
-    What becomes of workers and cells is told in other ways.
+    What becomes of workers and cells is told in other ways. Raises ClusterError.
     """
+    try:
+        import distributed  # noqa: F401
+    except ImportError:
+        message = "needs Dask's distributed: pip install 'lkltest[cluster]'"
+        raise ClusterError(message) from None
+    except Exception as error:  # noqa: BLE001 - Dask reads its settings, and raises what it likes
+        raise ClusterError(f"Dask cannot be loaded with its settings: {one_line(error)}") from None
     # Dask gives several of its loggers levels and handlers of their own.
     for name in list(logging.root.manager.loggerDict):
         if name.partition(".")[0] == "distributed":
             logging.getLogger(name).disabled = True
 
 
-def _moves_setter(value: int) -> Callable[..., int]:
-    """A function for the scheduler; a nested one, which it need not have lkltest to load."""
+def _moves_setter(night: str, moves: int) -> Callable[..., None]:
+    """A function for the scheduler, which sets how often it moves a task, while nights run on it.
 
-    def set_moves(dask_scheduler: Any) -> int:
-        before, dask_scheduler.allowed_failures = dask_scheduler.allowed_failures, value
-        return int(before)
+    It ends with the last night's client, also with one that is killed. All of it is nested: the
+    scheduler need not have lkltest to load it.
+    """
+
+    def set_moves(dask_scheduler: Any) -> None:
+        from distributed import SchedulerPlugin
+
+        class Moves(SchedulerPlugin):
+            name = "lkltest-moves"
+
+            def __init__(self, before: int) -> None:
+                self.before = before
+                self.nights: set[str] = set()
+
+            def remove_client(self, scheduler: Any, client: str) -> None:
+                self.nights.discard(client)
+                if not self.nights:
+                    scheduler.allowed_failures = self.before
+                    scheduler.remove_plugin(name=self.name)
+
+        if Moves.name not in dask_scheduler.plugins:
+            dask_scheduler.add_plugin(Moves(dask_scheduler.allowed_failures))
+        dask_scheduler.plugins[Moves.name].nights.add(night)
+        dask_scheduler.allowed_failures = moves
 
     return set_moves
 

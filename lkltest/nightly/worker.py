@@ -15,8 +15,9 @@ from collections.abc import Iterable
 
 from lkltest.build import BuildError
 from lkltest.command_line import PASSED, USED_WRONGLY, count
+from lkltest.doctor import refusal_of
 from lkltest.host import host_names, make_host
-from lkltest.nightly.cluster import resource, silence
+from lkltest.nightly.cluster import ClusterError, load, resource
 from lkltest.report.terminal import complain, say
 from lkltest.scope import Scope
 
@@ -39,13 +40,12 @@ def run(options: argparse.Namespace) -> int:
     if unknown:
         return _wrong(f"unknown host {unknown[0]!r}; there are: {', '.join(host_names())}")
     try:
-        import distributed  # noqa: F401
-    except ImportError:
-        return _wrong("needs Dask's distributed: pip install 'lkltest[cluster]'")
+        load()
+    except ClusterError as error:
+        return _wrong(str(error))
     resources = usable(options.host or host_names(), options.jobs)
     if not resources:
         return _wrong("no host can run here; lkltest doctor says what is missing")
-    silence()
     try:
         asyncio.run(_work(options, resources))
     except Exception as error:  # noqa: BLE001 - for a bad address Dask raises whatever fails first
@@ -64,15 +64,18 @@ def usable(names: Iterable[str], jobs: int) -> dict[str, float]:
     resources: dict[str, float] = {}
     for name in names:
         host = make_host(name)
-        missing = host.missing()
-        if missing is not None:
-            say(f"host {name:10} no   {missing}")
+        refusal = refusal_of(host)
+        if refusal:
+            say(f"host {name:10} no   {refusal}")
             continue
         resources[resource(name, default_build=False)] = float(jobs)
         try:
-            host.open_build(None)
+            build = host.open_build(None)
         except BuildError as error:
             say(f"host {name:10} yes  no default build: {error}")
+            continue
+        if not host.suits(build):
+            say(f"host {name:10} yes  no default build: {build.directory} is not for it")
             continue
         resources[resource(name, default_build=True)] = float(jobs)
         say(f"host {name:10} yes")

@@ -2,6 +2,7 @@
 """Cells on a real Dask scheduler and real workers, in a network namespace of the test's own."""
 
 import contextlib
+import gc
 import json
 import os
 import shutil
@@ -238,6 +239,8 @@ class TestCluster:
         # One place, so that this night's cell has to wait for the end of the other's.
         found = records(cluster_.night([cell("next", passing)]))
         assert found["next"].outcome is CellOutcome.PASSED
+        said = cluster_._start("tests.lkltest.nightly.cluster_deaths", ADDRESS)[1].until("allowed:")
+        assert said == "allowed: 3\n", "as Dask has it"
         assert not runs_below(worker, waiting / "tests" / "boot")
 
     def test_a_whole_night(self, cluster_: Cluster, tmp_path: Path) -> None:
@@ -282,6 +285,12 @@ class TestCluster:
 
 
 class TestUsedWrongly:
+    @pytest.fixture(autouse=True)
+    def collected(self) -> Iterator[None]:
+        """A Dask client that is collected while the next one starts waits for it, and it for it."""
+        yield
+        gc.collect()
+
     def test_no_scheduler(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(cluster, "_CONNECT", 0.5)
         with pytest.raises(cluster.ClusterError, match=r"no Dask scheduler at tcp://127.0.0.1:9"):
@@ -298,6 +307,13 @@ class TestUsedWrongly:
         monkeypatch.setitem(sys.modules, "distributed", None)
         with pytest.raises(cluster.ClusterError, match=r"pip install 'lkltest\[cluster\]'"):
             cluster.run_cells([], ADDRESS, Quiet())
+
+    def test_dask_with_broken_settings(self) -> None:
+        words = ("worker", ADDRESS, "--host=native")
+        done = lkltest(*words, env=environment(DASK_LOGGING="1"))
+        assert done.returncode == 2
+        assert done.stderr.startswith("lkltest worker: Dask cannot be loaded with its settings: ")
+        assert len(done.stderr.splitlines()) == 1, done.stderr
 
     def test_a_worker_of_an_unknown_host(self) -> None:
         done = lkltest("worker", ADDRESS, "--host=nohost")

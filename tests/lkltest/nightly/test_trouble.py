@@ -12,6 +12,7 @@ import pytest
 
 from lkltest import inner_pytest
 from lkltest.build import Build, BuildError
+from lkltest.host import LaunchError
 from lkltest.hosts.native import NativeHost
 from lkltest.nightly import cell_process, discover, worker
 from lkltest.nightly.cell import Cell
@@ -81,6 +82,24 @@ class TestWorker:
         said = capsys.readouterr()
         assert said.out.startswith("host wine       no   ")
         assert said.err.startswith("lkltest worker: no host can run here")
+
+    def test_a_host_that_doctor_refuses(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        def refuse(self: NativeHost) -> None:
+            raise LaunchError("its options contradict each other")
+
+        monkeypatch.setattr(NativeHost, "check", refuse)
+        assert worker.usable(["native"], 3) == {}
+        assert "no   its options contradict each other" in capsys.readouterr().out
+
+    def test_a_default_build_of_another_host(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.setattr(NativeHost, "open_build", lambda self, name: Build(Path("/b"), "x", {}))
+        monkeypatch.setattr(NativeHost, "suits", lambda self, build: False)
+        assert len(worker.usable(["native"], 3)) == 1
+        assert "yes  no default build: /b is not for it" in capsys.readouterr().out
 
     def test_without_dask(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
