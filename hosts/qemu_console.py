@@ -7,7 +7,7 @@ import re
 
 from lkltest.rejoin import Rejoiner
 
-from .l4re_console import ConsoleReader, Piece
+from .l4re_console import TAG_COLUMNS, ConsoleReader, Piece
 from .l4re_streams import Streams
 from .qemu_signs import JDB, Sign, banners, find_sign, is_debugger
 
@@ -28,7 +28,8 @@ class GuestConsole:
 
     def __init__(self, *, tag: str | None = None, tags: bool = True, whole: bool = False) -> None:
         self._reader = ConsoleReader(tags=tags)
-        self._streams = Streams(tag.encode() if tag else None)
+        shown = tag.encode()[:TAG_COLUMNS].rstrip(b" ") if tag else None
+        self._streams = Streams(shown)
         self._rejoiner = Rejoiner() if whole else None
         self._lines: dict[bytes | None, bytes] = {}
         self._boots: dict[str, int] = {}

@@ -73,6 +73,11 @@ def test_a_crash_of_l4re_has_its_dump_and_its_point(tmp_path: Path, name: str) -
     assert result.seconds < 10, "nobody waits for a deadline"
 
 
+def test_a_long_tag_is_known_by_what_is_shown_of_it(tmp_path: Path) -> None:
+    lines = (b"\x1b[32mlonger-t| " + line + b"\x1b[0m\r\n" for line in PLAYED.splitlines())
+    assert play(tmp_path, b"".join(lines), deadlines=SHORT, tag="longer-than-eight").passed
+
+
 def test_programs_that_write_at_once(tmp_path: Path) -> None:
     result = play(tmp_path, L4RE / "ned-multi.raw")
     names = {point.name for point in result.points}
