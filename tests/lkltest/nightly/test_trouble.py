@@ -12,7 +12,7 @@ import pytest
 
 from lkltest import inner_pytest
 from lkltest.build import Build, BuildError
-from lkltest.host import LaunchError
+from lkltest.host import LaunchError, Missing
 from lkltest.hosts.native import NativeHost
 from lkltest.nightly import cell_process, discover, worker
 from lkltest.nightly.cell import Cell
@@ -72,15 +72,16 @@ class TestSuites:
 
 
 class TestWorker:
-    options = argparse.Namespace(scheduler="tcp://127.0.0.1:1", jobs=1, host=["wine"], name="w")
+    options = argparse.Namespace(scheduler="tcp://127.0.0.1:1", jobs=1, host=["native"], name="w")
 
     def test_without_a_host(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        monkeypatch.setenv("WINELOADER", "/nonexistent")
+        gone = Missing("the linker is missing", "apt-get install it")
+        monkeypatch.setattr(NativeHost, "missing", lambda self: gone)
         assert worker.run(self.options) == 2
         said = capsys.readouterr()
-        assert said.out.startswith("host wine       no   ")
+        assert said.out == f"host native     no   {gone}\n"
         assert said.err.startswith("lkltest worker: no host can run here")
 
     def test_a_host_that_doctor_refuses(
