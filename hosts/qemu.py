@@ -88,7 +88,9 @@ class QemuHost(Host):
             help="`exec` shows the console as it is, escapes and all",
         )
         parser.addoption(
-            "--lkl-qemu-pcap", action="store_true", help="keep what went over the network, too"
+            "--lkl-qemu-pcap",
+            action="store_true",
+            help="keep what went over the network, too (with --lkl-qemu-keep)",
         )
 
     def missing(self) -> Missing | None:
