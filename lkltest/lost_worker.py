@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from lkltest.progress import REPORTER
+from lkltest.refusal import refuse
 from lkltest.report_files import NotWritten, write_files
 from lkltest.results import Outcome, PointResult, Problem, ProblemKind, SuiteResult
 
@@ -34,9 +35,9 @@ class LostWorkers:
             return (yield)
         except DumpError:
             reason = "pytest-xdist takes no directory and no option that is not UTF-8: leave out -j"
-            raise pytest.UsageError(reason) from None
+            refuse(self._config, reason)
         except (OSError, EOFError) as error:
-            raise pytest.UsageError(f"a worker of pytest-xdist did not start: {error}") from None
+            refuse(self._config, f"a worker of pytest-xdist did not start: {error}")
 
     def pytest_runtest_logreport(self, report: Any) -> None:
         """Take a subtest, which is a point, or a tear-down, which is the end."""

@@ -7,13 +7,13 @@ import argparse
 import contextlib
 from collections.abc import Generator, Iterable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import pytest
 
 from lkltest import workers
 from lkltest.build import BuildError
-from lkltest.command_line import USED_WRONGLY, timeout
+from lkltest.command_line import timeout
 from lkltest.deadline import DEFAULT_TIMEOUT
 from lkltest.fixtures import disk_image, lkl, network
 from lkltest.host import LaunchError, add_host_options
@@ -21,6 +21,7 @@ from lkltest.interrupt import heed_signals, interrupt_workers, repeat_dropped_in
 from lkltest.item import host_of, record_key, recorded, result_of, select
 from lkltest.lost_worker import LostWorkers
 from lkltest.progress import REPORTER, RESULT_PROPERTY, LineReporter, SuiteReporter
+from lkltest.refusal import refuse
 from lkltest.report.terminal import printable, problem_lines
 from lkltest.report_files import NotWritten, write_files
 from lkltest.session import Session, UnknownHost, open_session, session_of
@@ -75,7 +76,7 @@ def pytest_configure(config: pytest.Config) -> None:
         try:
             option.lkl_host = [session.default_host()]
         except (BuildError, UnknownHost) as error:
-            _used_wrongly(config, str(error))
+            refuse(config, str(error))
     if option.lkl_host:
         config.add_cleanup(heed_signals())
         if getattr(option, "numprocesses", None) and not worker:
@@ -93,7 +94,7 @@ def pytest_configure(config: pytest.Config) -> None:
                     session.host(name).check()
                     session.build(name)
         except (BuildError, LaunchError, UnknownHost) as error:
-            _used_wrongly(config, str(error))
+            refuse(config, str(error))
         if getattr(option, "tx", None) and not worker:
             # Before xdist starts workers, with one of which what lasts the session would die.
             _enter_hosts(config, option.lkl_host)
@@ -129,7 +130,7 @@ def pytest_testnodedown(node: Any) -> None:
     """End with what a worker found wrong with the command line."""
     message = getattr(node, "workeroutput", {}).get(_WORKER_ERROR)
     if message:
-        _used_wrongly(node.config, message)
+        refuse(node.config, message)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -152,7 +153,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     except KeyError as error:
         message = str(error.args[0])
         if not hasattr(config, "workeroutput"):
-            _used_wrongly(config, message)
+            refuse(config, message)
         # A worker that ends here is only replaced by the next one: its controller has to end.
         config.workeroutput[_WORKER_ERROR] = message
         kept, dropped = [], items[:]
@@ -263,7 +264,7 @@ def _enter_hosts(config: pytest.Config, names: Iterable[str]) -> None:
                 session.enter(host)
             except LaunchError as error:
                 if len(different) == 1:
-                    _used_wrongly(config, str(error))
+                    refuse(config, str(error))
 
 
 def _prepare_reports(config: pytest.Config, directory: Path) -> None:
@@ -272,12 +273,4 @@ def _prepare_reports(config: pytest.Config, directory: Path) -> None:
     try:
         prepare(directory)
     except OSError as error:
-        _used_wrongly(config, f"JUnit directory {directory}: {error.strerror}")
-
-
-def _used_wrongly(config: pytest.Config, message: str) -> NoReturn:
-    """End with one line. `lkltest run` maps pytest's own status for this, 4, to its 2."""
-    message = printable(message)
-    if config.option.lkl_command:
-        raise pytest.UsageError(message)
-    pytest.exit(message, returncode=USED_WRONGLY)
+        refuse(config, f"JUnit directory {directory}: {error.strerror}")

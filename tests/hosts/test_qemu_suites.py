@@ -56,7 +56,7 @@ def test_a_build_that_is_none_is_one_line(tmp_path: Path) -> None:
 def test_a_name_that_is_too_long_is_one_line(tmp_path: Path) -> None:
     done = lkltest("run", "--host", "qemu", "--build", tmp_path / ("x" * 300))
     assert done.returncode == 2
-    assert done.stderr.startswith("ERROR: build ") and "File name too long" in done.stderr
+    assert done.stderr.startswith("lkltest: build ") and "File name too long" in done.stderr
 
 
 def test_words_for_a_linux_kernel_are_its_own(tmp_path: Path) -> None:
