@@ -208,6 +208,23 @@ static inline int guest_if_name(int sock, int ifindex, struct ifreq *request)
 	return ioctl(sock, SIOCGIFNAME, request);
 }
 
+/*
+ * A network card finds its cable seconds after it is up, and drops what is sent
+ * before: one that has none after ten seconds is left to the echoes to report.
+ */
+static inline void guest_wait_for_carrier(int sock, struct ifreq *request)
+{
+	const struct timespec moment = { .tv_nsec = 10 * 1000 * 1000 };
+	int tries;
+
+	for (tries = 0; tries < 1000; tries++) {
+		if (ioctl(sock, SIOCGIFFLAGS, request) < 0 ||
+		    request->ifr_flags & IFF_RUNNING)
+			return;
+		nanosleep(&moment, NULL);
+	}
+}
+
 static inline int lkl_if_up(int ifindex)
 {
 	int sock = socket(AF_INET, SOCK_DGRAM, 0);
@@ -223,6 +240,8 @@ static inline int lkl_if_up(int ifindex)
 		request.ifr_flags |= IFF_UP;
 		if (ioctl(sock, SIOCSIFFLAGS, &request) < 0)
 			err = -errno;
+		else
+			guest_wait_for_carrier(sock, &request);
 	}
 	close(sock);
 	return err;
