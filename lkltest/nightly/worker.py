@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import platform
 from collections.abc import Iterable
+from pathlib import Path
 
 from lkltest.build import BuildError
 from lkltest.command_line import PASSED, USED_WRONGLY, count
@@ -19,7 +20,7 @@ from lkltest.doctor import refusal_of
 from lkltest.host import host_names, make_host
 from lkltest.nightly.cluster import ClusterError, load, resource
 from lkltest.report.terminal import complain, say
-from lkltest.scope import Scope
+from lkltest.scope import Scope, ScopeError
 
 _CONNECT = 30.0
 
@@ -47,11 +48,10 @@ def run(options: argparse.Namespace) -> int:
     if not resources:
         return _wrong("no host can run here; lkltest doctor says what is missing")
     try:
-        asyncio.run(_work(options, resources))
-    except Exception as error:  # noqa: BLE001 - for a bad address Dask raises whatever fails first
-        reason = " ".join(str(error).split()) or type(error).__name__
-        return _wrong(f"no Dask scheduler at {options.scheduler}: {reason}")
-    return PASSED
+        with Scope() as scope:  # its folder goes with a worker that is killed, too
+            return _run(options, resources, scope.folder)
+    except ScopeError as error:
+        return _wrong(str(error))
 
 
 def usable(names: Iterable[str], jobs: int) -> dict[str, float]:
@@ -82,25 +82,33 @@ def usable(names: Iterable[str], jobs: int) -> dict[str, float]:
     return resources
 
 
-async def _work(options: argparse.Namespace, resources: dict[str, float]) -> None:
+def _run(options: argparse.Namespace, resources: dict[str, float], folder: Path) -> int:
+    try:
+        asyncio.run(_work(options, resources, folder))
+    except Exception as error:  # noqa: BLE001 - for a bad address Dask raises whatever fails first
+        reason = " ".join(str(error).split()) or type(error).__name__
+        return _wrong(f"no Dask scheduler at {options.scheduler}: {reason}")
+    return PASSED
+
+
+async def _work(options: argparse.Namespace, resources: dict[str, float], folder: Path) -> None:
     from distributed import Worker
 
-    with Scope() as scope:  # its folder goes with a worker that is killed, too
-        worker = Worker(
-            options.scheduler,
-            nthreads=options.jobs,
-            name=options.name,
-            resources=resources,
-            local_directory=str(scope.folder),
-            # Cells are processes of their own: this one's memory says nothing about them.
-            memory_limit=0,
-            death_timeout=_CONNECT,
-            dashboard=False,
-        )
-        async with worker:
-            say(f"working for {options.scheduler} as {worker.address}", flush=True)
-            with contextlib.suppress(asyncio.CancelledError):
-                await worker.finished()
+    worker = Worker(
+        options.scheduler,
+        nthreads=options.jobs,
+        name=options.name,
+        resources=resources,
+        local_directory=str(folder),
+        # Cells are processes of their own: this one's memory says nothing about them.
+        memory_limit=0,
+        death_timeout=_CONNECT,
+        dashboard=False,
+    )
+    async with worker:
+        say(f"working for {options.scheduler} as {worker.address}", flush=True)
+        with contextlib.suppress(asyncio.CancelledError):
+            await worker.finished()
 
 
 def _wrong(message: str) -> int:

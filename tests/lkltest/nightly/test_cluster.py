@@ -15,11 +15,12 @@ from typing import Any
 
 import pytest
 
+from lkltest.cli import main
 from lkltest.nightly import cluster
 from lkltest.nightly.cell import Cell, CellRecord
 from lkltest.nightly.runner import Quiet
 from lkltest.nightly.view import CellOutcome
-from lkltest.scope import NAMESPACE, Child, Scope, probe
+from lkltest.scope import NAMESPACE, Child, Scope, ScopeError, probe
 from tests.compiler import ROOT, compile_program
 from tests.fake_build import environment, fake_build, lkltest
 from tests.lkltest.scopes import wait_until
@@ -319,6 +320,16 @@ class TestUsedWrongly:
         done = lkltest("worker", ADDRESS, "--host=nohost")
         assert done.returncode == 2
         assert done.stderr.startswith("lkltest worker: unknown host 'nohost'; there are: ")
+
+    def test_a_worker_that_can_have_no_scope(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        def refused() -> Scope:
+            raise ScopeError("no room for a run folder")
+
+        monkeypatch.setattr("lkltest.nightly.worker.Scope", refused)
+        assert main(["worker", ADDRESS, "--host=native"]) == 2
+        assert capsys.readouterr().err == "lkltest worker: no room for a run folder\n"
 
     def test_a_worker_of_nonsense(self) -> None:
         done = lkltest("worker", "nonsense://x", "--host=native")
