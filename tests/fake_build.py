@@ -14,6 +14,16 @@ SOURCE = Path(__file__).parent / "programs" / "fake.c"
 SECONDS = 120.0
 """No command of these tests takes that long: what does, hangs."""
 
+MY_HOST = """\
+from lkltest.host import LaunchError, register
+from lkltest.hosts.native import NativeHost
+
+@register
+class Mine(NativeHost):
+    name = "mine"
+"""
+"""A conftest.py with a host of its own; what is added to it goes into the class."""
+
 SUITE = """\
 import pytest
 

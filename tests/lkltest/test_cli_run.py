@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 import pytest
 
 from tests.census import MARKER, Census, new_marker
-from tests.fake_build import environment, fake_build, lkltest, start
+from tests.fake_build import MY_HOST, environment, fake_build, lkltest, start
 
 
 def last_line(text: str) -> str:
@@ -105,13 +105,7 @@ class TestReproduce:
         assert last_line(again.stdout).startswith("1 suite: 1 failed;")
 
     def test_what_the_run_was_told_is_told_again(self, tmp_path: Path) -> None:
-        (tmp_path / "conftest.py").write_text(
-            "from lkltest.host import register\n"
-            "from lkltest.hosts.native import NativeHost\n"
-            "@register\n"
-            "class Mine(NativeHost):\n"
-            "    name = 'mine'\n"
-        )
+        (tmp_path / "conftest.py").write_text(MY_HOST)
         build = fake_build(tmp_path / "lkl", boot="fail")
         done = lkltest(
             "run", "boot", f"--build={build}", "--timeout=2.5", "--host=mine", cwd=tmp_path

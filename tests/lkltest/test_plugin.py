@@ -12,17 +12,10 @@ import pytest
 
 from tests.census import MARKER, Census, new_marker
 from tests.compiler import ROOT
-from tests.fake_build import SUITE, environment, fake_build, lkltest, start
+from tests.fake_build import MY_HOST, SUITE, environment, fake_build, lkltest, start
 from tests.fake_build import pytest as run_pytest
 
-UNSTARTABLE = """\
-from lkltest.host import LaunchError, register
-from lkltest.hosts.native import NativeHost
-
-@register
-class Mine(NativeHost):
-    name = "mine"
-
+UNSTARTABLE = f"""{MY_HOST}
     def session(self, shared=None):
         raise LaunchError("no server: install one")
 """

@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tests.fake_build import SUITE, fake_build
+from tests.fake_build import MY_HOST, SUITE, fake_build
 from tests.fake_build import pytest as run_pytest
 
 
@@ -114,11 +114,7 @@ class TestOwnSuites:
         self, empty: Path
     ) -> None:
         (empty / "conftest.py").write_text(
-            "from lkltest.host import register\n"
-            "from lkltest.hosts.native import NativeHost\n"
-            "@register\n"
-            "class Mine(NativeHost):\n"
-            "    name = 'mine'\n"
+            f"{MY_HOST}"
             "    def launch(self, launch, scope):\n"
             "        process = super().launch(launch, scope)\n"
             "        process.evidence = f'network: {launch.program.name}.pcap'\n"
@@ -133,13 +129,7 @@ class TestOwnSuites:
         assert "network: disk.pcap" in after
 
     def test_a_host_from_a_conftest(self, empty: Path) -> None:
-        (empty / "conftest.py").write_text(
-            "from lkltest.host import register\n"
-            "from lkltest.hosts.native import NativeHost\n"
-            "@register\n"
-            "class Mine(NativeHost):\n"
-            "    name = 'mine'\n"
-        )
+        (empty / "conftest.py").write_text(MY_HOST)
         (empty / "pytest.ini").write_text("[pytest]\n")
         (empty / "test_toy.py").write_text(SUITE.format(body=""))
         build = fake_build(empty / "lkl", boot="pass")
