@@ -170,6 +170,7 @@ def _said(judgement: Judgement, folder: NightFolder) -> list[str]:
 def _check_baseline(file: Path, wanted: str | None) -> None:
     """A night should not end with a misspelt name. Raises NoBaseline."""
     if wanted is not None:
+        # What is wrong with the history is said when it is opened for the night's own records.
         with contextlib.suppress(HistoryError), History(file) as history:
             named_night(history, wanted)
 
