@@ -21,7 +21,7 @@ from lkltest.host import Host, Launch, LaunchError, Missing, NotInstalled, Optio
 from lkltest.kernel_modules import KernelModules
 from lkltest.scope import Scope
 
-from .l4re_script import TAG
+from .l4re.ned_script import TAG
 from .qemu_accel import kvm_works, missing_qemu, qemu_version
 from .qemu_attach import attached
 from .qemu_boot import Job, lay_out

@@ -17,7 +17,7 @@ import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from .l4re_console import strip_escapes
+from .l4re.console import strip_escapes
 
 if TYPE_CHECKING:
     from .qemu_process import QemuProcess

@@ -13,8 +13,8 @@ from pathlib import Path
 from lkltest.host import LaunchError
 from lkltest.linux_guest import LinuxGuest
 
-from .l4re_modules import Module, ModulesError, with_program
-from .l4re_script import SCRIPT, TAG, ned_script
+from .l4re.module_list import Module, ModulesError, with_program
+from .l4re.ned_script import SCRIPT, TAG, ned_script
 from .qemu_image import Image
 from .qemu_machine import Boot, doubled
 

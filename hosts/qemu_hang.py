@@ -140,7 +140,7 @@ def _debugger(process: QemuProcess) -> str:
 
 
 def _text(data: bytes) -> str:
-    from .l4re_console import strip_escapes
+    from .l4re.console import strip_escapes
 
     lines = (strip_escapes(line.rstrip(b"\r")) for line in data.split(b"\n"))
     return b"\n".join(lines).decode("utf-8", "backslashreplace").strip()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lkltest.build import BuildError
 
-from .l4re_modules import Module
+from .l4re.module_list import Module
 from .qemu_kind import KindError, kind_of
 from .qemu_machine import MACHINES, Machine
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lkltest.hosts.l4re_console import ConsoleReader, Piece, strip_escapes
+from lkltest.hosts.l4re.console import ConsoleReader, Piece, strip_escapes
 
 from .moe_log import Client, MoeLog
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from lkltest.hosts.l4re_modules import Module, ModulesError, read_entry, with_program
-from lkltest.hosts.l4re_script import ned_script
+from lkltest.hosts.l4re.module_list import Module, ModulesError, read_entry, with_program
+from lkltest.hosts.l4re.ned_script import ned_script
 
 LIST = """\
 # a comment

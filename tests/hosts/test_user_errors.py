@@ -10,7 +10,7 @@ import pytest
 
 from lkltest.build import BuildError
 from lkltest.host import LaunchError, Missing
-from lkltest.hosts.l4re_modules import Module
+from lkltest.hosts.l4re.module_list import Module
 from lkltest.hosts.native import backtrace, check_runnable
 from lkltest.hosts.qemu_boot import Job, lay_out
 from lkltest.hosts.qemu_image import Image, machine_for

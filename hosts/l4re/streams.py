@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from lkltest.recorder import Recorder
 from lkltest.tap13 import Parser
 
-from .l4re_blocks import BlockReader
-from .l4re_console import Piece
+from ..l4re_blocks import BlockReader
+from .console import Piece
 
 _TAP = re.compile(rb"(?mi)^(?:TAP version \d+|1\.\.\d)")
 _RESULT = re.compile(rb"(?m)^(?:not )?ok\b")
