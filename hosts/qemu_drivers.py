@@ -9,7 +9,7 @@ from pathlib import Path
 from lkltest.kernel_modules import KernelModules
 from lkltest.linux_guest import filesystem_modules
 
-from .qemu_image import Image
+from .qemu.image import Image
 
 _ALWAYS = ("virtio_pci", "ipv6")
 _DISK_DRIVERS = {

@@ -17,8 +17,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from lkltest.hosts.qemu import QemuHost
-from lkltest.hosts.qemu_keep import Keeper
+from lkltest.hosts.qemu.artifacts import Keeper
+from lkltest.hosts.qemu.host import QemuHost
 from lkltest.nightly.cell import Cell, CellRecord
 from lkltest.nightly.store import new_night
 from lkltest.report import junit, tree

@@ -187,7 +187,7 @@ def test_nothing_is_printed_past_the_escaping() -> None:
         if called & {"print", "sys.stdout.write", "sys.stderr.write", "sys.stdout.buffer.write"}:
             found.add(path.relative_to(ROOT).as_posix())
     assert found == {
-        "hosts/qemu_attach.py",  # a console
+        "hosts/qemu/attach.py",  # a console
         "hosts/wine_console.py",  # a program's stderr
         "lkltest/doctor.py",
         "lkltest/exec_command.py",  # a console

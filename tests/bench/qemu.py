@@ -17,8 +17,8 @@ from pexpect.fdpexpect import fdspawn
 
 from lkltest.execution import Execution
 from lkltest.host import Launch
-from lkltest.hosts.qemu import QemuHost
-from lkltest.hosts.qemu_console import GuestConsole
+from lkltest.hosts.qemu.console import GuestConsole
+from lkltest.hosts.qemu.host import QemuHost
 from lkltest.scope import Scope
 from tests.bench.measure import Figures, Sample, table
 from tests.hosts.moe_log import Client, MoeLog

@@ -11,7 +11,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lkltest.hosts.qemu_console import GuestConsole
+from lkltest.hosts.qemu.console import GuestConsole
 from lkltest.recorder import Recorder
 from lkltest.rejoin import Rejoiner
 from lkltest.results import Exit

@@ -17,7 +17,7 @@ import pytest
 from lkltest.deadline import Deadlines
 from lkltest.execution import Execution
 from lkltest.host import Launch
-from lkltest.hosts.qemu import QemuHost
+from lkltest.hosts.qemu.host import QemuHost
 from lkltest.results import ProgramResult
 from lkltest.scope import Scope
 from tests.compiler import ROOT

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lkltest.host import Host
-from lkltest.hosts.qemu import QemuHost
+from lkltest.hosts.qemu.host import QemuHost
 from tests.compiler import compile_program
 from tests.hosts.contract import PROGRAM_SOURCE, HostContract
 from tests.hosts.qemu import require_kernel

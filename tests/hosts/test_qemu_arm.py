@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from lkltest.hosts.qemu_accel import missing_qemu
-from lkltest.hosts.qemu_machine import MACHINES
+from lkltest.hosts.qemu.accel import missing_qemu
+from lkltest.hosts.qemu.machine import MACHINES
 from tests.hosts.qemu import HALF, PLAYED, lkltest
 
 _AT = 0x4010_0000

@@ -20,7 +20,7 @@ import pytest
 from lkltest.deadline import Deadlines
 from lkltest.execution import Execution
 from lkltest.host import Launch, LaunchError, NotInstalled
-from lkltest.hosts.qemu import QemuHost
+from lkltest.hosts.qemu.host import QemuHost
 from lkltest.results import ProblemKind, ProgramResult
 from lkltest.scope import Scope
 from tests.census import MARKER, Census, new_marker

@@ -14,17 +14,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lkltest.build import BuildError
-from lkltest.hosts import qemu_accel
-from lkltest.hosts.qemu_attach import CleanText, Keys
-from lkltest.hosts.qemu_end import Judge
-from lkltest.hosts.qemu_hang import Sample, read_sample, verdict
+from lkltest.hosts.qemu.attach import CleanText, Keys
+from lkltest.hosts.qemu.hang import Sample, read_sample, verdict
+from lkltest.hosts.qemu.host import accel as qemu_accel
+from lkltest.hosts.qemu.machine import MACHINES, Boot, Drive, Nic, Setup, command
+from lkltest.hosts.qemu.monitor import MonitorEvent
+from lkltest.hosts.qemu.serial import SerialLine
+from lkltest.hosts.qemu.table import read_images
+from lkltest.hosts.qemu.verdict import Judge
 from lkltest.hosts.qemu_kind import KindError, kind_of
-from lkltest.hosts.qemu_machine import MACHINES, Boot, Drive, Nic, Setup, command
-from lkltest.hosts.qemu_monitor import MonitorEvent
-from lkltest.hosts.qemu_serial import SerialLine
 from lkltest.hosts.qemu_signs import banners, find_sign
 from lkltest.hosts.qemu_symbols import Symbols
-from lkltest.hosts.qemu_table import read_images
 from lkltest.results import ProblemKind
 from tests.hosts.qemu import player
 

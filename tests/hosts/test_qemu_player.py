@@ -11,7 +11,7 @@ import pytest
 from lkltest.deadline import Deadlines
 from lkltest.execution import Execution
 from lkltest.host import Launch, LaunchError
-from lkltest.hosts.qemu import QemuHost
+from lkltest.hosts.qemu.host import QemuHost
 from lkltest.recorder import Recorder
 from lkltest.results import Exit, Outcome, ProblemKind, ProgramResult
 from lkltest.scope import Scope

@@ -10,7 +10,7 @@ from typing import Literal
 
 from lkltest.deadline import Deadlines
 
-from .qemu_end import Decision
+from .verdict import Decision
 
 LimitCause = Literal["first_byte", "plan", "silence", "total", "quiet", "settle"]
 SETTLE_SECONDS = 0.5

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from lkltest.build import BuildError
 
-from .l4re.module_list import Module
-from .qemu_kind import KindError, kind_of
-from .qemu_machine import MACHINES, Machine
+from ..l4re.module_list import Module
+from ..qemu_kind import KindError, kind_of
+from .machine import MACHINES, Machine
 
 ANY = "*"
 """Name of the image that runs whatever program it is given."""

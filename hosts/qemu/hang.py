@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .qemu_monitor import Monitor, MonitorError
-from .qemu_symbols import Symbols
+from ..qemu_symbols import Symbols
+from .monitor import Monitor, MonitorError
 
 if TYPE_CHECKING:
-    from .qemu_process import QemuProcess
+    from .process import QemuProcess
 
 SAMPLES = 5
 _BETWEEN = 0.02
@@ -140,7 +140,7 @@ def _debugger(process: QemuProcess) -> str:
 
 
 def _text(data: bytes) -> str:
-    from .l4re.console import strip_escapes
+    from ..l4re.console import strip_escapes
 
     lines = (strip_escapes(line.rstrip(b"\r")) for line in data.split(b"\n"))
     return b"\n".join(lines).decode("utf-8", "backslashreplace").strip()

@@ -21,22 +21,22 @@ from lkltest.host import Host, Launch, LaunchError, Missing, NotInstalled, Optio
 from lkltest.kernel_modules import KernelModules
 from lkltest.scope import Scope
 
-from .l4re.ned_script import TAG
-from .qemu_accel import kvm_works, missing_qemu, qemu_version
-from .qemu_attach import attached
-from .qemu_boot import Job, lay_out
-from .qemu_clock import Clock, with_overrides
-from .qemu_console import GuestConsole
-from .qemu_devices import Devices, linux_guest, make_devices
-from .qemu_drivers import lacking_driver
-from .qemu_end import Judge
-from .qemu_hang import hang_report
-from .qemu_image import ANY, Image, is_image
-from .qemu_keep import Keeper, KeptFiles
-from .qemu_machine import MACHINES, Setup, command
-from .qemu_process import QemuProcess
-from .qemu_start import setup_of, start
-from .qemu_table import image_of_file, read_images
+from ..l4re.ned_script import TAG
+from ..qemu_drivers import lacking_driver
+from .accel import kvm_works, missing_qemu, qemu_version
+from .artifacts import Keeper, KeptFiles
+from .attach import attached
+from .boot import Job, lay_out
+from .console import GuestConsole
+from .deadlines import Clock, with_overrides
+from .devices import Devices, linux_guest, make_devices
+from .hang import hang_report
+from .image import ANY, Image, is_image
+from .machine import MACHINES, Setup, command
+from .process import QemuProcess
+from .start import setup_of, start
+from .table import image_of_file, read_images
+from .verdict import Judge
 
 ACCELERATORS = ("auto", "tcg", "kvm")
 LINUX = "linux"

@@ -32,10 +32,10 @@ from typing import Any
 
 from lkltest.build import PROGRAMS, BuildError
 
-from .l4re.module_list import ModulesError, find_modules, read_entry
-from .qemu_image import ANY, PC, Image, find_kernel, image_name, modules_beside, single_image
-from .qemu_kind import KindError, kind_of
-from .qemu_machine import DISK_DRIVERS, MACHINES, NICS, Machine
+from ..l4re.module_list import ModulesError, find_modules, read_entry
+from ..qemu_kind import KindError, kind_of
+from .image import ANY, PC, Image, find_kernel, image_name, modules_beside, single_image
+from .machine import DISK_DRIVERS, MACHINES, NICS, Machine
 
 TABLE = "images.toml"
 DEADLINES = ("first_byte", "plan", "silence", "total")

@@ -19,7 +19,7 @@ from pathlib import Path
 from lkltest.cache import cache_directory, write_atomically
 from lkltest.host import Missing
 
-from .qemu_machine import Machine
+from .machine import Machine
 
 PROBE_SECONDS = 4.0
 OLDEST = (7, 1)

@@ -14,12 +14,12 @@ from lkltest.console import exit_from_status
 from lkltest.results import Exit, Problem, ProblemKind
 from lkltest.scope import Child, ScopeError
 
-from .qemu_clock import Clock
-from .qemu_console import GuestConsole
-from .qemu_end import Decision, Judge
-from .qemu_monitor import Monitor, MonitorError
-from .qemu_raw_log import RawLog
-from .qemu_serial import SerialLine
+from ..qemu_raw_log import RawLog
+from .console import GuestConsole
+from .deadlines import Clock
+from .monitor import Monitor, MonitorError
+from .serial import SerialLine
+from .verdict import Decision, Judge
 
 _QUIT_SECONDS, _TERM_SECONDS, _KILL_SECONDS = 2.0, 2.0, 5.0
 

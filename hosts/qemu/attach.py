@@ -17,10 +17,10 @@ import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from .l4re.console import strip_escapes
+from ..l4re.console import strip_escapes
 
 if TYPE_CHECKING:
-    from .qemu_process import QemuProcess
+    from .process import QemuProcess
 
 _PREFIX, _END, _HELP = 0x01, ord("x"), ord("h")
 _HELP_TEXT = b"\r\nctrl-a x: end the machine; ctrl-a ctrl-a: send ctrl-a; ctrl-a h: this\r\n"

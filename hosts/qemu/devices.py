@@ -12,9 +12,9 @@ from lkltest.host import Interface, LaunchError
 from lkltest.linux_guest import LinuxGuest, check_program
 from lkltest.scope import Scope
 
-from .qemu_drivers import module_files
-from .qemu_image import Image
-from .qemu_machine import LINUX_DISKS, Drive, Nic
+from ..qemu_drivers import module_files
+from .image import Image
+from .machine import LINUX_DISKS, Drive, Nic
 
 _DISKS, _NICS = 20, 40
 """First numbers of their descriptors in QEMU."""

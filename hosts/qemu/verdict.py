@@ -10,8 +10,8 @@ from lkltest.guest_orders import GuestReport, read_report
 from lkltest.results import Exit, Problem, ProblemKind
 
 if TYPE_CHECKING:
-    from .qemu_console import GuestConsole
-    from .qemu_monitor import MonitorEvent
+    from .console import GuestConsole
+    from .monitor import MonitorEvent
 
 _DETAIL = 16384
 

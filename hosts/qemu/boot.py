@@ -13,10 +13,10 @@ from pathlib import Path
 from lkltest.host import LaunchError
 from lkltest.linux_guest import LinuxGuest
 
-from .l4re.module_list import Module, ModulesError, with_program
-from .l4re.ned_script import SCRIPT, TAG, ned_script
-from .qemu_image import Image
-from .qemu_machine import Boot, doubled
+from ..l4re.module_list import Module, ModulesError, with_program
+from ..l4re.ned_script import SCRIPT, TAG, ned_script
+from .image import Image
+from .machine import Boot, doubled
 
 
 @dataclass(frozen=True, slots=True)

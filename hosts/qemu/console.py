@@ -7,9 +7,9 @@ import re
 
 from lkltest.rejoin import Rejoiner
 
-from .l4re.console import TAG_COLUMNS, ConsoleReader, Piece
-from .l4re.streams import Streams
-from .qemu_signs import JDB, Sign, banners, find_sign, is_debugger
+from ..l4re.console import TAG_COLUMNS, ConsoleReader, Piece
+from ..l4re.streams import Streams
+from ..qemu_signs import JDB, Sign, banners, find_sign, is_debugger
 
 _SEEN_LIMIT = 1 << 16
 _ANNOUNCED = re.compile(rb"(?m)^\* \d+ (.+)$")

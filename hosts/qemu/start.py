@@ -12,12 +12,12 @@ from pathlib import Path
 from lkltest.host import LaunchError
 from lkltest.scope import Child, Scope
 
-from .qemu_devices import Devices
-from .qemu_image import Image
-from .qemu_machine import Boot, Machine, Setup, command
-from .qemu_monitor import Monitor, MonitorError
-from .qemu_process import Links
-from .qemu_serial import SerialLine
+from .devices import Devices
+from .image import Image
+from .machine import Boot, Machine, Setup, command
+from .monitor import Monitor, MonitorError
+from .process import Links
+from .serial import SerialLine
 
 MONITOR = 10
 """Number of the monitor's socket in QEMU."""

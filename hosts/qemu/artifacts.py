@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from lkltest.host import LaunchError
 
 if TYPE_CHECKING:
-    from .qemu_process import QemuProcess
+    from .process import QemuProcess
 
 
 @dataclass(frozen=True, slots=True)
