@@ -10,8 +10,8 @@ from pathlib import Path
 
 from lkltest.deadline import Deadlines
 from lkltest.host import Launch
-from lkltest.hosts.uml import Guest, UmlHost, kernel_of, options
-from lkltest.hosts.uml_xstate import preload
+from lkltest.hosts.uml.host import Guest, UmlHost, kernel_of, options
+from lkltest.hosts.uml.xstate import preload
 from tests.bench.measure import in_turns, table
 
 ROUNDS = 5

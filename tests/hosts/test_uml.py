@@ -14,8 +14,8 @@ from lkltest.build import Build, BuildError
 from lkltest.deadline import Deadlines
 from lkltest.execution import Execution
 from lkltest.host import Host, Launch, LaunchError
-from lkltest.hosts import uml_mconsole
-from lkltest.hosts.uml import UmlHost
+from lkltest.hosts.uml.host import UmlHost
+from lkltest.hosts.uml.host import mconsole as uml_mconsole
 from lkltest.results import ProblemKind, ProgramResult
 from lkltest.scope import Scope
 from tests.compiler import compile_program
@@ -234,7 +234,7 @@ class TestBuilds:
     def test_without_its_modules_it_lacks_what_is_not_built_in(
         self, kernel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        from lkltest.hosts import uml_kernel
+        from lkltest.hosts.uml.host import kernel as uml_kernel
 
         monkeypatch.setattr(uml_kernel, "INSTALLED_MODULES", tmp_path)
         copy = tmp_path / "linux"

@@ -9,8 +9,8 @@ import pytest
 
 from lkltest.deadline import Deadlines
 from lkltest.execution import Execution
-from lkltest.hosts.uml import UmlHost
-from lkltest.hosts.uml_console import UmlConsole
+from lkltest.hosts.uml.console import UmlConsole
+from lkltest.hosts.uml.host import UmlHost
 from lkltest.results import ProblemKind, ProgramResult
 from lkltest.scope import Scope
 

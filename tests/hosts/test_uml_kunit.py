@@ -25,7 +25,7 @@ SUITES = ["kunit-resource-test", "kunit-try-catch-test", "string-stream-test"]
 CONFTEST = """\
 from pathlib import Path
 from lkltest.host import register
-from lkltest.hosts.uml import UmlHost
+from lkltest.hosts.uml.host import UmlHost
 
 @register
 class KernelWithKunit(UmlHost):

@@ -22,10 +22,10 @@ from lkltest.host import Host, Interface, Launch, LaunchError, Missing
 from lkltest.linux_guest import LinuxGuest, check_program
 from lkltest.scope import Scope
 
-from .uml_console import UmlConsole
-from .uml_kernel import UmlKernel, find_kernel
-from .uml_mconsole import Mconsole
-from .uml_xstate import preload
+from .console import UmlConsole
+from .kernel import UmlKernel, find_kernel
+from .mconsole import Mconsole
+from .xstate import preload
 
 KERNEL = "linux.uml"
 MEMORY = "256M"

@@ -9,7 +9,7 @@ from pathlib import Path
 from lkltest.cache import cache_directory
 from lkltest.guest import compile_program
 
-from .uml_kernel import UmlKernel
+from .kernel import UmlKernel
 
 _SOURCE = Path(__file__).with_suffix(".c")
 _FLAGS = ("-std=gnu11", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra", "-shared", "-fPIC")
