@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from lkltest.deadline import Deadlines
-from lkltest.hosts.wine_console import WineConsole
+from lkltest.hosts.wine.console import WineConsole
 from lkltest.report import terminal
 from lkltest.scope import Child
 from tests.compiler import ROOT
@@ -188,7 +188,7 @@ def test_nothing_is_printed_past_the_escaping() -> None:
             found.add(path.relative_to(ROOT).as_posix())
     assert found == {
         "hosts/qemu/attach.py",  # a console
-        "hosts/wine_console.py",  # a program's stderr
+        "hosts/wine/console.py",  # a program's stderr
         "lkltest/doctor.py",
         "lkltest/exec_command.py",  # a console
         "lkltest/progress.py",

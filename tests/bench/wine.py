@@ -14,9 +14,9 @@ from pathlib import Path
 
 from lkltest.execution import Execution
 from lkltest.host import Launch, Missing
-from lkltest.hosts.wine import WineHost
-from lkltest.hosts.wine_prefix import copy
-from lkltest.hosts.wine_tools import WineTools, find_tools, program_environment
+from lkltest.hosts.wine.host import WineHost
+from lkltest.hosts.wine.prefix import copy
+from lkltest.hosts.wine.tools import WineTools, find_tools, program_environment
 from lkltest.scope import Scope
 from tests.bench.measure import Figures, Sample, table
 from tests.compiler import ROOT

@@ -14,7 +14,7 @@ from lkltest.hosts.l4re.module_list import Module
 from lkltest.hosts.native import backtrace, check_runnable
 from lkltest.hosts.qemu.boot import Job, lay_out
 from lkltest.hosts.qemu.image import Image, machine_for
-from lkltest.hosts.wine_tools import WineTools, find_tools, program_environment
+from lkltest.hosts.wine.tools import WineTools, find_tools, program_environment
 from lkltest.scope import Scope
 from tests.compiler import ROOT, compile_program
 

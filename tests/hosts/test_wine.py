@@ -16,7 +16,7 @@ from lkltest.deadline import Deadline, Deadlines
 from lkltest.disk import Disk
 from lkltest.execution import Execution
 from lkltest.host import Host, Launch
-from lkltest.hosts.wine import WineHost
+from lkltest.hosts.wine.host import WineHost
 from lkltest.results import Outcome, ProblemKind, ProgramResult
 from lkltest.scope import Scope
 from tests.hosts.contract import PROGRAM_SOURCE, HostContract

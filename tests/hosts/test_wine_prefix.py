@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from lkltest.host import LaunchError
-from lkltest.hosts.wine_prefix import cache_directory, copy, ensure, flaw, in_use, refusal
+from lkltest.hosts.wine.prefix import cache_directory, copy, ensure, flaw, in_use, refusal
 from tests.hosts.wine import lkltest, misbehave, require_wine
 
 REGISTRY = "WINE REGISTRY Version 2\n;; a comment\n\n#arch=win64\n"

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from lkltest.host import LaunchError, NotInstalled
-from lkltest.hosts.wine import WineHost
-from lkltest.hosts.wine_program import check_program
+from lkltest.hosts.wine.host import WineHost
+from lkltest.hosts.wine.program import check_program
 from tests.hosts.wine import lkltest, misbehave, require_wine
 
 PE_OFFSET, MACHINE, FLAGS, SUBSYSTEM = 0x3C, 4, 22, 24 + 68
@@ -112,7 +112,7 @@ def test_a_pe32_build_is_a_skip(tmp_path: Path) -> None:
     require_wine()
     (tmp_path / "build/tests").mkdir(parents=True)
     patched(MACHINE, 0x14C)(tmp_path / "build/tests/boot.exe")
-    from lkltest.hosts.wine_tools import WineTools, find_tools
+    from lkltest.hosts.wine.tools import WineTools, find_tools
 
     tools = find_tools()
     if isinstance(tools, WineTools) and tools.bits32:

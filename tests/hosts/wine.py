@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from lkltest.host import Missing
-from lkltest.hosts.wine_tools import find_tools
+from lkltest.hosts.wine.tools import find_tools
 from tests.compiler import ROOT, compile_program
 
 CACHE = ROOT / "build" / "test-cache"

@@ -16,12 +16,12 @@ from lkltest.executable import ExecutableError, identify
 from lkltest.host import Host, Interface, Launch, LaunchError, Missing, OptionGroup
 from lkltest.scope import Scope
 
-from .wine_console import WineConsole
-from .wine_debugger import backtrace
-from .wine_prefix import cache_directory, copy, ensure, flaw, refusal
-from .wine_program import INSTALL_32_BIT, check_program
-from .wine_server import Server, make_prefix, session_server
-from .wine_tools import WineTools, find_tools, program_environment
+from .console import WineConsole
+from .debugger import backtrace
+from .prefix import cache_directory, copy, ensure, flaw, refusal
+from .program import INSTALL_32_BIT, check_program
+from .server import Server, make_prefix, session_server
+from .tools import WineTools, find_tools, program_environment
 
 _SENSELESS = {
     "net:tap": "its back end is POSIX, a Windows program cannot open a TAP device",

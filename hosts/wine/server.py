@@ -22,8 +22,8 @@ from lkltest.host import LaunchError
 from lkltest.report.terminal import complain
 from lkltest.scope import Child, Scope, ScopeError
 
-from .wine_prefix import copy, ensure, in_use
-from .wine_tools import WineTools, program_environment
+from .prefix import copy, ensure, in_use
+from .tools import WineTools, program_environment
 
 _MAKE_SECONDS = 240.0
 """A cold prefix takes 11 to 16 s on an idle machine; this is for one that swaps."""

@@ -19,7 +19,7 @@ from lkltest.disk import Disk
 from lkltest.report.terminal import printable
 from lkltest.results import Problem, ProblemKind
 
-from .wine_crash import explain_status, find_crashes
+from ..wine_crash import explain_status, find_crashes
 
 _SIDE_LINES = 60
 _START_FAILED = b"Application could not be started"
