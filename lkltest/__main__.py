@@ -10,7 +10,7 @@ def main() -> int:
     ours = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if ours:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-    from lkltest.cli import main as command
+    from lkltest.cli.main import main as command
 
     if ours:
         signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -189,8 +189,8 @@ def test_nothing_is_printed_past_the_escaping() -> None:
     assert found == {
         "hosts/qemu/attach.py",  # a console
         "hosts/wine/console.py",  # a program's stderr
-        "lkltest/doctor.py",
-        "lkltest/exec_command.py",  # a console
+        "lkltest/cli/doctor.py",
+        "lkltest/cli/exec.py",  # a console
         "lkltest/progress.py",
         "lkltest/report/terminal.py",
     }

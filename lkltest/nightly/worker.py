@@ -15,8 +15,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from lkltest.build import BuildError
+from lkltest.cli.doctor import refusal_of
 from lkltest.command_line import PASSED, USED_WRONGLY, count
-from lkltest.doctor import refusal_of
 from lkltest.host import host_names, make_host
 from lkltest.nightly.cluster import ClusterError, load, resource
 from lkltest.report.terminal import complain, say

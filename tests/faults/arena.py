@@ -171,7 +171,7 @@ class Arena:
         starting = text.rstrip().endswith("KeyboardInterrupt") and not run.shown
         for trace in ("Traceback (most recent", "INTERNALERROR"):
             # What interrupts Python before it has come to our first line is Python's to tell.
-            if trace in text and not (starting and "lkltest/cli.py" not in text):
+            if trace in text and not (starting and "lkltest/cli/main.py" not in text):
                 raise NotSurvived(f"{trace}: {text[text.index(trace) :][-600:]}")
         if status not in statuses:
             raise NotSurvived(f"status {status}, not one of {sorted(statuses)}: {text[-600:]}")

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from lkltest.cli import main
+from lkltest.cli.main import main
 from lkltest.interrupt import heed_signals, repeat_dropped_interrupts
 from lkltest.report.tree import read
 from lkltest.results import Outcome, ProblemKind

@@ -9,11 +9,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from lxml import etree
 
-from lkltest.cli import main
+from lkltest.cli.main import main
+from lkltest.cli.tap2junit import convert
 from lkltest.recorder import Recorder
 from lkltest.report.junit import suite_document
 from lkltest.results import Exit, SuiteResult
-from lkltest.tap2junit import convert
 from lkltest.tap13 import Parser
 from tests.lkltest.junit_schema import check
 from tests.lkltest.test_recorder_streams import FAILING, PASSING, name
@@ -111,7 +111,7 @@ def write_stream(path: Path, points: int) -> None:
 MEASURED = """
 import re, sys
 from pathlib import Path
-from lkltest.cli import main
+from lkltest.cli.main import main
 status = main(["tap2junit", "-"])
 print(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1], file=sys.stderr)
 sys.exit(status)

@@ -4,7 +4,7 @@
 import os
 import sys
 
-from lkltest.cli import main
+from lkltest.cli.main import main
 
 if __name__ == "__main__":
     os.chdir(sys.argv[1])

@@ -126,7 +126,7 @@ def in_process(
 
 MAIN = """
 import sys
-from lkltest.cli import main
+from lkltest.cli.main import main
 sys.exit(main())
 """
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from lkltest.cli import main
+from lkltest.cli.main import main
 from lkltest.nightly import cluster
 from lkltest.nightly.cell import Cell, CellRecord
 from lkltest.nightly.runner import Quiet

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lkltest.cli import main
+from lkltest.cli.main import main
 from lkltest.history import History, RunRow
 from tests.lkltest.nightly.matrices import config
 

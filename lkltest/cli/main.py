@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from lkltest import inner_pytest
+from lkltest.cli.standard_streams import settle_streams
 from lkltest.command_line import FAILED, INTERRUPTED, PASSED, USED_WRONGLY, count, timeout
 from lkltest.deadline import DEFAULT_TIMEOUT
 from lkltest.report.terminal import complain, mute_stdout, printable, say
-from lkltest.standard_streams import settle_streams
 
 # Why standard output cannot be written: it is closed, its disk is full, its terminal has gone.
 _OF_A_STREAM = frozenset({errno.EBADF, errno.ENOSPC, errno.EIO})
@@ -233,7 +233,7 @@ class _Interrupts:
 
 
 def _execute(options: argparse.Namespace) -> int:
-    from lkltest.exec_command import execute
+    from lkltest.cli.exec import execute
 
     return execute(
         options.host,
@@ -246,13 +246,13 @@ def _execute(options: argparse.Namespace) -> int:
 
 
 def _tap2junit(options: argparse.Namespace) -> int:
-    from lkltest.tap2junit import main as convert
+    from lkltest.cli.tap2junit import main as convert
 
     return convert(options.file)
 
 
 def _doctor(options: argparse.Namespace) -> int:
     from lkltest.build import named_build
-    from lkltest.doctor import report
+    from lkltest.cli.doctor import report
 
     return report(named_build(options.build))
