@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
-from lkltest.kernel_modules import KernelModules
-from lkltest.linux_guest import filesystem_modules
+from lkltest.guest.kernel_modules import KernelModules
+from lkltest.guest.linux import filesystem_modules
 
 from .qemu.image import Image
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 
-from lkltest.rejoin import Rejoiner
+from lkltest.guest.deinterleave import Rejoiner
 
 from ..l4re.console import TAG_COLUMNS, ConsoleReader, Piece
 from ..l4re.streams import Streams

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from lkltest.disk import Disk
+from lkltest.guest.linux import LinuxGuest, check_program
 from lkltest.host import Interface, LaunchError
-from lkltest.linux_guest import LinuxGuest, check_program
 from lkltest.scope import Scope
 
 from ..qemu_drivers import module_files

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from lkltest.guest_orders import GuestReport, read_report
+from lkltest.guest.init_config import GuestReport, read_report
 from lkltest.results import Exit, Problem, ProblemKind
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from dataclasses import replace
 
 from lkltest.console import Console
 from lkltest.deadline import Deadlines
-from lkltest.guest_orders import GuestReport, read_report
-from lkltest.rejoin import Rejoiner
+from lkltest.guest.deinterleave import Rejoiner
+from lkltest.guest.init_config import GuestReport, read_report
 from lkltest.results import Exit, Problem, ProblemKind
 from lkltest.scope import Child
 

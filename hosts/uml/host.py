@@ -17,9 +17,9 @@ from pathlib import Path
 
 from lkltest.build import Build, BuildError, named_build
 from lkltest.disk import CHILD_DESCRIPTOR, Disk
-from lkltest.guest import FEATURES, guest_program, guest_programs, missing_compiler
+from lkltest.guest.linux import LinuxGuest, check_program
+from lkltest.guest.programs import FEATURES, guest_program, guest_programs, missing_compiler
 from lkltest.host import Host, Interface, Launch, LaunchError, Missing
-from lkltest.linux_guest import LinuxGuest, check_program
 from lkltest.scope import Scope
 
 from .console import UmlConsole

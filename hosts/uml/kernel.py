@@ -12,8 +12,8 @@ from pathlib import Path
 
 from lkltest.build import BuildError
 from lkltest.executable import ExecutableError, identify, is_dynamic, machine_is_native
-from lkltest.kernel_modules import KernelModules
-from lkltest.linux_guest import filesystem_modules
+from lkltest.guest.kernel_modules import KernelModules
+from lkltest.guest.linux import filesystem_modules
 
 INSTALLED_MODULES = Path("/usr/lib/uml/modules")
 """Where Debian's package user-mode-linux keeps the modules of its kernel."""

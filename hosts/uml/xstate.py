@@ -7,7 +7,7 @@ import hashlib
 from pathlib import Path
 
 from lkltest.cache import cache_directory
-from lkltest.guest import compile_program
+from lkltest.guest.programs import compile_program
 
 from .kernel import UmlKernel
 

@@ -11,9 +11,9 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from lkltest.guest.deinterleave import Rejoiner
 from lkltest.hosts.qemu.console import GuestConsole
 from lkltest.recorder import Recorder
-from lkltest.rejoin import Rejoiner
 from lkltest.results import Exit
 from lkltest.tap13 import Parser
 from tests.compiler import ROOT

@@ -180,7 +180,7 @@ class TestUml(HostContract):
     def test_a_first_program_that_fails(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: str, kinds: set[ProblemKind]
     ) -> None:
-        from lkltest import linux_guest
+        from lkltest.guest.programs import linux as linux_guest
 
         source = tmp_path / "init.c"
         source.write_text(f"#include <unistd.h>\nint main(void) {{ {body} return 0; }}\n")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""lkltest.guest: programs are compiled when they are needed, and say in one line why not."""
+"""lkltest.guest.programs: programs are compiled when they are needed, and say in one line why not."""
 
 import os
 import signal
@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from lkltest import guest
 from lkltest.executable import is_dynamic
+from lkltest.guest.programs import programs as guest
 from lkltest.host import LaunchError
 
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""lkltest.guest_orders: orders cannot be guessed, only their word makes a line a report."""
+"""lkltest.guest.init_config: orders cannot be guessed, only their word makes a line a report."""
 
 import gzip
 
-from lkltest.guest_orders import GuestReport, Orders, read_report
+from lkltest.guest.init_config import GuestReport, Orders, read_report
 
 
 def test_orders_hold_any_word() -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""lkltest.initramfs: what is packed comes out again, the same bytes each time."""
+"""lkltest.guest.initramfs: what is packed comes out again, the same bytes each time."""
 
 import gzip
 import io
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lkltest.initramfs import (
+from lkltest.guest.initramfs import (
     cached,
     compress,
     device,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""lkltest.kernel_modules: what a kernel has, and in which order it is loaded."""
+"""lkltest.guest.kernel_modules: what a kernel has, and in which order it is loaded."""
 
 import gzip
 import lzma
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lkltest.kernel_modules import KernelModules, read_module
+from lkltest.guest.kernel_modules import KernelModules, read_module
 
 
 @pytest.fixture

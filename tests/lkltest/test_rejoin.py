@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""lkltest.rejoin: lines that kernel messages cut apart are whole again, all else is untouched."""
+"""lkltest.guest.deinterleave: lines that kernel messages cut apart are whole again, all else is untouched."""
 
 from itertools import pairwise
 
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lkltest.rejoin import Rejoiner
+from lkltest.guest.deinterleave import Rejoiner
 
 KERNEL = b"[    1.250000] random: crng init done\r\n"
 

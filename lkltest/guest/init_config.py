@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from lkltest.initramfs import compress, file, pack
+from lkltest.guest.initramfs import compress, file, pack
 
 ORDERS_FILE = "/lkltest.orders"
 

@@ -35,7 +35,7 @@ FEATURES = {
 }
 """What the guest programs can do, in the words of a build's autoconf.sh."""
 
-_PACKAGE = Path(__file__).parent
+_PACKAGE = Path(__file__).parent.parent
 _SOURCES = _PACKAGE / "suites"
 _SECONDS = 120.0
 

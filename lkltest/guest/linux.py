@@ -7,12 +7,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lkltest import initramfs
 from lkltest.executable import ExecutableError, identify, is_dynamic
-from lkltest.guest import INIT, guest_program
-from lkltest.guest_orders import Orders
+from lkltest.guest.init_config import Orders
+from lkltest.guest.kernel_modules import read_module
+from lkltest.guest.programs import INIT, guest_program, initramfs
 from lkltest.host import LaunchError
-from lkltest.kernel_modules import read_module
 
 _PROGRAMS = "/bin"
 _MODULES = "/modules"
