@@ -7,11 +7,11 @@ import os
 import shutil
 from pathlib import Path
 
-from lkltest.build import Build
-from lkltest.console import Console, open_terminal
-from lkltest.disk import CHILD_DESCRIPTOR, Disk
-from lkltest.executable import ExecutableError, identify, machine_is_native
-from lkltest.host import Host, Interface, Launch, LaunchError, Missing
+from lkltest.host.api import Host, Interface, Launch, LaunchError, Missing
+from lkltest.host.build import Build
+from lkltest.host.console import Console, open_terminal
+from lkltest.host.disk import CHILD_DESCRIPTOR, Disk
+from lkltest.host.executable import ExecutableError, identify, machine_is_native
 from lkltest.scope import Child, Scope
 
 _GDB_SECONDS = 20.0

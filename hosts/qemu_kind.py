@@ -12,7 +12,7 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
-from lkltest.executable import ExecutableError, identify, special
+from lkltest.host.executable import ExecutableError, identify, special
 
 _MULTIBOOT = 0x1BADB002
 _MULTIBOOT_WITHIN = 8192

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lkltest.host import LaunchError
+from lkltest.host.api import LaunchError
 from lkltest.item import record_key
 from lkltest.session import session_of
 from lkltest.suite_run import SuiteRun
 
 if TYPE_CHECKING:
-    from lkltest.disk import Disk
+    from lkltest.host.disk import Disk
     from lkltest.netdev import Network
 
 
@@ -44,7 +44,7 @@ def lkl(
 @pytest.fixture
 def disk_image(lkl: SuiteRun) -> Iterator[Callable[[str], Disk]]:
     """A function that makes a disk image of the named file system for the kernel under test."""
-    from lkltest import disk
+    from lkltest.host.api import disk
 
     with contextlib.ExitStack() as stack:
 

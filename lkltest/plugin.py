@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from lkltest import workers
-from lkltest.build import BuildError
 from lkltest.command_line import timeout
 from lkltest.deadline import DEFAULT_TIMEOUT
 from lkltest.fixtures import disk_image, lkl, network
-from lkltest.host import LaunchError, add_host_options
+from lkltest.host.api import LaunchError, add_host_options
+from lkltest.host.build import BuildError
 from lkltest.interrupt import heed_signals, interrupt_workers, repeat_dropped_interrupts
 from lkltest.item import host_of, record_key, recorded, result_of, select
 from lkltest.lost_worker import LostWorkers

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from lkltest.build import named_build
 from lkltest.deadline import DEFAULT_TIMEOUT
+from lkltest.host.build import named_build
 from lkltest.report import terminal
 from lkltest.results import Outcome, SuiteResult
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from lkltest.build import Build, named_build, open_build
 from lkltest.deadline import Deadlines
-from lkltest.executable import describe
-from lkltest.host import Host, LaunchError, host_for_build, host_names, make_host
+from lkltest.host.api import Host, LaunchError, host_for_build, host_names, make_host
+from lkltest.host.build import Build, named_build, open_build
+from lkltest.host.executable import describe
 
 _session_key: pytest.StashKey[Session] = pytest.StashKey()
 

@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lkltest.build import Build
 from lkltest.deadline import Deadlines
-from lkltest.host import Host, Interface, Launch, LaunchError, NotInstalled
+from lkltest.host.api import Host, Interface, Launch, LaunchError, NotInstalled
+from lkltest.host.build import Build
 from lkltest.names import Names
 from lkltest.report.terminal import printable
 from lkltest.results import Exit, Outcome, PointResult, Problem, ProblemKind, ProgramResult
 
 if TYPE_CHECKING:
-    from lkltest.disk import Disk
-    from lkltest.execution import Execution
-    from lkltest.helper import Helper
-    from lkltest.host import Process
+    from lkltest.host.api import Process
+    from lkltest.host.disk import Disk
+    from lkltest.host.execution import Execution
+    from lkltest.host.helper import Helper
     from lkltest.netdev import Network
     from lkltest.scope import Scope
 
@@ -178,7 +178,7 @@ class SuiteRun:
         Its own verdict counts: a helper that fails or does not end fails the suite. One that does
         not end by itself is ended with the test function; then its points alone count.
         """
-        from lkltest.helper import Helper
+        from lkltest.host.helper import Helper
 
         execution = self._execution(program, arguments, environment)
         helper = Helper(program, execution, ends_itself=ends_itself)
@@ -207,7 +207,7 @@ class SuiteRun:
         environment: Mapping[str, str] | None,
         hear: Callable[[bytes], object] | None = None,
     ) -> Execution:
-        from lkltest.execution import Execution
+        from lkltest.host.execution import Execution
 
         process = self._launch(program, arguments, environment or {})
         self._stack.callback(process.close)

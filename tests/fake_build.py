@@ -15,7 +15,7 @@ SECONDS = 120.0
 """No command of these tests takes that long: what does, hangs."""
 
 MY_HOST = """\
-from lkltest.host import LaunchError, register
+from lkltest.host.api import LaunchError, register
 from lkltest.hosts.native import NativeHost
 
 @register

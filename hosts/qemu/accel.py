@@ -16,8 +16,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from lkltest.cache import cache_directory, write_atomically
-from lkltest.host import Missing
+from lkltest.host.api import Missing
+from lkltest.host.cache import cache_directory, write_atomically
 
 from .machine import Machine
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lkltest.host import LaunchError
+from lkltest.host.api import LaunchError
 
 if TYPE_CHECKING:
     from .process import QemuProcess

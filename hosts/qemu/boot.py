@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lkltest.guest.linux import LinuxGuest
-from lkltest.host import LaunchError
+from lkltest.host.api import LaunchError
 
 from ..l4re.module_list import Module, ModulesError, with_program
 from ..l4re.ned_script import SCRIPT, TAG, ned_script

@@ -7,9 +7,9 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from lkltest.disk import Disk
 from lkltest.guest.linux import LinuxGuest, check_program
-from lkltest.host import Interface, LaunchError
+from lkltest.host.api import Interface, LaunchError
+from lkltest.host.disk import Disk
 from lkltest.scope import Scope
 
 from ..qemu_drivers import module_files

@@ -15,10 +15,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from lkltest.build import Build, BuildError, default_directory
 from lkltest.guest.kernel_modules import KernelModules
 from lkltest.guest.programs import FEATURES, guest_program, guest_programs
-from lkltest.host import Host, Launch, LaunchError, Missing, NotInstalled, OptionGroup, Process
+from lkltest.host.api import Host, Launch, LaunchError, Missing, NotInstalled, OptionGroup, Process
+from lkltest.host.build import Build, BuildError, default_directory
 from lkltest.scope import Scope
 
 from ..l4re.ned_script import TAG

@@ -31,7 +31,7 @@ class Machine:
         name: what it is asked for by.
         program: QEMU's executable.
         machine: value of -M.
-        architecture: as `lkltest.executable` calls it.
+        architecture: as `lkltest.host.executable` calls it.
         memory: MiB; L4Re says nothing at all with 256.
         package: Debian's package of `program`.
         panic: arguments that make a guest's panic known over QMP.

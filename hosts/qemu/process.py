@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from lkltest.console import exit_from_status
+from lkltest.host.console import exit_from_status
 from lkltest.results import Exit, Problem, ProblemKind
 from lkltest.scope import Child, ScopeError
 

@@ -9,7 +9,7 @@ import socket
 from collections.abc import Mapping
 from pathlib import Path
 
-from lkltest.host import LaunchError
+from lkltest.host.api import LaunchError
 from lkltest.scope import Child, Scope
 
 from .devices import Devices

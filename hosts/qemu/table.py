@@ -30,7 +30,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from lkltest.build import PROGRAMS, BuildError
+from lkltest.host.build import PROGRAMS, BuildError
 
 from ..l4re.module_list import ModulesError, find_modules, read_entry
 from ..qemu_kind import KindError, kind_of

@@ -9,10 +9,10 @@ import signal
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from lkltest.console import Console
 from lkltest.deadline import Deadlines
 from lkltest.guest.deinterleave import Rejoiner
 from lkltest.guest.init_config import GuestReport, read_report
+from lkltest.host.console import Console
 from lkltest.results import Exit, Problem, ProblemKind
 from lkltest.scope import Child
 

@@ -15,11 +15,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lkltest.build import Build, BuildError, named_build
-from lkltest.disk import CHILD_DESCRIPTOR, Disk
 from lkltest.guest.linux import LinuxGuest, check_program
 from lkltest.guest.programs import FEATURES, guest_program, guest_programs, missing_compiler
-from lkltest.host import Host, Interface, Launch, LaunchError, Missing
+from lkltest.host.api import Host, Interface, Launch, LaunchError, Missing
+from lkltest.host.build import Build, BuildError, named_build
+from lkltest.host.disk import CHILD_DESCRIPTOR, Disk
 from lkltest.scope import Scope
 
 from .console import UmlConsole

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from lkltest.build import BuildError
-from lkltest.executable import ExecutableError, identify, is_dynamic, machine_is_native
 from lkltest.guest.kernel_modules import KernelModules
 from lkltest.guest.linux import filesystem_modules
+from lkltest.host.build import BuildError
+from lkltest.host.executable import ExecutableError, identify, is_dynamic, machine_is_native
 
 INSTALLED_MODULES = Path("/usr/lib/uml/modules")
 """Where Debian's package user-mode-linux keeps the modules of its kernel."""
@@ -34,7 +34,7 @@ class UmlKernel:
     dynamic: bool
     """Whether it is linked with the machine's own C library."""
     machine: str
-    """Its processor, as `lkltest.executable` calls it; its programs are for the same."""
+    """Its processor, as `lkltest.host.executable` calls it; its programs are for the same."""
 
     def has_filesystem(self, name: str) -> bool:
         """Whether it can mount `name`."""

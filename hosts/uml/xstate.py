@@ -6,8 +6,8 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from lkltest.cache import cache_directory
 from lkltest.guest.programs import compile_program
+from lkltest.host.cache import cache_directory
 
 from .kernel import UmlKernel
 

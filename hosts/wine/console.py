@@ -14,8 +14,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from lkltest.console import Console
-from lkltest.disk import Disk
+from lkltest.host.console import Console
+from lkltest.host.disk import Disk
 from lkltest.report.terminal import printable
 from lkltest.results import Problem, ProblemKind
 

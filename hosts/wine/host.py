@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from lkltest.build import Build, BuildError, default_directory, open_build
-from lkltest.disk import Disk
-from lkltest.executable import ExecutableError, identify
-from lkltest.host import Host, Interface, Launch, LaunchError, Missing, OptionGroup
+from lkltest.host.api import Host, Interface, Launch, LaunchError, Missing, OptionGroup
+from lkltest.host.build import Build, BuildError, default_directory, open_build
+from lkltest.host.disk import Disk
+from lkltest.host.executable import ExecutableError, identify
 from lkltest.scope import Scope
 
 from .console import WineConsole

@@ -18,8 +18,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from lkltest.cache import cache_home
-from lkltest.host import LaunchError
+from lkltest.host.api import LaunchError
+from lkltest.host.cache import cache_home
 from lkltest.report.terminal import complain
 
 _REGISTRY = ("system.reg", "user.reg", "userdef.reg")

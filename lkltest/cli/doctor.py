@@ -17,8 +17,8 @@ from collections.abc import Sequence
 import pytest
 
 from lkltest import inner_pytest
-from lkltest.build import Build, BuildError
-from lkltest.host import Host, LaunchError, host_names, make_host
+from lkltest.host.api import Host, LaunchError, host_names, make_host
+from lkltest.host.build import Build, BuildError
 from lkltest.progress import REPORTER, SuiteReporter
 from lkltest.report.terminal import printable, say, wants_colour
 from lkltest.results import SuiteResult

@@ -9,17 +9,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lkltest.build import Build
 from lkltest.command_line import FAILED, PASSED, USED_WRONGLY
 from lkltest.deadline import DEFAULT_TIMEOUT, Deadlines
-from lkltest.executable import ExecutableError, identify
-from lkltest.execution import Execution
-from lkltest.host import Host, Launch, LaunchError, host_names, make_host
+from lkltest.host.api import Host, Launch, LaunchError, host_names, make_host
+from lkltest.host.build import Build
+from lkltest.host.error_boundary import BUGS, one_line
+from lkltest.host.executable import ExecutableError, identify
+from lkltest.host.execution import Execution
 from lkltest.interrupt import heed_signals
 from lkltest.report.terminal import complain, count_text, printable, problem_lines, say
 from lkltest.results import Outcome, ProgramResult
 from lkltest.scope import Scope, ScopeError
-from lkltest.shield import BUGS, one_line
 
 
 def execute(

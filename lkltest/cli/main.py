@@ -166,7 +166,7 @@ class _HostOptions:
 
 
 def _add_host_options(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
-    from lkltest.host import add_host_options
+    from lkltest.host.api import add_host_options
 
     options = _HostOptions(parser)
     add_host_options(options, words)
@@ -252,7 +252,7 @@ def _tap2junit(options: argparse.Namespace) -> int:
 
 
 def _doctor(options: argparse.Namespace) -> int:
-    from lkltest.build import named_build
     from lkltest.cli.doctor import report
+    from lkltest.host.build import named_build
 
     return report(named_build(options.build))

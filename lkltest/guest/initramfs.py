@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from lkltest.cache import cache_directory, write_atomically
+from lkltest.host.cache import cache_directory, write_atomically
 
 _MAGIC = b"070701"
 _TRAILER = "TRAILER!!!"

@@ -7,11 +7,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lkltest.executable import ExecutableError, identify, is_dynamic
 from lkltest.guest.init_config import Orders
 from lkltest.guest.kernel_modules import read_module
 from lkltest.guest.programs import INIT, guest_program, initramfs
-from lkltest.host import LaunchError
+from lkltest.host.api import LaunchError
+from lkltest.host.executable import ExecutableError, identify, is_dynamic
 
 _PROGRAMS = "/bin"
 _MODULES = "/modules"

@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lkltest.build import PROGRAMS
-from lkltest.cache import cache_directory, write_atomically
-from lkltest.host import LaunchError, Missing
+from lkltest.host.api import LaunchError, Missing
+from lkltest.host.build import PROGRAMS
+from lkltest.host.cache import cache_directory, write_atomically
 
 if TYPE_CHECKING:
     from lkltest.scope import Scope

@@ -22,7 +22,8 @@ from pathlib import Path
 
 from lkltest.command_line import count, timeout
 from lkltest.deadline import DEFAULT_TIMEOUT
-from lkltest.host import host_names
+from lkltest.host.api import host_names
+from lkltest.host.error_boundary import BUGS, one_line
 from lkltest.nightly.cell import Cell, CellName, CellRecord, parse_id
 from lkltest.nightly.discover import NoSuites, variants
 from lkltest.nightly.entries import entries, is_problem
@@ -30,7 +31,6 @@ from lkltest.nightly.runner import run_cell
 from lkltest.nightly.toml_reader import unknown
 from lkltest.report.terminal import complain, say
 from lkltest.results import Outcome, ProblemKind, SuiteResult, suite_title
-from lkltest.shield import BUGS, one_line
 
 _TOTAL = 4  # how many single limits the whole process of a run may take
 

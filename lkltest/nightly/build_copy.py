@@ -18,7 +18,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from lkltest.build import find_programs
+from lkltest.host.build import find_programs
 
 _LOADED = ("lib/*.so*", "lib/*.dll", "tests/autoconf.sh")
 _CHUNK = 1 << 20

@@ -19,12 +19,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lkltest.host.error_boundary import one_line
 from lkltest.nightly.cell import Cell, CellRecord
 from lkltest.nightly.remote_cell import WANTED, run_remote
 from lkltest.nightly.runner import Listener
 from lkltest.nightly.sent_builds import SentBuilds
 from lkltest.report.terminal import printable
-from lkltest.shield import one_line
 
 _TICK = 1.0
 _GRACE = 60.0

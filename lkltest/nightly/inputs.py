@@ -11,7 +11,7 @@ from pathlib import Path
 
 from lkltest.command_line import USED_WRONGLY
 from lkltest.history import HistoryError
-from lkltest.host import host_names
+from lkltest.host.api import host_names
 from lkltest.nightly import config, discover, known, matrix
 from lkltest.nightly.cell import Cell
 from lkltest.nightly.commit import of_directory

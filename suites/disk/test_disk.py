@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from lkltest.disk import Disk, check
+from lkltest.host.disk import Disk, check
 from lkltest.suite_run import SuiteRun
 
 

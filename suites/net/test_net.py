@@ -9,7 +9,7 @@ import os
 import pytest
 
 from lkltest.echo import EchoPeer
-from lkltest.host import Interface
+from lkltest.host.api import Interface
 from lkltest.netdev import Network
 from lkltest.suite_run import SuiteRun
 

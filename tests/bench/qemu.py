@@ -15,8 +15,8 @@ from pathlib import Path
 from pexpect import EOF
 from pexpect.fdpexpect import fdspawn
 
-from lkltest.execution import Execution
-from lkltest.host import Launch
+from lkltest.host.api import Launch
+from lkltest.host.execution import Execution
 from lkltest.hosts.qemu.console import GuestConsole
 from lkltest.hosts.qemu.host import QemuHost
 from lkltest.scope import Scope

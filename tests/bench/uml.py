@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 from lkltest.deadline import Deadlines
-from lkltest.host import Launch
+from lkltest.host.api import Launch
 from lkltest.hosts.uml.host import Guest, UmlHost, kernel_of, options
 from lkltest.hosts.uml.xstate import preload
 from tests.bench.measure import in_turns, table

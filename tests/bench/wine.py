@@ -12,8 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-from lkltest.execution import Execution
-from lkltest.host import Launch, Missing
+from lkltest.host.api import Launch, Missing
+from lkltest.host.execution import Execution
 from lkltest.hosts.wine.host import WineHost
 from lkltest.hosts.wine.prefix import copy
 from lkltest.hosts.wine.tools import WineTools, find_tools, program_environment

@@ -14,8 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from lkltest.build import BuildError
-from lkltest.host import make_host
+from lkltest.host.api import make_host
+from lkltest.host.build import BuildError
 from tests.faults import nights, plugins, programs, signals, surroundings, terminals
 from tests.faults.arena import Arena, NotSurvived, TooLate
 

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from lkltest.build import Build
 from lkltest.deadline import Deadlines
-from lkltest.execution import Execution
-from lkltest.host import Host, Launch, LaunchError
+from lkltest.host.api import Host, Launch, LaunchError
+from lkltest.host.build import Build
+from lkltest.host.execution import Execution
 from lkltest.results import Outcome, ProblemKind, ProgramResult
 from lkltest.scope import Scope
 

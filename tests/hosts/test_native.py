@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from lkltest.deadline import Deadlines
-from lkltest.execution import Execution
-from lkltest.host import Host, Launch, LaunchError
+from lkltest.host.api import Host, Launch, LaunchError
+from lkltest.host.execution import Execution
 from lkltest.hosts.native import NativeHost
 from lkltest.results import ProblemKind
 from lkltest.scope import Scope

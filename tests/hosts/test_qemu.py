@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lkltest.host import Host
+from lkltest.host.api import Host
 from lkltest.hosts.qemu.host import QemuHost
 from tests.compiler import compile_program
 from tests.hosts.contract import PROGRAM_SOURCE, HostContract

@@ -18,8 +18,8 @@ from pathlib import Path
 import pytest
 
 from lkltest.deadline import Deadlines
-from lkltest.execution import Execution
-from lkltest.host import Launch, LaunchError, NotInstalled
+from lkltest.host.api import Launch, LaunchError, NotInstalled
+from lkltest.host.execution import Execution
 from lkltest.hosts.qemu.host import QemuHost
 from lkltest.results import ProblemKind, ProgramResult
 from lkltest.scope import Scope

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from lkltest.deadline import Deadlines
-from lkltest.execution import Execution
-from lkltest.host import Launch, LaunchError
+from lkltest.host.api import Launch, LaunchError
+from lkltest.host.execution import Execution
 from lkltest.hosts.qemu.host import QemuHost
 from lkltest.recorder import Recorder
 from lkltest.results import Exit, Outcome, ProblemKind, ProgramResult

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from lkltest.build import Build, BuildError
 from lkltest.deadline import Deadlines
-from lkltest.execution import Execution
-from lkltest.host import Host, Launch, LaunchError
+from lkltest.host.api import Host, Launch, LaunchError
+from lkltest.host.build import Build, BuildError
+from lkltest.host.execution import Execution
 from lkltest.hosts.uml.host import UmlHost
 from lkltest.hosts.uml.host import mconsole as uml_mconsole
 from lkltest.results import ProblemKind, ProgramResult

@@ -8,7 +8,7 @@ import os
 import pytest
 
 from lkltest.deadline import Deadlines
-from lkltest.execution import Execution
+from lkltest.host.execution import Execution
 from lkltest.hosts.uml.console import UmlConsole
 from lkltest.hosts.uml.host import UmlHost
 from lkltest.results import ProblemKind, ProgramResult

@@ -24,7 +24,7 @@ RECORDED = ROOT / "tests" / "streams" / "kunit" / "printk-time.log"
 SUITES = ["kunit-resource-test", "kunit-try-catch-test", "string-stream-test"]
 CONFTEST = """\
 from pathlib import Path
-from lkltest.host import register
+from lkltest.host.api import register
 from lkltest.hosts.uml.host import UmlHost
 
 @register

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from lkltest import disk
-from lkltest.build import open_build
+from lkltest.host.api import disk
+from lkltest.host.build import open_build
 from tests.compiler import compile_program
 from tests.fake_build import environment, lkltest, start
 

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from lkltest.build import Build
 from lkltest.deadline import Deadline, Deadlines
-from lkltest.disk import Disk
-from lkltest.execution import Execution
-from lkltest.host import Host, Launch
+from lkltest.host.api import Host, Launch
+from lkltest.host.build import Build
+from lkltest.host.disk import Disk
+from lkltest.host.execution import Execution
 from lkltest.hosts.wine.host import WineHost
 from lkltest.results import Outcome, ProblemKind, ProgramResult
 from lkltest.scope import Scope

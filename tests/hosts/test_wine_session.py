@@ -151,8 +151,8 @@ def test_eight_runs_share_a_prefix(census: Census) -> None:
 
 
 def run_once(host: WineHost) -> bool:
-    from lkltest.execution import Execution
-    from lkltest.host import Launch
+    from lkltest.host.api import Launch
+    from lkltest.host.execution import Execution
 
     with Scope(join=host.join()) as scope:
         launch = Launch(misbehave(), ("status", "0"))

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""lkltest.build: which programs a directory holds, what they can do, and what is said otherwise."""
+"""lkltest.host.build: which programs a directory holds, what they can do, and what is said otherwise."""
 
 from pathlib import Path
 
 import pytest
 
-from lkltest import build as module
-from lkltest.build import (
+from lkltest.host.api import build as module
+from lkltest.host.build import (
     BuildError,
     default_directory,
     find_programs,
@@ -14,7 +14,7 @@ from lkltest.build import (
     open_build,
     read_autoconf,
 )
-from lkltest.executable import ExecutableError
+from lkltest.host.executable import ExecutableError
 
 
 def make_build(directory: Path, *names: str, autoconf: str = "") -> Path:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""lkltest.cache: where kept files lie; a file is there whole or not at all."""
+"""lkltest.host.cache: where kept files lie; a file is there whole or not at all."""
 
 import errno
 import os
@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 
 from lkltest import private_folder
-from lkltest.cache import cache_directory, write_atomically
+from lkltest.host.cache import cache_directory, write_atomically
 
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from lkltest.cache import write_atomically
+from lkltest.host.cache import write_atomically
 
 def die(*_, **__):
     os.kill(os.getpid(), signal.SIGKILL)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""lkltest.console and lkltest.execution: a program's bytes, its deadlines, its end, its verdict."""
+"""lkltest.host.console and lkltest.host.execution: a program's bytes, its deadlines, its end, its verdict."""
 
 import argparse
 import os
@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from lkltest.build import Build
 from lkltest.command_line import timeout
-from lkltest.console import Console, exit_from_status, open_terminal
 from lkltest.deadline import Deadline, Deadlines
-from lkltest.execution import Execution
-from lkltest.helper import Helper
-from lkltest.host import Host, Launch, Missing
+from lkltest.host.api import Host, Launch, Missing
+from lkltest.host.build import Build
+from lkltest.host.console import Console, exit_from_status, open_terminal
+from lkltest.host.execution import Execution
+from lkltest.host.helper import Helper
 from lkltest.results import Exit, Outcome, Problem, ProblemKind
 from lkltest.scope import Scope
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""lkltest.disk: images made and checked with the real tools, and what happens without them."""
+"""lkltest.host.disk: images made and checked with the real tools, and what happens without them."""
 
 import os
 import subprocess
@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from lkltest import disk as module
-from lkltest.disk import (
+from lkltest.host.api import disk as module
+from lkltest.host.disk import (
     FILE_SYSTEMS,
     IMAGE_BYTES,
     Disk,

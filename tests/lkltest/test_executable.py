@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""lkltest.executable: what a program file is, and one line for everything that is none."""
+"""lkltest.host.executable: what a program file is, and one line for everything that is none."""
 
 import os
 import platform
@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lkltest.executable import (
+from lkltest.host.executable import (
     ELF_MACHINES,
     PE_MACHINES,
     ExecutableError,

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from lkltest.executable import is_dynamic
 from lkltest.guest.programs import programs as guest
-from lkltest.host import LaunchError
+from lkltest.host.api import LaunchError
+from lkltest.host.executable import is_dynamic
 
 
 @pytest.fixture

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""lkltest.host: how hosts are found, and that a broken one is a line and never a traceback."""
+"""lkltest.host.api: how hosts are found, and that a broken one is a line and never a traceback."""
 
 import subprocess
 import sys
@@ -9,9 +9,7 @@ from typing import Any
 
 import pytest
 
-from lkltest import host as module
-from lkltest.build import Build, BuildError
-from lkltest.host import (
+from lkltest.host.api import (
     BrokenHost,
     Host,
     Launch,
@@ -25,6 +23,8 @@ from lkltest.host import (
     make_host,
     register,
 )
+from lkltest.host.api import api as module
+from lkltest.host.build import Build, BuildError
 from lkltest.scope import Scope
 from tests.fake_build import environment
 
@@ -129,10 +129,10 @@ PACKAGES = {
     "has no such class": "",
     "is no class": "Broken = 3",
     "is no host": "class Broken: pass",
-    "is abstract": "from lkltest.host import Host\nclass Broken(Host):\n    name = 'broken'",
+    "is abstract": "from lkltest.host.api import Host\nclass Broken(Host):\n    name = 'broken'",
 }
 HOST = """\
-from lkltest.host import Host
+from lkltest.host.api import Host
 class Broken(Host):
     name = "broken"
     def missing(self): return None

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from lkltest import inner_pytest
-from lkltest.build import Build, BuildError
-from lkltest.host import LaunchError, Missing
+from lkltest.host.api import LaunchError, Missing
+from lkltest.host.build import Build, BuildError
 from lkltest.hosts.native import NativeHost
 from lkltest.nightly import cell_process, discover, worker
 from lkltest.nightly.cell import Cell

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from lkltest.executable import Executable, identify
+from lkltest.host.executable import Executable, identify
 
 PROGRAMS = ("boot", "disk", "net-test")
 """The programs that a build is looked through for, with or without `.exe`."""
@@ -60,7 +60,7 @@ class Build:
 
 def default_directory() -> Path | None:
     """Where the bundled build is looked for: beside the package in a checkout, else `./build`."""
-    checkout = Path(__file__).resolve().parent.parent
+    checkout = Path(__file__).resolve().parents[2]
     candidates = [Path.cwd() / "build"]
     if (checkout / "pyproject.toml").exists():
         candidates.insert(0, checkout / "build")

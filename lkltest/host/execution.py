@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Generator
 from dataclasses import replace
 
-from lkltest.host import Host, Process
+from lkltest.host.api import Host, Process
 from lkltest.recorder import Recorder
 from lkltest.results import PointResult, Problem, ProblemKind, ProgramResult
 from lkltest.tap13 import Parser

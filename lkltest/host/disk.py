@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lkltest.host import Missing
+from lkltest.host.api import Missing
 from lkltest.unavailable import Unavailable
 
 if TYPE_CHECKING:

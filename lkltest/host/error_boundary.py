@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lkltest.build import BuildError
+from lkltest.host.build import BuildError
 
 if TYPE_CHECKING:
-    from lkltest.host import Host
+    from lkltest.host.api import Host
 
 BUGS = (Exception, SystemExit)
 """What anyone's code may raise without the user having asked for an end."""
@@ -32,7 +32,7 @@ def one_line(error: BaseException) -> str:
 
 def shield(host: Host) -> Host:
     """Wrap the methods of `host`, in place; returns it."""
-    from lkltest.host import LaunchError, Missing
+    from lkltest.host.api import LaunchError, Missing
 
     def say(method: str, error: BaseException) -> str:
         return f"host {host.name}: {method}: {one_line(error)}"

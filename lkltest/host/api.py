@@ -15,14 +15,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from lkltest.build import Build, open_build
 from lkltest.deadline import Deadlines
-from lkltest.shield import BUGS, one_line, shield
+from lkltest.host.build import Build, open_build
+from lkltest.host.error_boundary import BUGS, one_line, shield
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lkltest.disk import Disk
+    from lkltest.host.disk import Disk
     from lkltest.results import Exit, Problem
     from lkltest.scope import Scope
 

@@ -7,7 +7,7 @@ import signal
 import threading
 from collections.abc import Iterator
 
-from lkltest.execution import Execution
+from lkltest.host.execution import Execution
 from lkltest.results import Outcome, Problem, ProblemKind, ProgramResult
 
 _GRACE = 10.0
