@@ -36,7 +36,7 @@ _MORE = {
     "compare": ("lkltest.nightly.compare_command", "say what changed between two nights"),
     "history": ("lkltest.nightly.history_command", "look into the nights that were"),
     "known": ("lkltest.nightly.known_command", "list or verify the known failures"),
-    "worker": ("lkltest.nightly.worker", "run cells of a night for a Dask scheduler"),
+    "worker": ("lkltest.nightly.cluster.worker", "run cells of a night for a Dask scheduler"),
     "bisect": ("lkltest.nightly.bisect", "find the commit that broke a test, for git bisect run"),
 }
 

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from lkltest.nightly.cell import Cell, CellRecord
-from lkltest.nightly.cluster import ClusterError, run_cells
+from lkltest.nightly.cluster.scheduler import ClusterError, run_cells
 
 
 class Printer:

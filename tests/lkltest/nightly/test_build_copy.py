@@ -7,8 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from lkltest.nightly.build_copy import BadCopy, build_files, content_hash, copy_of, pack, unpack
-from lkltest.nightly.sent_builds import SentBuilds
+from lkltest.nightly.cluster.build_copy import (
+    BadCopy,
+    build_files,
+    content_hash,
+    copy_of,
+    pack,
+    unpack,
+)
+from lkltest.nightly.cluster.sent_builds import SentBuilds
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from lkltest.cli.main import main
-from lkltest.nightly import cluster
 from lkltest.nightly.cell import Cell, CellRecord
+from lkltest.nightly.cluster.scheduler import scheduler as cluster
 from lkltest.nightly.runner import Quiet
 from lkltest.nightly.view import CellOutcome
 from lkltest.scope import NAMESPACE, Child, Scope, ScopeError, probe
@@ -327,7 +327,7 @@ class TestUsedWrongly:
         def refused() -> Scope:
             raise ScopeError("no room for a run folder")
 
-        monkeypatch.setattr("lkltest.nightly.worker.Scope", refused)
+        monkeypatch.setattr("lkltest.nightly.cluster.worker.Scope", refused)
         assert main(["worker", ADDRESS, "--host=native"]) == 2
         assert capsys.readouterr().err == "lkltest worker: no room for a run folder\n"
 

@@ -21,9 +21,9 @@ from typing import Any
 
 from lkltest.host.error_boundary import one_line
 from lkltest.nightly.cell import Cell, CellRecord
-from lkltest.nightly.remote_cell import WANTED, run_remote
+from lkltest.nightly.cluster.remote_cell import WANTED, run_remote
+from lkltest.nightly.cluster.sent_builds import SentBuilds
 from lkltest.nightly.runner import Listener
-from lkltest.nightly.sent_builds import SentBuilds
 from lkltest.report.terminal import printable
 
 _TICK = 1.0

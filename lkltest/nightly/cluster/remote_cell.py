@@ -13,8 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from lkltest.nightly.build_copy import BadCopy, build_files, content_hash, copy_of, unpack
 from lkltest.nightly.cell import Cell, CellRecord
+from lkltest.nightly.cluster.build_copy import BadCopy, build_files, content_hash, copy_of, unpack
 from lkltest.nightly.runner import Quiet, run_cells
 
 WANTED = "build wanted"

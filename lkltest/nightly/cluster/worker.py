@@ -18,7 +18,7 @@ from lkltest.cli.doctor import refusal_of
 from lkltest.command_line import PASSED, USED_WRONGLY, count
 from lkltest.host.api import host_names, make_host
 from lkltest.host.build import BuildError
-from lkltest.nightly.cluster import ClusterError, load, resource
+from lkltest.nightly.cluster.scheduler import ClusterError, load, resource
 from lkltest.report.terminal import complain, say
 from lkltest.scope import Scope, ScopeError
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from lkltest.nightly.build_copy import content_hash, pack
-from lkltest.nightly.remote_cell import CHUNK, variable_name
+from lkltest.nightly.cluster.build_copy import content_hash, pack
+from lkltest.nightly.cluster.remote_cell import CHUNK, variable_name
 
 
 class SentBuilds:
