@@ -32,12 +32,15 @@ _TIMEOUT_HELP = f"limit for one program ({DEFAULT_TIMEOUT:g})"
 
 # Modules with `add_arguments(parser)` and `run(options)`; loaded only when they are asked for.
 _MORE = {
-    "nightly": ("lkltest.nightly.nightly_command", "run the matrix and say what changed"),
-    "compare": ("lkltest.nightly.compare_command", "say what changed between two nights"),
-    "history": ("lkltest.nightly.history_command", "look into the nights that were"),
-    "known": ("lkltest.nightly.known_command", "list or verify the known failures"),
+    "nightly": ("lkltest.nightly.commands.nightly", "run the matrix and say what changed"),
+    "compare": ("lkltest.nightly.commands.compare", "say what changed between two nights"),
+    "history": ("lkltest.nightly.commands.history", "look into the nights that were"),
+    "known": ("lkltest.nightly.commands.known", "list or verify the known failures"),
     "worker": ("lkltest.nightly.cluster.worker", "run cells of a night for a Dask scheduler"),
-    "bisect": ("lkltest.nightly.bisect", "find the commit that broke a test, for git bisect run"),
+    "bisect": (
+        "lkltest.nightly.commands.bisect",
+        "find the commit that broke a test, for git bisect run",
+    ),
 }
 
 

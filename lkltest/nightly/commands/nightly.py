@@ -15,9 +15,7 @@ from lkltest.history import History, HistoryError
 from lkltest.interrupt import heed_signals, repeat_dropped_interrupts
 from lkltest.nightly.cell import Cell
 from lkltest.nightly.changes_text import lines, summary
-from lkltest.nightly.config import Config
-from lkltest.nightly.example import EXAMPLE
-from lkltest.nightly.inputs import (
+from lkltest.nightly.commands.options import (
     CannotRun,
     add_config,
     fail,
@@ -26,6 +24,8 @@ from lkltest.nightly.inputs import (
     load_known,
     one_line_errors,
 )
+from lkltest.nightly.config import Config
+from lkltest.nightly.example import EXAMPLE
 from lkltest.nightly.lock import locked
 from lkltest.nightly.memory import named_night
 from lkltest.nightly.night import (

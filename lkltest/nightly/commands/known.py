@@ -8,14 +8,14 @@ from collections.abc import Sequence
 
 from lkltest.command_line import FAILED, PASSED, count
 from lkltest.nightly.cell import Cell, CellRecord
-from lkltest.nightly.entries import entries
-from lkltest.nightly.inputs import (
+from lkltest.nightly.commands.options import (
     add_config,
     fail,
     load_config,
     load_known,
     one_line_errors,
 )
+from lkltest.nightly.entries import entries
 from lkltest.nightly.known import Known, KnownFailure
 from lkltest.nightly.progress import Display, State
 from lkltest.nightly.runner import Quiet, run_cells
