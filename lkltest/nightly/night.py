@@ -16,9 +16,9 @@ from pathlib import Path
 from lkltest.history import History, HistoryError
 from lkltest.nightly import memory, show
 from lkltest.nightly.cell import Cell, CellRecord
-from lkltest.nightly.compare import compare
+from lkltest.nightly.compare.compare import compare
+from lkltest.nightly.compare.known import Known
 from lkltest.nightly.junit_cells import junit_results
-from lkltest.nightly.known import Known
 from lkltest.nightly.progress import Display, State
 from lkltest.nightly.store import NightFolder, nights
 from lkltest.nightly.view import Change, ChangeKind, NightView

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from lkltest.history import History
+from lkltest.nightly.compare.flaky import WINDOW, flips
 from lkltest.nightly.config import matches
-from lkltest.nightly.flaky import WINDOW, flips
 
 _POINT = "cells.cell || '/' || points.name"
 

@@ -7,9 +7,9 @@ import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from lkltest.nightly.cell import Cell, CellRecord, parse_id
-from lkltest.nightly.flaky import flips, is_flaky
-from lkltest.nightly.known import Known, all_known, known_points
-from lkltest.nightly.slowness import slowdown
+from lkltest.nightly.compare.flaky import flips, is_flaky
+from lkltest.nightly.compare.known import Known, all_known, known_points
+from lkltest.nightly.compare.slowness import slowdown
 from lkltest.nightly.view import (
     CellOutcome,
     CellView,

@@ -13,7 +13,7 @@ from lkltest.history import History
 from lkltest.nightly import memory
 from lkltest.nightly.changes_text import lines, summary
 from lkltest.nightly.commands.options import fail_on, load_known, one_line_errors, sources
-from lkltest.nightly.compare import compare
+from lkltest.nightly.compare.compare import compare
 from lkltest.nightly.config import DEFAULT_FAIL_ON
 from lkltest.nightly.view import Change, ChangeKind
 from lkltest.report.terminal import say

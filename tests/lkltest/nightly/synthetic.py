@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from lkltest.history import History
 from lkltest.nightly import memory
 from lkltest.nightly.cell import Cell, CellRecord
-from lkltest.nightly.compare import compare
-from lkltest.nightly.known import Known
+from lkltest.nightly.compare.compare import compare
+from lkltest.nightly.compare.known import Known
 from lkltest.nightly.view import Change, ChangeKind
 from lkltest.results import Outcome, PointResult, SuiteResult
 

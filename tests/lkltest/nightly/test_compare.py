@@ -9,7 +9,7 @@ import pytest
 from lkltest.history import History
 from lkltest.nightly import memory
 from lkltest.nightly.cell import Cell, CellRecord
-from lkltest.nightly.known import Known, KnownFailure, all_known, known_points
+from lkltest.nightly.compare.known import Known, KnownFailure, all_known, known_points
 from lkltest.nightly.show import cell_view, suite_trends
 from lkltest.nightly.view import CellOutcome, ChangeKind
 from lkltest.results import Outcome, PointResult, Problem, ProblemKind, SuiteResult

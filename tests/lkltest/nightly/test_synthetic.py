@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from lkltest.nightly.slowness import slowdown
+from lkltest.nightly.compare.slowness import slowdown
 from lkltest.nightly.view import ChangeKind
 from tests.lkltest.nightly.synthetic import NIGHTS, outcomes, play
 

@@ -11,10 +11,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+from lkltest.nightly.compare.flaky import failing_runs, flips, is_flaky
+from lkltest.nightly.compare.known import Known, KnownFailure
+from lkltest.nightly.compare.slowness import slowdown
 from lkltest.nightly.entries import is_problem
-from lkltest.nightly.flaky import failing_runs, flips, is_flaky
-from lkltest.nightly.known import Known, KnownFailure
-from lkltest.nightly.slowness import slowdown
 from lkltest.nightly.view import Change, ChangeKind, PointHistory
 
 _FAILED, _SKIPPED, _ERROR = "failed", "skipped", "error"
