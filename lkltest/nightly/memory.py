@@ -12,8 +12,8 @@ from typing import Any
 
 from lkltest.history import History, RunRow
 from lkltest.nightly.cell import CellRecord
-from lkltest.nightly.commit import of_release
 from lkltest.nightly.compare.compare import CellState, PointState
+from lkltest.nightly.config.commit import of_release
 from lkltest.nightly.entries import entries, is_problem
 from lkltest.nightly.view import PointHistory
 from lkltest.results import SuiteResult

@@ -11,7 +11,7 @@ from typing import Any
 
 from lkltest.history import History
 from lkltest.nightly.compare.flaky import WINDOW, flips
-from lkltest.nightly.config import matches
+from lkltest.nightly.config.config import matches
 
 _POINT = "cells.cell || '/' || points.name"
 

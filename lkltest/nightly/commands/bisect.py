@@ -25,7 +25,7 @@ from lkltest.deadline import DEFAULT_TIMEOUT
 from lkltest.host.api import host_names
 from lkltest.host.error_boundary import BUGS, one_line
 from lkltest.nightly.cell import Cell, CellName, CellRecord, parse_id
-from lkltest.nightly.discover import NoSuites, variants
+from lkltest.nightly.config.discover import NoSuites, variants
 from lkltest.nightly.entries import entries, is_problem
 from lkltest.nightly.runner import run_cell
 from lkltest.nightly.toml_reader import unknown

@@ -14,7 +14,7 @@ from lkltest.nightly import memory
 from lkltest.nightly.changes_text import lines, summary
 from lkltest.nightly.commands.options import fail_on, load_known, one_line_errors, sources
 from lkltest.nightly.compare.compare import compare
-from lkltest.nightly.config import DEFAULT_FAIL_ON
+from lkltest.nightly.config.config import DEFAULT_FAIL_ON
 from lkltest.nightly.view import Change, ChangeKind
 from lkltest.report.terminal import say
 

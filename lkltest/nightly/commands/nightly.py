@@ -24,8 +24,8 @@ from lkltest.nightly.commands.options import (
     load_known,
     one_line_errors,
 )
-from lkltest.nightly.config import Config
-from lkltest.nightly.example import EXAMPLE
+from lkltest.nightly.config.config import Config
+from lkltest.nightly.config.example import EXAMPLE
 from lkltest.nightly.lock import locked
 from lkltest.nightly.memory import named_night
 from lkltest.nightly.night import (

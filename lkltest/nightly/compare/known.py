@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from lkltest.nightly.config import matches
+from lkltest.nightly.config.config import matches
 from lkltest.nightly.entries import loose_problems, problem_name
 from lkltest.nightly.toml_reader import read
 from lkltest.results import Outcome, SuiteResult

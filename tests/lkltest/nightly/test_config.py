@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from lkltest.nightly import config, matrix
-from lkltest.nightly.example import EXAMPLE
+from lkltest.nightly.config.config import config, matrix
+from lkltest.nightly.config.example import EXAMPLE
 from lkltest.nightly.toml_position import line_and_column, positions
 from lkltest.nightly.toml_reader import ConfigError
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from lkltest.nightly.cell import Cell, CellRecord, parse_id
-from lkltest.nightly.commit import of_directory, of_release
+from lkltest.nightly.config.commit import of_directory, of_release
 from lkltest.nightly.lock import Overlap, locked
 from lkltest.nightly.progress import Display, State, duration, state_line
 from lkltest.nightly.runner import Quiet, run_cell, run_cells
