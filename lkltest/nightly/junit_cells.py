@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from lkltest.nightly.entries import problem_name
+from lkltest.nightly.history.flatten import problem_name
 from lkltest.nightly.view import CellOutcome, CellView, NightView
 from lkltest.results import Outcome, PointResult, Problem, ProblemKind, SuiteResult
 

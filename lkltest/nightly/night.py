@@ -13,11 +13,12 @@ from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
-from lkltest.history import History, HistoryError
-from lkltest.nightly import memory, show
+from lkltest.nightly import show
 from lkltest.nightly.cell import Cell, CellRecord
 from lkltest.nightly.compare.compare import compare
 from lkltest.nightly.compare.known import Known
+from lkltest.nightly.history import queries as memory
+from lkltest.nightly.history.store import History, HistoryError
 from lkltest.nightly.junit_cells import junit_results
 from lkltest.nightly.progress import Display, State
 from lkltest.nightly.store import NightFolder, nights

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from lkltest.excerpt import Excerpt
-from lkltest.nightly.entries import problem_name
+from lkltest.nightly.history.flatten import problem_name
 from lkltest.nightly.view import (
     CellOutcome,
     CellView,

@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from lkltest.nightly.entries import problem_name
+from lkltest.nightly.history.flatten import problem_name
 from lkltest.nightly.view import CellOutcome, CellView, NightView
 from lkltest.report.terminal import printable
 from lkltest.results import Outcome, PointResult, SuiteResult

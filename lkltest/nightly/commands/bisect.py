@@ -26,7 +26,7 @@ from lkltest.host.api import host_names
 from lkltest.host.error_boundary import BUGS, one_line
 from lkltest.nightly.cell import Cell, CellName, CellRecord, parse_id
 from lkltest.nightly.config.discover import NoSuites, variants
-from lkltest.nightly.entries import entries, is_problem
+from lkltest.nightly.history.flatten import entries, is_problem
 from lkltest.nightly.runner import run_cell
 from lkltest.nightly.toml_reader import unknown
 from lkltest.report.terminal import complain, say

@@ -9,12 +9,12 @@ from dataclasses import asdict
 from pathlib import Path
 
 from lkltest.command_line import FAILED, PASSED
-from lkltest.history import History
-from lkltest.nightly import memory
 from lkltest.nightly.changes_text import lines, summary
 from lkltest.nightly.commands.options import fail_on, load_known, one_line_errors, sources
 from lkltest.nightly.compare.compare import compare
 from lkltest.nightly.config.config import DEFAULT_FAIL_ON
+from lkltest.nightly.history import queries as memory
+from lkltest.nightly.history.store import History
 from lkltest.nightly.view import Change, ChangeKind
 from lkltest.report.terminal import say
 

@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lkltest.command_line import FAILED, PASSED, count
-from lkltest.history import History, prune_moment
-from lkltest.nightly import memory, questions
 from lkltest.nightly.commands.compare import chosen_night
 from lkltest.nightly.commands.options import CannotRun, one_line_errors, sources
+from lkltest.nightly.history import browse as questions
+from lkltest.nightly.history import queries as memory
+from lkltest.nightly.history.store import History, prune_moment
 from lkltest.nightly.night import remember_folder
 from lkltest.nightly.store import NightFolder
 from lkltest.report.terminal import complain, say

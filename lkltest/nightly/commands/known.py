@@ -16,7 +16,7 @@ from lkltest.nightly.commands.options import (
     one_line_errors,
 )
 from lkltest.nightly.compare.known import Known, KnownFailure
-from lkltest.nightly.entries import entries
+from lkltest.nightly.history.flatten import entries
 from lkltest.nightly.progress import Display, State
 from lkltest.nightly.runner import Quiet, run_cells
 from lkltest.report.terminal import say

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lkltest.command_line import FAILED, INTERRUPTED, PASSED, count
-from lkltest.history import History, HistoryError
 from lkltest.interrupt import heed_signals, repeat_dropped_interrupts
 from lkltest.nightly.cell import Cell
 from lkltest.nightly.changes_text import lines, summary
@@ -26,8 +25,9 @@ from lkltest.nightly.commands.options import (
 )
 from lkltest.nightly.config.config import Config
 from lkltest.nightly.config.example import EXAMPLE
+from lkltest.nightly.history.queries import named_night
+from lkltest.nightly.history.store import History, HistoryError
 from lkltest.nightly.lock import locked
-from lkltest.nightly.memory import named_night
 from lkltest.nightly.night import (
     Judgement,
     Recorder,

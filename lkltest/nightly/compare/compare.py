@@ -2,7 +2,7 @@
 """What changed from one night to another: each point in a class of its own. Pure.
 
 Only what is alike is compared: ids hold host and build, and histories are of one architecture and
-their times of one machine (see `lkltest.nightly.memory`).
+their times of one machine (see `lkltest.nightly.history.queries`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from lkltest.nightly.compare.flaky import failing_runs, flips, is_flaky
 from lkltest.nightly.compare.known import Known, KnownFailure
 from lkltest.nightly.compare.slowness import slowdown
-from lkltest.nightly.entries import is_problem
+from lkltest.nightly.history.flatten import is_problem
 from lkltest.nightly.view import Change, ChangeKind, PointHistory
 
 _FAILED, _SKIPPED, _ERROR = "failed", "skipped", "error"

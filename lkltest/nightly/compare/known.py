@@ -10,7 +10,7 @@ from datetime import date
 from pathlib import Path
 
 from lkltest.nightly.config.config import matches
-from lkltest.nightly.entries import loose_problems, problem_name
+from lkltest.nightly.history.flatten import loose_problems, problem_name
 from lkltest.nightly.toml_reader import read
 from lkltest.results import Outcome, SuiteResult
 

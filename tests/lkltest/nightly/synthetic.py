@@ -6,11 +6,11 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from lkltest.history import History
-from lkltest.nightly import memory
 from lkltest.nightly.cell import Cell, CellRecord
 from lkltest.nightly.compare.compare import compare
 from lkltest.nightly.compare.known import Known
+from lkltest.nightly.history import queries as memory
+from lkltest.nightly.history.store import History
 from lkltest.nightly.view import Change, ChangeKind
 from lkltest.results import Outcome, PointResult, SuiteResult
 

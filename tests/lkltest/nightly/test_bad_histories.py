@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from lkltest.history_file import APPLICATION_ID
+from lkltest.nightly.history.schema import APPLICATION_ID
 from tests.fake_build import environment, lkltest
 from tests.lkltest.nightly.matrices import config, junit_names, nights
 
@@ -29,7 +29,7 @@ def newer(file: Path) -> None:
 
 
 def truncated(file: Path) -> None:
-    from lkltest.history import History
+    from lkltest.nightly.history.store import History
 
     with History(file) as history:
         for number in range(300):
@@ -131,7 +131,7 @@ sys.exit(main())
 """
 
 IMPATIENT = """
-from lkltest.history import History
+from lkltest.nightly.history.store import History
 History.__init__.__kwdefaults__["lock_seconds"] = 0.1
 """
 

@@ -6,10 +6,10 @@ from datetime import date
 
 import pytest
 
-from lkltest.history import History
-from lkltest.nightly import memory
 from lkltest.nightly.cell import Cell, CellRecord
 from lkltest.nightly.compare.known import Known, KnownFailure, all_known, known_points
+from lkltest.nightly.history import queries as memory
+from lkltest.nightly.history.store import History
 from lkltest.nightly.show import cell_view, suite_trends
 from lkltest.nightly.view import CellOutcome, ChangeKind
 from lkltest.results import Outcome, PointResult, Problem, ProblemKind, SuiteResult

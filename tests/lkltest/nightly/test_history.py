@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from lkltest import history_file
-from lkltest.history import History, HistoryError, RunRow, prune_moment
-from lkltest.history_file import MIGRATIONS, connect
-from lkltest.nightly import questions
+from lkltest.nightly.history import browse as questions
+from lkltest.nightly.history import schema as history_file
+from lkltest.nightly.history.schema import MIGRATIONS, connect
+from lkltest.nightly.history.store import History, HistoryError, RunRow, prune_moment
 
 DAY = 86_400.0
 
@@ -23,7 +23,7 @@ DAY = 86_400.0
 WRITER = """
 import sys
 from pathlib import Path
-from lkltest.history import History, RunRow
+from lkltest.nightly.history.store import History, RunRow
 file, name, count = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 history = History(file)
 for number in range(count):
@@ -213,7 +213,7 @@ def test_a_locked_file(tmp_path: Path) -> None:
 FILLER = """
 import subprocess, sys
 from pathlib import Path
-from lkltest.history import History, HistoryError
+from lkltest.nightly.history.store import History, HistoryError
 folder = sys.argv[1]
 for pages in range(1, 30):
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={pages * 4}k", "none", folder], check=True)
@@ -278,7 +278,7 @@ def test_a_read_only_file(tmp_path: Path) -> None:
         fill(history)
     mounts = 'mount --bind "$1" "$1" && mount -o remount,ro,bind "$1"'
     program = (
-        "import sys; from pathlib import Path; from lkltest.history import *\n"
+        "import sys; from pathlib import Path; from lkltest.nightly.history.store import *\n"
         "try:\n h = History(Path(sys.argv[1])); h.begin_night('x', 1.0, 'n', 'h')\n"
         "except HistoryError as e: print(e)"
     )

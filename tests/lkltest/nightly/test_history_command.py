@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from lkltest.cli.main import main
-from lkltest.history import History, RunRow
+from lkltest.nightly.history.store import History, RunRow
 from tests.lkltest.nightly.matrices import config
 
 DAY = 86_400.0

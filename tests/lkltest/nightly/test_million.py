@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from lkltest.history import History
-from lkltest.history_file import connect
-from lkltest.nightly import questions
+from lkltest.nightly.history import browse as questions
+from lkltest.nightly.history.schema import connect
+from lkltest.nightly.history.store import History
 
 DAY = 86_400.0
 

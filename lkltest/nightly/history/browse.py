@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from lkltest.history import History
 from lkltest.nightly.compare.flaky import WINDOW, flips
 from lkltest.nightly.config.config import matches
+from lkltest.nightly.history.store import History
 
 _POINT = "cells.cell || '/' || points.name"
 

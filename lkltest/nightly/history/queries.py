@@ -10,11 +10,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lkltest.history import History, RunRow
 from lkltest.nightly.cell import CellRecord
 from lkltest.nightly.compare.compare import CellState, PointState
 from lkltest.nightly.config.commit import of_release
-from lkltest.nightly.entries import entries, is_problem
+from lkltest.nightly.history.flatten import entries, is_problem
+from lkltest.nightly.history.store import History, RunRow
 from lkltest.nightly.view import PointHistory
 from lkltest.results import SuiteResult
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from lkltest.history_file import LOCK_SECONDS, HistoryError, connect, told, transaction
+from lkltest.nightly.history.schema import LOCK_SECONDS, HistoryError, connect, told, transaction
 
 __all__ = ["History", "HistoryError", "RunRow", "told"]
 
