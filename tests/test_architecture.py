@@ -87,7 +87,7 @@ def test_the_first_room_is_pure_and_by_itself() -> None:
 
 
 def test_reports_are_made_from_trees_and_views() -> None:
-    views = {"lkltest.nightly.view", "lkltest.nightly.history.flatten"}
+    views = {"lkltest.nightly.report.model", "lkltest.nightly.history.flatten"}
     for module in ["nightly/view.py", "nightly/entries.py"]:
         ours = {name for name in imports(ROOT / "lkltest" / module) if name.startswith("lkltest")}
         assert ours <= PURE, module

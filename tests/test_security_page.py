@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from lkltest.report import html
+from lkltest.nightly.report import html
 from tests.fake_build import lkltest
 from tests.hostile import DRIVES_A_TERMINAL, HOSTILE, speaking_build
 from tests.lkltest.nightly.matrices import nights

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from lkltest.nightly.view import CellOutcome
+from lkltest.nightly.report.model import CellOutcome
 from lkltest.results import Outcome, SuiteResult, suite_title
 
 _ID = re.compile(

@@ -13,16 +13,16 @@ from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
-from lkltest.nightly import show
 from lkltest.nightly.cell import Cell, CellRecord
 from lkltest.nightly.compare.compare import compare
 from lkltest.nightly.compare.known import Known
 from lkltest.nightly.history import queries as memory
 from lkltest.nightly.history.store import History, HistoryError
-from lkltest.nightly.junit_cells import junit_results
 from lkltest.nightly.progress import Display, State
+from lkltest.nightly.report import build_model as show
+from lkltest.nightly.report.junit import junit_results
+from lkltest.nightly.report.model import Change, ChangeKind, NightView
 from lkltest.nightly.store import NightFolder, nights
-from lkltest.nightly.view import Change, ChangeKind, NightView
 from lkltest.report import junit
 
 

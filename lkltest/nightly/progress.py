@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TextIO
 
 from lkltest.nightly.cell import Cell, CellRecord
-from lkltest.nightly.view import CellOutcome
+from lkltest.nightly.report.model import CellOutcome
 from lkltest.report.terminal import printable, wants_colour
 
 _WORDS = {

@@ -9,13 +9,13 @@ from dataclasses import asdict
 from pathlib import Path
 
 from lkltest.command_line import FAILED, PASSED
-from lkltest.nightly.changes_text import lines, summary
 from lkltest.nightly.commands.options import fail_on, load_known, one_line_errors, sources
 from lkltest.nightly.compare.compare import compare
 from lkltest.nightly.config.config import DEFAULT_FAIL_ON
 from lkltest.nightly.history import queries as memory
 from lkltest.nightly.history.store import History
-from lkltest.nightly.view import Change, ChangeKind
+from lkltest.nightly.report.model import Change, ChangeKind
+from lkltest.nightly.report.text import lines, summary
 from lkltest.report.terminal import say
 
 

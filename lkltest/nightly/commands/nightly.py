@@ -13,7 +13,6 @@ from pathlib import Path
 from lkltest.command_line import FAILED, INTERRUPTED, PASSED, count
 from lkltest.interrupt import heed_signals, repeat_dropped_interrupts
 from lkltest.nightly.cell import Cell
-from lkltest.nightly.changes_text import lines, summary
 from lkltest.nightly.commands.options import (
     CannotRun,
     add_config,
@@ -37,6 +36,7 @@ from lkltest.nightly.night import (
     judge,
 )
 from lkltest.nightly.progress import Display, State, duration
+from lkltest.nightly.report.text import lines, summary
 from lkltest.nightly.runner import run_cells
 from lkltest.nightly.store import NightFolder, new_night, unfinished
 from lkltest.report.terminal import complain, say
@@ -132,7 +132,7 @@ def _run_cells(
 
 def _close(config: Config, recorder: Recorder, terms: Terms) -> int:
     """Judge the night, write its reports, say what changed."""
-    from lkltest.nightly.reports import write_all
+    from lkltest.nightly.report.write_all import write_all
 
     folder, finished = recorder.folder, time.time()
     records = [recorder.state.done[cell.id] for cell in recorder.state.cells]

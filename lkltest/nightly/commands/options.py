@@ -19,9 +19,9 @@ from lkltest.nightly.config.config import config, discover, matrix
 from lkltest.nightly.history.queries import NoBaseline
 from lkltest.nightly.history.store import HistoryError
 from lkltest.nightly.lock import Overlap
+from lkltest.nightly.report.model import ChangeKind
 from lkltest.nightly.store import NoNight
 from lkltest.nightly.toml_reader import ConfigError
-from lkltest.nightly.view import ChangeKind
 from lkltest.report.terminal import complain
 
 DEFAULT_CONFIG = "nightly.toml"

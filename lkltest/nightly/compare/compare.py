@@ -15,7 +15,7 @@ from lkltest.nightly.compare.flaky import failing_runs, flips, is_flaky
 from lkltest.nightly.compare.known import Known, KnownFailure
 from lkltest.nightly.compare.slowness import slowdown
 from lkltest.nightly.history.flatten import is_problem
-from lkltest.nightly.view import Change, ChangeKind, PointHistory
+from lkltest.nightly.report.model import Change, ChangeKind, PointHistory
 
 _FAILED, _SKIPPED, _ERROR = "failed", "skipped", "error"
 

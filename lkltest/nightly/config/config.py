@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lkltest.deadline import DEFAULT_TIMEOUT
+from lkltest.nightly.report.model import ChangeKind
 from lkltest.nightly.toml_reader import Section, read, unknown
-from lkltest.nightly.view import ChangeKind
 from lkltest.results import suite_title
 
 DEFAULT_FAIL_ON = frozenset(

@@ -15,7 +15,7 @@ from lkltest.nightly.compare.compare import CellState, PointState
 from lkltest.nightly.config.commit import of_release
 from lkltest.nightly.history.flatten import entries, is_problem
 from lkltest.nightly.history.store import History, RunRow
-from lkltest.nightly.view import PointHistory
+from lkltest.nightly.report.model import PointHistory
 from lkltest.results import SuiteResult
 
 NIGHTS = 62

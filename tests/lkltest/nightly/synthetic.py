@@ -11,7 +11,7 @@ from lkltest.nightly.compare.compare import compare
 from lkltest.nightly.compare.known import Known
 from lkltest.nightly.history import queries as memory
 from lkltest.nightly.history.store import History
-from lkltest.nightly.view import Change, ChangeKind
+from lkltest.nightly.report.model import Change, ChangeKind
 from lkltest.results import Outcome, PointResult, SuiteResult
 
 NIGHTS = 60

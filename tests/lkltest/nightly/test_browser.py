@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from lkltest.report import html
+from lkltest.nightly.report import html
 from tests.compiler import ROOT
 from tests.lkltest.nightly.views import COMMIT, HOSTILE, OLDER, example_night
 

@@ -10,8 +10,8 @@ from lkltest.nightly.cell import Cell, CellRecord
 from lkltest.nightly.compare.known import Known, KnownFailure, all_known, known_points
 from lkltest.nightly.history import queries as memory
 from lkltest.nightly.history.store import History
-from lkltest.nightly.show import cell_view, suite_trends
-from lkltest.nightly.view import CellOutcome, ChangeKind
+from lkltest.nightly.report.build_model import cell_view, suite_trends
+from lkltest.nightly.report.model import CellOutcome, ChangeKind
 from lkltest.results import Outcome, PointResult, Problem, ProblemKind, SuiteResult
 from tests.lkltest.nightly.synthetic import changes, record
 
@@ -216,6 +216,6 @@ def test_baselines(wanted: str | None, found: str) -> None:
 
 
 def test_every_kind_has_a_place() -> None:
-    from lkltest.nightly.changes_text import WORDS
+    from lkltest.nightly.report.text import WORDS
 
     assert set(WORDS) == set(ChangeKind)

@@ -15,9 +15,9 @@ from hypothesis import strategies
 from kcidb_io.schema import LATEST
 from markdown_it import MarkdownIt
 
-from lkltest.nightly.reports import write_all
-from lkltest.nightly.view import CellOutcome, CellView, NightView
-from lkltest.report import html, json_report, kcidb, markdown
+from lkltest.nightly.report import html, json_report, kcidb, markdown
+from lkltest.nightly.report.model import CellOutcome, CellView, NightView
+from lkltest.nightly.report.write_all import write_all
 from lkltest.results import Outcome, PointResult, Problem, ProblemKind, SuiteResult
 from tests.lkltest.nightly.views import COMMIT, HOSTILE, NIGHT, cell, example_night
 

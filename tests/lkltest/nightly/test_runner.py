@@ -18,9 +18,9 @@ from lkltest.nightly.cell import Cell, CellRecord, parse_id
 from lkltest.nightly.config.commit import of_directory, of_release
 from lkltest.nightly.lock import Overlap, locked
 from lkltest.nightly.progress import Display, State, duration, state_line
+from lkltest.nightly.report.model import CellOutcome
 from lkltest.nightly.runner import Quiet, run_cell, run_cells
 from lkltest.nightly.store import NightFolder, NoNight, new_night, nights, unfinished
-from lkltest.nightly.view import CellOutcome
 from tests.fake_build import fake_build
 from tests.lkltest.nightly.synthetic import record
 

@@ -18,8 +18,8 @@ from lkltest.nightly import cell_process
 from lkltest.nightly.cell import Cell
 from lkltest.nightly.cluster.scheduler import worker
 from lkltest.nightly.config.config import discover
+from lkltest.nightly.report.model import CellOutcome
 from lkltest.nightly.runner import run_cell
-from lkltest.nightly.view import CellOutcome
 from lkltest.report import tree
 from lkltest.scope import ScopeError
 

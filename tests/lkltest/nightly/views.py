@@ -3,7 +3,7 @@
 
 from dataclasses import replace
 
-from lkltest.nightly.view import (
+from lkltest.nightly.report.model import (
     CellOutcome,
     CellView,
     Change,

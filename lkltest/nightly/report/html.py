@@ -12,12 +12,12 @@ from collections import Counter
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-from lkltest.nightly.view import CellOutcome, ChangeKind, NightView
-from lkltest.report.failed_points import FailedPoint, failed_points
-from lkltest.report.heat_map import heat_map
+from lkltest.nightly.report.failed_points import FailedPoint, failed_points
+from lkltest.nightly.report.heat_map import heat_map
+from lkltest.nightly.report.model import CellOutcome, ChangeKind, NightView
+from lkltest.nightly.report.trends import plots
+from lkltest.nightly.report.words import LABELS, duration, headline, point_counts, shows_times
 from lkltest.report.terminal import printable
-from lkltest.report.trends import plots
-from lkltest.report.words import LABELS, duration, headline, point_counts, shows_times
 from lkltest.results import Outcome
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def _template() -> jinja2.Template:
 
 
 def _source(name: str) -> str:
-    return (resources.files("lkltest.report") / name).read_text(encoding="utf-8")
+    return (resources.files("lkltest.nightly.report") / name).read_text(encoding="utf-8")
 
 
 def _shown(value: Any) -> Any:

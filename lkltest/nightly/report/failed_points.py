@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from lkltest.excerpt import Excerpt
 from lkltest.nightly.history.flatten import problem_name
-from lkltest.nightly.view import (
+from lkltest.nightly.report.model import (
     CellOutcome,
     CellView,
     Change,

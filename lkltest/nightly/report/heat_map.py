@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 from math import sqrt
 
-from lkltest.nightly.view import CellOutcome, CellView, ChangeKind, NightView
+from lkltest.nightly.report.model import CellOutcome, CellView, ChangeKind, NightView
 from lkltest.results import Outcome
 
 _PALEST = 0.45

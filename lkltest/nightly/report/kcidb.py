@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from lkltest.nightly.history.flatten import problem_name
-from lkltest.nightly.view import CellOutcome, CellView, NightView
+from lkltest.nightly.report.model import CellOutcome, CellView, NightView
 from lkltest.report.terminal import printable
 from lkltest.results import Outcome, PointResult, SuiteResult
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from lkltest.nightly.view import CellOutcome, Change, ChangeKind, NightView
+from lkltest.nightly.report.model import CellOutcome, Change, ChangeKind, NightView
 from lkltest.results import Outcome
 
 LABELS = {

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from lkltest.report.terminal import printable
 
 if TYPE_CHECKING:
-    from lkltest.nightly.view import NightView, TrendPoint
+    from lkltest.nightly.report.model import NightView, TrendPoint
 
 _LINES = 4  # in one plot; more cannot be told apart
 _INCHES = (4.4, 2.7)

@@ -6,10 +6,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from lkltest.nightly.junit_cells import junit_results
+from lkltest.nightly.report import html, json_report, kcidb, markdown
+from lkltest.nightly.report.junit import junit_results
+from lkltest.nightly.report.model import NightView
 from lkltest.nightly.store import write_whole
-from lkltest.nightly.view import NightView
-from lkltest.report import html, json_report, junit, kcidb, markdown
+from lkltest.report import junit
 
 _DOCUMENTS: tuple[tuple[str, Callable[[NightView], str]], ...] = (
     ("report.json", json_report.document),

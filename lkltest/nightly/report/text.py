@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
-from lkltest.nightly.view import Change, ChangeKind
+from lkltest.nightly.report.model import Change, ChangeKind
 from lkltest.report.terminal import printable
 
 WORDS = {

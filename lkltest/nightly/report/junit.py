@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from lkltest.nightly.history.flatten import problem_name
-from lkltest.nightly.view import CellOutcome, CellView, NightView
+from lkltest.nightly.report.model import CellOutcome, CellView, NightView
 from lkltest.results import Outcome, PointResult, Problem, ProblemKind, SuiteResult
 
 

@@ -12,7 +12,7 @@ import json
 from dataclasses import asdict, fields
 from typing import Any
 
-from lkltest.nightly.view import CellView, NightView
+from lkltest.nightly.report.model import CellView, NightView
 
 VERSION = 1
 _WITH_TREES = {"result", "results"}

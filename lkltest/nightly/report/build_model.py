@@ -10,7 +10,7 @@ from lkltest.nightly.cell import Cell, CellRecord, parse_id
 from lkltest.nightly.compare.flaky import flips, is_flaky
 from lkltest.nightly.compare.known import Known, all_known, known_points
 from lkltest.nightly.compare.slowness import slowdown
-from lkltest.nightly.view import (
+from lkltest.nightly.report.model import (
     CellOutcome,
     CellView,
     Change,

@@ -10,11 +10,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from lkltest.nightly.view import Change, NightView
-from lkltest.report.failed_points import FailedPoint, failed_points
-from lkltest.report.heat_map import Field, heat_map
+from lkltest.nightly.report.failed_points import FailedPoint, failed_points
+from lkltest.nightly.report.heat_map import Field, heat_map
+from lkltest.nightly.report.model import Change, NightView
+from lkltest.nightly.report.words import LABELS, duration, headline, shows_times
 from lkltest.report.terminal import printable
-from lkltest.report.words import LABELS, duration, headline, shows_times
 
 _CHANGES = 100
 _FAILURES = 20
