@@ -19,8 +19,8 @@ import pytest
 
 from lkltest.hosts.qemu.artifacts import Keeper
 from lkltest.hosts.qemu.host import QemuHost
-from lkltest.nightly.cell import Cell, CellRecord
-from lkltest.nightly.store import new_night
+from lkltest.nightly.run.cell import Cell, CellRecord
+from lkltest.nightly.run.store import new_night
 from lkltest.report import junit, tree
 from lkltest.scope import Scope
 from lkltest.tap13 import Parser, Point

@@ -6,7 +6,7 @@ from __future__ import annotations
 import shutil
 import sys
 
-from lkltest.nightly.store import nights
+from lkltest.nightly.run.store import nights
 from lkltest.results import Outcome
 from tests.faults.arena import PASSED, USED_WRONGLY, Arena, NotSurvived, Run
 from tests.faults.surroundings import ROOT, broken

@@ -13,9 +13,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from lkltest.nightly.cell import Cell, CellRecord
 from lkltest.nightly.cluster.build_copy import BadCopy, build_files, content_hash, copy_of, unpack
-from lkltest.nightly.runner import Quiet, run_cells
+from lkltest.nightly.run.cell import Cell, CellRecord
+from lkltest.nightly.run.runner import Quiet, run_cells
 
 WANTED = "build wanted"
 """The key of an answer that asks for a build, by its content hash."""

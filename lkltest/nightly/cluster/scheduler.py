@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Any
 
 from lkltest.host.error_boundary import one_line
-from lkltest.nightly.cell import Cell, CellRecord
 from lkltest.nightly.cluster.remote_cell import WANTED, run_remote
 from lkltest.nightly.cluster.sent_builds import SentBuilds
-from lkltest.nightly.runner import Listener
+from lkltest.nightly.run.cell import Cell, CellRecord
+from lkltest.nightly.run.runner import Listener
 from lkltest.report.terminal import printable
 
 _TICK = 1.0

@@ -24,10 +24,10 @@ from lkltest.command_line import count, timeout
 from lkltest.deadline import DEFAULT_TIMEOUT
 from lkltest.host.api import host_names
 from lkltest.host.error_boundary import BUGS, one_line
-from lkltest.nightly.cell import Cell, CellName, CellRecord, parse_id
 from lkltest.nightly.config.discover import NoSuites, variants
 from lkltest.nightly.history.flatten import entries, is_problem
-from lkltest.nightly.runner import run_cell
+from lkltest.nightly.run.cell import Cell, CellName, CellRecord, parse_id
+from lkltest.nightly.run.runner import run_cell
 from lkltest.nightly.toml_reader import unknown
 from lkltest.report.terminal import complain, say
 from lkltest.results import Outcome, ProblemKind, SuiteResult, suite_title

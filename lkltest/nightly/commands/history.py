@@ -14,8 +14,8 @@ from lkltest.nightly.commands.options import CannotRun, one_line_errors, sources
 from lkltest.nightly.history import browse as questions
 from lkltest.nightly.history import queries as memory
 from lkltest.nightly.history.store import History, prune_moment
-from lkltest.nightly.night import remember_folder
-from lkltest.nightly.store import NightFolder
+from lkltest.nightly.run.night import remember_folder
+from lkltest.nightly.run.store import NightFolder
 from lkltest.report.terminal import complain, say
 
 

@@ -7,7 +7,6 @@ import argparse
 from collections.abc import Sequence
 
 from lkltest.command_line import FAILED, PASSED, count
-from lkltest.nightly.cell import Cell, CellRecord
 from lkltest.nightly.commands.options import (
     add_config,
     fail,
@@ -17,8 +16,9 @@ from lkltest.nightly.commands.options import (
 )
 from lkltest.nightly.compare.known import Known, KnownFailure
 from lkltest.nightly.history.flatten import entries
-from lkltest.nightly.progress import Display, State
-from lkltest.nightly.runner import Quiet, run_cells
+from lkltest.nightly.run.cell import Cell, CellRecord
+from lkltest.nightly.run.progress import Display, State
+from lkltest.nightly.run.runner import Quiet, run_cells
 from lkltest.report.terminal import say
 
 

@@ -12,7 +12,6 @@ from pathlib import Path
 
 from lkltest.command_line import FAILED, INTERRUPTED, PASSED, count
 from lkltest.interrupt import heed_signals, repeat_dropped_interrupts
-from lkltest.nightly.cell import Cell
 from lkltest.nightly.commands.options import (
     CannotRun,
     add_config,
@@ -26,8 +25,10 @@ from lkltest.nightly.config.config import Config
 from lkltest.nightly.config.example import EXAMPLE
 from lkltest.nightly.history.queries import named_night
 from lkltest.nightly.history.store import History, HistoryError
-from lkltest.nightly.lock import locked
-from lkltest.nightly.night import (
+from lkltest.nightly.report.text import lines, summary
+from lkltest.nightly.run.cell import Cell
+from lkltest.nightly.run.lock import locked
+from lkltest.nightly.run.night import (
     Judgement,
     Recorder,
     Terms,
@@ -35,10 +36,9 @@ from lkltest.nightly.night import (
     history_of_folders,
     judge,
 )
-from lkltest.nightly.progress import Display, State, duration
-from lkltest.nightly.report.text import lines, summary
-from lkltest.nightly.runner import run_cells
-from lkltest.nightly.store import NightFolder, new_night, unfinished
+from lkltest.nightly.run.progress import Display, State, duration
+from lkltest.nightly.run.runner import run_cells
+from lkltest.nightly.run.store import NightFolder, new_night, unfinished
 from lkltest.report.terminal import complain, say
 
 

@@ -11,16 +11,16 @@ from pathlib import Path
 
 from lkltest.command_line import USED_WRONGLY
 from lkltest.host.api import host_names
-from lkltest.nightly.cell import Cell
 from lkltest.nightly.compare.compare import known
 from lkltest.nightly.compare.known import Known
 from lkltest.nightly.config.commit import of_directory
 from lkltest.nightly.config.config import config, discover, matrix
 from lkltest.nightly.history.queries import NoBaseline
 from lkltest.nightly.history.store import HistoryError
-from lkltest.nightly.lock import Overlap
 from lkltest.nightly.report.model import ChangeKind
-from lkltest.nightly.store import NoNight
+from lkltest.nightly.run.cell import Cell
+from lkltest.nightly.run.lock import Overlap
+from lkltest.nightly.run.store import NoNight
 from lkltest.nightly.toml_reader import ConfigError
 from lkltest.report.terminal import complain
 

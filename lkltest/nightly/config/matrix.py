@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from lkltest.nightly.cell import Cell
 from lkltest.nightly.config.config import BuildEntry, Config, limit_of, merged
+from lkltest.nightly.run.cell import Cell
 from lkltest.results import suite_title
 
 Variant = tuple[str, str]

@@ -10,12 +10,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lkltest.nightly.cell import CellRecord
 from lkltest.nightly.compare.compare import CellState, PointState
 from lkltest.nightly.config.commit import of_release
 from lkltest.nightly.history.flatten import entries, is_problem
 from lkltest.nightly.history.store import History, RunRow
 from lkltest.nightly.report.model import PointHistory
+from lkltest.nightly.run.cell import CellRecord
 from lkltest.results import SuiteResult
 
 NIGHTS = 62

@@ -6,7 +6,6 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from lkltest.nightly.cell import Cell, CellRecord, parse_id
 from lkltest.nightly.compare.flaky import flips, is_flaky
 from lkltest.nightly.compare.known import Known, all_known, known_points
 from lkltest.nightly.compare.slowness import slowdown
@@ -19,6 +18,7 @@ from lkltest.nightly.report.model import (
     PointHistory,
     TrendPoint,
 )
+from lkltest.nightly.run.cell import Cell, CellRecord, parse_id
 from lkltest.results import Outcome, suite_title
 
 _WITH_HISTORY = (

@@ -9,7 +9,7 @@ from pathlib import Path
 from lkltest.nightly.report import html, json_report, kcidb, markdown
 from lkltest.nightly.report.junit import junit_results
 from lkltest.nightly.report.model import NightView
-from lkltest.nightly.store import write_whole
+from lkltest.nightly.run.store import write_whole
 from lkltest.report import junit
 
 _DOCUMENTS: tuple[tuple[str, Callable[[NightView], str]], ...] = (

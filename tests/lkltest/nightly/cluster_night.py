@@ -5,8 +5,8 @@ import json
 import sys
 from pathlib import Path
 
-from lkltest.nightly.cell import Cell, CellRecord
 from lkltest.nightly.cluster.scheduler import ClusterError, run_cells
+from lkltest.nightly.run.cell import Cell, CellRecord
 
 
 class Printer:

@@ -6,12 +6,12 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from lkltest.nightly.cell import Cell, CellRecord
 from lkltest.nightly.compare.compare import compare
 from lkltest.nightly.compare.known import Known
 from lkltest.nightly.history import queries as memory
 from lkltest.nightly.history.store import History
 from lkltest.nightly.report.model import Change, ChangeKind
+from lkltest.nightly.run.cell import Cell, CellRecord
 from lkltest.results import Outcome, PointResult, SuiteResult
 
 NIGHTS = 60

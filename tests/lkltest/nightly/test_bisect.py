@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from lkltest.nightly.cell import Cell, CellRecord
 from lkltest.nightly.commands.bisect import Answer, judge, verdict
+from lkltest.nightly.run.cell import Cell, CellRecord
 from lkltest.results import Outcome, PointResult, Problem, ProblemKind, SuiteResult
 from tests.fake_build import environment, fake_build, lkltest
 

@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 
 from lkltest.cli.main import main
-from lkltest.nightly.cell import Cell, CellRecord
 from lkltest.nightly.cluster.scheduler import scheduler as cluster
 from lkltest.nightly.report.model import CellOutcome
-from lkltest.nightly.runner import Quiet
+from lkltest.nightly.run.cell import Cell, CellRecord
+from lkltest.nightly.run.runner import Quiet
 from lkltest.scope import NAMESPACE, Child, Scope, ScopeError, probe
 from tests.compiler import ROOT, compile_program
 from tests.fake_build import environment, fake_build, lkltest

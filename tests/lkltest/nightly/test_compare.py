@@ -6,12 +6,12 @@ from datetime import date
 
 import pytest
 
-from lkltest.nightly.cell import Cell, CellRecord
 from lkltest.nightly.compare.known import Known, KnownFailure, all_known, known_points
 from lkltest.nightly.history import queries as memory
 from lkltest.nightly.history.store import History
 from lkltest.nightly.report.build_model import cell_view, suite_trends
 from lkltest.nightly.report.model import CellOutcome, ChangeKind
+from lkltest.nightly.run.cell import Cell, CellRecord
 from lkltest.results import Outcome, PointResult, Problem, ProblemKind, SuiteResult
 from tests.lkltest.nightly.synthetic import changes, record
 

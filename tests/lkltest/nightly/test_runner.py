@@ -14,13 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from lkltest.nightly.cell import Cell, CellRecord, parse_id
 from lkltest.nightly.config.commit import of_directory, of_release
-from lkltest.nightly.lock import Overlap, locked
-from lkltest.nightly.progress import Display, State, duration, state_line
 from lkltest.nightly.report.model import CellOutcome
-from lkltest.nightly.runner import Quiet, run_cell, run_cells
-from lkltest.nightly.store import NightFolder, NoNight, new_night, nights, unfinished
+from lkltest.nightly.run.cell import Cell, CellRecord, parse_id
+from lkltest.nightly.run.lock import Overlap, locked
+from lkltest.nightly.run.progress import Display, State, duration, state_line
+from lkltest.nightly.run.runner import Quiet, run_cell, run_cells
+from lkltest.nightly.run.store import NightFolder, NoNight, new_night, nights, unfinished
 from tests.fake_build import fake_build
 from tests.lkltest.nightly.synthetic import record
 
@@ -81,7 +81,7 @@ class TestRunner:
 HOLDER = """
 import sys, time
 from pathlib import Path
-from lkltest.nightly.lock import locked
+from lkltest.nightly.run.lock import locked
 with locked(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(100)

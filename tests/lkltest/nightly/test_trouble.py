@@ -14,12 +14,12 @@ from lkltest import inner_pytest
 from lkltest.host.api import LaunchError, Missing
 from lkltest.host.build import Build, BuildError
 from lkltest.hosts.native import NativeHost
-from lkltest.nightly import cell_process
-from lkltest.nightly.cell import Cell
 from lkltest.nightly.cluster.scheduler import worker
 from lkltest.nightly.config.config import discover
 from lkltest.nightly.report.model import CellOutcome
-from lkltest.nightly.runner import run_cell
+from lkltest.nightly.run import cell_process
+from lkltest.nightly.run.cell import Cell
+from lkltest.nightly.run.runner import run_cell
 from lkltest.report import tree
 from lkltest.scope import ScopeError
 

@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from lkltest.nightly.cell import Cell, CellRecord
-from lkltest.nightly.cell_process import CellProcess, NoResult
+from lkltest.nightly.run.cell import Cell, CellRecord
+from lkltest.nightly.run.cell_process import CellProcess, NoResult
 from lkltest.results import SuiteResult
 
 _TICK = 1.0

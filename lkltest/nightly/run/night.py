@@ -13,16 +13,16 @@ from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
-from lkltest.nightly.cell import Cell, CellRecord
 from lkltest.nightly.compare.compare import compare
 from lkltest.nightly.compare.known import Known
 from lkltest.nightly.history import queries as memory
 from lkltest.nightly.history.store import History, HistoryError
-from lkltest.nightly.progress import Display, State
 from lkltest.nightly.report import build_model as show
 from lkltest.nightly.report.junit import junit_results
 from lkltest.nightly.report.model import Change, ChangeKind, NightView
-from lkltest.nightly.store import NightFolder, nights
+from lkltest.nightly.run.cell import Cell, CellRecord
+from lkltest.nightly.run.progress import Display, State
+from lkltest.nightly.run.store import NightFolder, nights
 from lkltest.report import junit
 
 

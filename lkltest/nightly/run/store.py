@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from lkltest.nightly.cell import Cell, CellRecord
+from lkltest.nightly.run.cell import Cell, CellRecord
 
 _NAME_LIMIT = 200
 

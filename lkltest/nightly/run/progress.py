@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TextIO
 
-from lkltest.nightly.cell import Cell, CellRecord
 from lkltest.nightly.report.model import CellOutcome
+from lkltest.nightly.run.cell import Cell, CellRecord
 from lkltest.report.terminal import printable, wants_colour
 
 _WORDS = {
