@@ -153,7 +153,7 @@ class TestWheel:
         with zipfile.ZipFile(wheel) as archive:
             parser.read_string(archive.read(name).decode())
         assert parser["console_scripts"]["lkltest"] == "lkltest.__main__:main"
-        assert parser["pytest11"]["lkltest"] == "lkltest.plugin"
+        assert parser["pytest11"]["lkltest"] == "lkltest.plugin.hooks"
         assert parser["lkltest.hosts"]["native"] == "lkltest.hosts.native:NativeHost"
 
 

@@ -191,6 +191,6 @@ def test_nothing_is_printed_past_the_escaping() -> None:
         "hosts/wine/console.py",  # a program's stderr
         "lkltest/cli/doctor.py",
         "lkltest/cli/exec.py",  # a console
-        "lkltest/progress.py",
+        "lkltest/plugin/progress.py",
         "lkltest/report/terminal.py",
     }

@@ -16,14 +16,14 @@ from collections.abc import Sequence
 
 import pytest
 
-from lkltest import inner_pytest
 from lkltest.host.api import Host, LaunchError, host_names, make_host
 from lkltest.host.build import Build, BuildError
-from lkltest.progress import REPORTER, SuiteReporter
+from lkltest.plugin.hooks import inner_pytest
+from lkltest.plugin.progress import REPORTER, SuiteReporter
+from lkltest.plugin.suite_run import CAN_RUN
 from lkltest.report.terminal import printable, say, wants_colour
 from lkltest.results import SuiteResult
 from lkltest.scope import probe
-from lkltest.suite_run import CAN_RUN
 
 _TOOLS = {
     "gdb": ("backtraces of programs that hang", "apt-get install gdb"),

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """boot: start the kernel, make system calls, halt it."""
 
-from lkltest.suite_run import SuiteRun
+from lkltest.plugin.suite_run import SuiteRun
 
 
 def test_boot(lkl: SuiteRun) -> None:

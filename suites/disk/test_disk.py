@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from lkltest.host.disk import Disk, check
-from lkltest.suite_run import SuiteRun
+from lkltest.plugin.suite_run import SuiteRun
 
 
 @pytest.mark.parametrize("filesystem", ["ext4", "btrfs", "vfat", "xfs"])

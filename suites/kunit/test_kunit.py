@@ -4,7 +4,7 @@
 import pytest
 
 from lkltest.boot_log import ktap_of
-from lkltest.suite_run import SuiteRun
+from lkltest.plugin.suite_run import SuiteRun
 
 
 def test_kunit(lkl: SuiteRun) -> None:

@@ -11,7 +11,7 @@ import pytest
 from lkltest.echo import EchoPeer
 from lkltest.host.api import Interface
 from lkltest.netdev import Network
-from lkltest.suite_run import SuiteRun
+from lkltest.plugin.suite_run import SuiteRun
 
 KERNEL, KERNEL6 = "192.168.113.2", "fc03::2"
 PEER, PEER6 = "192.168.113.1", "fc03::1"

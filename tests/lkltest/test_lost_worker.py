@@ -12,9 +12,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from lkltest.plugin.xdist_workers import start_contained
 from lkltest.report.tree import read
 from lkltest.results import Outcome, ProblemKind
-from lkltest.workers import start_contained
 from tests.fake_build import SECONDS, environment, fake_build, lkltest, start
 from tests.lkltest.test_interrupt import wait_for_program
 

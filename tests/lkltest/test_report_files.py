@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from lkltest.plugin.output_files import NotWritten, write_files
 from lkltest.report.tree import read
-from lkltest.report_files import NotWritten, write_files
 from lkltest.results import Outcome, PointResult, SuiteResult
 
 RESULT = SuiteResult("boot", "", "native", points=(PointResult("mutex", Outcome.PASSED),))

@@ -11,9 +11,9 @@ import io
 
 import pytest
 
-from lkltest import inner_pytest
-from lkltest.fixtures import disk_image, lkl, network
-from lkltest.item import suite_name
+from lkltest.plugin.fixtures import disk_image, lkl, network
+from lkltest.plugin.hooks import inner_pytest
+from lkltest.plugin.item import suite_name
 
 __all__ = ["disk_image", "lkl", "network"]
 

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from lkltest import inner_pytest
 from lkltest.host.api import LaunchError, Missing
 from lkltest.host.build import Build, BuildError
 from lkltest.hosts.native import NativeHost
@@ -20,6 +19,7 @@ from lkltest.nightly.report.model import CellOutcome
 from lkltest.nightly.run import cell_process
 from lkltest.nightly.run.cell import Cell
 from lkltest.nightly.run.runner import run_cell
+from lkltest.plugin.hooks import inner_pytest
 from lkltest.report import tree
 from lkltest.scope import ScopeError
 

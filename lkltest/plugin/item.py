@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from lkltest.plugin.suite_run import SuiteRun
 from lkltest.results import Problem, ProblemKind, SuiteResult, suite_title
-from lkltest.suite_run import SuiteRun
 from lkltest.unavailable import Unavailable
 
 _HOST_PARAMETER = "lkl_host"

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from lkltest.progress import REPORTER
-from lkltest.refusal import refuse
-from lkltest.report_files import NotWritten, write_files
+from lkltest.plugin.output_files import NotWritten, write_files
+from lkltest.plugin.progress import REPORTER
+from lkltest.plugin.usage_error import refuse
 from lkltest.results import Outcome, PointResult, Problem, ProblemKind, SuiteResult
 
 _OUTCOMES = {"passed": Outcome.PASSED, "failed": Outcome.FAILED, "skipped": Outcome.SKIPPED}

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lkltest.host.api import LaunchError
-from lkltest.item import record_key
-from lkltest.session import session_of
-from lkltest.suite_run import SuiteRun
+from lkltest.plugin.item import record_key
+from lkltest.plugin.session import session_of
+from lkltest.plugin.suite_run import SuiteRun
 
 if TYPE_CHECKING:
     from lkltest.host.disk import Disk

@@ -10,7 +10,9 @@ SUITES = "lkltest.suites"
 """The package of all suites."""
 
 
-def arguments(packages: Sequence[str] = (SUITES,), *, plugin: str = "lkltest.plugin") -> list[str]:
+def arguments(
+    packages: Sequence[str] = (SUITES,), *, plugin: str = "lkltest.plugin.hooks"
+) -> list[str]:
     """What pytest is told first, to collect `packages` with one plugin.
 
     Takes out of the environment what somebody has set for other runs of pytest.

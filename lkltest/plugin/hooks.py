@@ -11,20 +11,20 @@ from typing import Any
 
 import pytest
 
-from lkltest import workers
 from lkltest.command_line import timeout
 from lkltest.deadline import DEFAULT_TIMEOUT
-from lkltest.fixtures import disk_image, lkl, network
 from lkltest.host.api import LaunchError, add_host_options
 from lkltest.host.build import BuildError
 from lkltest.interrupt import heed_signals, interrupt_workers, repeat_dropped_interrupts
-from lkltest.item import host_of, record_key, recorded, result_of, select
-from lkltest.lost_worker import LostWorkers
-from lkltest.progress import REPORTER, RESULT_PROPERTY, LineReporter, SuiteReporter
-from lkltest.refusal import refuse
+from lkltest.plugin.fixtures import disk_image, lkl, network
+from lkltest.plugin.hooks import xdist_workers as workers
+from lkltest.plugin.item import host_of, record_key, recorded, result_of, select
+from lkltest.plugin.output_files import NotWritten, write_files
+from lkltest.plugin.progress import REPORTER, RESULT_PROPERTY, LineReporter, SuiteReporter
+from lkltest.plugin.session import Session, UnknownHost, open_session, session_of
+from lkltest.plugin.usage_error import refuse
+from lkltest.plugin.xdist_crash import LostWorkers
 from lkltest.report.terminal import printable, problem_lines
-from lkltest.report_files import NotWritten, write_files
-from lkltest.session import Session, UnknownHost, open_session, session_of
 
 __all__ = ["disk_image", "lkl", "network"]
 
