@@ -12,7 +12,7 @@ from lkltest.host.build import Build
 from lkltest.host.console import Console, open_terminal
 from lkltest.host.disk import CHILD_DESCRIPTOR, Disk
 from lkltest.host.executable import ExecutableError, identify, machine_is_native
-from lkltest.scope import Child, Scope
+from lkltest.sandbox.scope import Child, Scope
 
 _GDB_SECONDS = 20.0
 

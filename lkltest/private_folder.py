@@ -9,7 +9,7 @@ import functools
 import os
 from pathlib import Path
 
-from lkltest.scope import Scope, ScopeError
+from lkltest.sandbox.scope import Scope, ScopeError
 
 _open = contextlib.ExitStack()
 atexit.register(_open.close)

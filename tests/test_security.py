@@ -22,7 +22,7 @@ from lkltest.hosts.qemu.host import QemuHost
 from lkltest.nightly.run.cell import Cell, CellRecord
 from lkltest.nightly.run.store import new_night
 from lkltest.report import junit, tree
-from lkltest.scope import Scope
+from lkltest.sandbox.scope import Scope
 from lkltest.tap13 import Parser, Point
 from tests.compiler import ROOT
 from tests.fake_build import environment, fake_build, lkltest, start

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from lkltest.scope import NAMESPACE, probe
+from lkltest.sandbox.scope import NAMESPACE, probe
 from tests.compiler import ROOT
 from tests.fake_build import SECONDS, bundled_build, environment
 from tests.other_user import COMMAND, USER, other_users_folder

@@ -15,7 +15,7 @@ import pytest
 from lkltest.deadline import Deadlines
 from lkltest.hosts.wine.console import WineConsole
 from lkltest.report import terminal
-from lkltest.scope import Child
+from lkltest.sandbox.scope import Child
 from tests.compiler import ROOT
 from tests.fake_build import SECONDS, environment, lkltest
 from tests.hostile import DRIVES_A_TERMINAL, ESCAPES, HOSTILE, speaking_build, suite

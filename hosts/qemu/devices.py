@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from lkltest.guest.linux import LinuxGuest, check_program
 from lkltest.host.api import Interface, LaunchError
 from lkltest.host.disk import Disk
-from lkltest.scope import Scope
+from lkltest.sandbox.scope import Scope
 
 from ..qemu_drivers import module_files
 from .image import Image
@@ -86,7 +86,7 @@ def _add_disk(devices: Devices, disk: Disk, image: Image) -> None:
 
 
 def _add_nic(devices: Devices, interface: Interface, image: Image, scope: Scope, pcap: str) -> None:
-    from lkltest.inside import InsideHelper, InsideThread
+    from lkltest.sandbox.netns import InsideHelper, InsideThread
 
     index = len(devices.nics)
     enter = InsideHelper if scope.user else InsideThread

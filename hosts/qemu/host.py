@@ -19,7 +19,7 @@ from lkltest.guest.kernel_modules import KernelModules
 from lkltest.guest.programs import FEATURES, guest_program, guest_programs
 from lkltest.host.api import Host, Launch, LaunchError, Missing, NotInstalled, OptionGroup, Process
 from lkltest.host.build import Build, BuildError, default_directory
-from lkltest.scope import Scope
+from lkltest.sandbox.scope import Scope
 
 from ..l4re.ned_script import TAG
 from ..qemu_drivers import lacking_driver

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from lkltest.host.console import exit_from_status
 from lkltest.results import Exit, Problem, ProblemKind
-from lkltest.scope import Child, ScopeError
+from lkltest.sandbox.scope import Child, ScopeError
 
 from ..qemu_raw_log import RawLog
 from .console import GuestConsole

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from lkltest.host.api import LaunchError
-from lkltest.scope import Child, Scope
+from lkltest.sandbox.scope import Child, Scope
 
 from .devices import Devices
 from .image import Image

@@ -14,7 +14,7 @@ from lkltest.guest.deinterleave import Rejoiner
 from lkltest.guest.init_config import GuestReport, read_report
 from lkltest.host.console import Console
 from lkltest.results import Exit, Problem, ProblemKind
-from lkltest.scope import Child
+from lkltest.sandbox.scope import Child
 
 _HALTED = re.compile(rb"\[ *\d+\.\d+\] reboot: (?:System halted|Power down)\s*\Z")
 _LAST_BYTES = 256

@@ -20,7 +20,7 @@ from lkltest.guest.programs import FEATURES, guest_program, guest_programs, miss
 from lkltest.host.api import Host, Interface, Launch, LaunchError, Missing
 from lkltest.host.build import Build, BuildError, named_build
 from lkltest.host.disk import CHILD_DESCRIPTOR, Disk
-from lkltest.scope import Scope
+from lkltest.sandbox.scope import Scope
 
 from .console import UmlConsole
 from .kernel import UmlKernel, find_kernel

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from lkltest.deadline import Deadline
-from lkltest.scope import Scope
+from lkltest.sandbox.scope import Scope
 
 _TOOL = "uml_mconsole"
 _SECONDS = 5.0

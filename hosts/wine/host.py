@@ -14,7 +14,7 @@ from lkltest.host.api import Host, Interface, Launch, LaunchError, Missing, Opti
 from lkltest.host.build import Build, BuildError, default_directory, open_build
 from lkltest.host.disk import Disk
 from lkltest.host.executable import ExecutableError, identify
-from lkltest.scope import Scope
+from lkltest.sandbox.scope import Scope
 
 from .console import WineConsole
 from .debugger import backtrace

@@ -20,7 +20,7 @@ from pathlib import Path
 from lkltest.deadline import Deadline
 from lkltest.host.api import LaunchError
 from lkltest.report.terminal import complain
-from lkltest.scope import Child, Scope, ScopeError
+from lkltest.sandbox.scope import Child, Scope, ScopeError
 
 from .prefix import copy, ensure, in_use
 from .tools import WineTools, program_environment

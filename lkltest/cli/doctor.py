@@ -23,7 +23,7 @@ from lkltest.plugin.progress import REPORTER, SuiteReporter
 from lkltest.plugin.suite_run import CAN_RUN
 from lkltest.report.terminal import printable, say, wants_colour
 from lkltest.results import SuiteResult
-from lkltest.scope import probe
+from lkltest.sandbox.scope import probe
 
 _TOOLS = {
     "gdb": ("backtraces of programs that hang", "apt-get install gdb"),

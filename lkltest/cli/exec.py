@@ -19,7 +19,7 @@ from lkltest.host.execution import Execution
 from lkltest.interrupt import heed_signals
 from lkltest.report.terminal import complain, count_text, printable, problem_lines, say
 from lkltest.results import Outcome, ProgramResult
-from lkltest.scope import Scope, ScopeError
+from lkltest.sandbox.scope import Scope, ScopeError
 
 
 def execute(

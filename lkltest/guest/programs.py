@@ -19,7 +19,7 @@ from lkltest.host.build import PROGRAMS
 from lkltest.host.cache import cache_directory, write_atomically
 
 if TYPE_CHECKING:
-    from lkltest.scope import Scope
+    from lkltest.sandbox.scope import Scope
 
 INIT = "init"
 """The guest's first program; what it does stands in suites/init.c."""
@@ -68,7 +68,7 @@ def compile_program(source: Path, target: Path, flags: Sequence[str] = FLAGS) ->
 
     The compiler dies with the runner, and its files with it.
     """
-    from lkltest.scope import Scope, ScopeError
+    from lkltest.sandbox.scope import Scope, ScopeError
 
     compiler = _compiler()
     if compiler is None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from lkltest.host.disk import Disk
     from lkltest.results import Exit, Problem
-    from lkltest.scope import Scope
+    from lkltest.sandbox.scope import Scope
 
 ENTRY_POINT_GROUP = "lkltest.hosts"
 

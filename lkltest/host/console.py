@@ -17,7 +17,7 @@ from lkltest.deadline import Deadline, Deadlines
 from lkltest.results import Cause, Exit, Problem
 
 if TYPE_CHECKING:
-    from lkltest.scope import Child
+    from lkltest.sandbox.scope import Child
 
 _CHUNK = 65536
 _QUIET_AFTER_EXIT = 0.1

@@ -20,7 +20,7 @@ from lkltest.host.api import Missing
 from lkltest.unavailable import Unavailable
 
 if TYPE_CHECKING:
-    from lkltest.scope import Scope
+    from lkltest.sandbox.scope import Scope
 
 IMAGE_BYTES = 300 << 20
 """Size of an image: mkfs.xfs and mkfs.btrfs refuse smaller ones; it is sparse."""

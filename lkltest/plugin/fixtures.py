@@ -16,7 +16,7 @@ from lkltest.plugin.suite_run import SuiteRun
 
 if TYPE_CHECKING:
     from lkltest.host.disk import Disk
-    from lkltest.netdev import Network
+    from lkltest.sandbox.netdev import Network
 
 
 @pytest.fixture

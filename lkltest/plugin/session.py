@@ -90,7 +90,7 @@ class Session:
     def share(self) -> Path:
         """The directory that xdist's controller and workers have in common, made at first use."""
         if self._shared is None:
-            from lkltest.scope import Scope
+            from lkltest.sandbox.scope import Scope
 
             # A scope's folder goes with the runner, however that ends.
             self._shared = self._stack.enter_context(Scope()).folder

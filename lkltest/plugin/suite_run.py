@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from lkltest.host.disk import Disk
     from lkltest.host.execution import Execution
     from lkltest.host.helper import Helper
-    from lkltest.netdev import Network
-    from lkltest.scope import Scope
+    from lkltest.sandbox.netdev import Network
+    from lkltest.sandbox.scope import Scope
 
 CAN_RUN = "can run"
 """Why a dry run (`lkltest doctor`) skips a suite where its first program would be launched."""
@@ -96,7 +96,7 @@ class SuiteRun:
         Must be asked for before the first program or tool is run. `mounts` adds a private mount
         namespace (macvtap needs it). Skips the test when this machine cannot have one.
         """
-        from lkltest.netdev import MissingNetwork, Network, lacking
+        from lkltest.sandbox.netdev import MissingNetwork, Network, lacking
 
         if self._network is None:
             if self._scope is not None:
@@ -235,7 +235,7 @@ class SuiteRun:
         pytest.fail(self.problems[-1].reason, pytrace=False)
 
     def _open_scope(self, *, network: bool, mounts: bool) -> Scope:
-        from lkltest.scope import Scope
+        from lkltest.sandbox.scope import Scope
 
         scope = Scope(network=network, mounts=mounts, join=self.host.join())
         self._scope = self._stack.enter_context(scope)

@@ -8,10 +8,10 @@ import os
 
 import pytest
 
-from lkltest.echo import EchoPeer
 from lkltest.host.api import Interface
-from lkltest.netdev import Network
 from lkltest.plugin.suite_run import SuiteRun
+from lkltest.sandbox.netdev import Network
+from lkltest.sandbox.tcp_echo import EchoPeer
 
 KERNEL, KERNEL6 = "192.168.113.2", "fc03::2"
 PEER, PEER6 = "192.168.113.1", "fc03::1"

@@ -19,7 +19,7 @@ from lkltest.host.api import Launch
 from lkltest.host.execution import Execution
 from lkltest.hosts.qemu.console import GuestConsole
 from lkltest.hosts.qemu.host import QemuHost
-from lkltest.scope import Scope
+from lkltest.sandbox.scope import Scope
 from tests.bench.measure import Figures, Sample, table
 from tests.hosts.moe_log import Client, MoeLog
 from tests.hosts.qemu import STREAMS, image, player

@@ -17,7 +17,7 @@ from lkltest.host.execution import Execution
 from lkltest.hosts.wine.host import WineHost
 from lkltest.hosts.wine.prefix import copy
 from lkltest.hosts.wine.tools import WineTools, find_tools, program_environment
-from lkltest.scope import Scope
+from lkltest.sandbox.scope import Scope
 from tests.bench.measure import Figures, Sample, table
 from tests.compiler import ROOT
 

@@ -23,14 +23,14 @@ from tests.faults.arena import (
 
 STOPPED_SECONDS = 5.0
 VICTIMS = {
-    "native": {"program": ("/tests/boot", "/tests/disk"), "guard": ("lkltest.guard",)},
-    "uml": {"kernel": ("linux.uml",), "guard": ("lkltest.guard",)},
+    "native": {"program": ("/tests/boot", "/tests/disk"), "guard": ("lkltest.sandbox.guard",)},
+    "uml": {"kernel": ("linux.uml",), "guard": ("lkltest.sandbox.guard",)},
     "wine": {
         "program": ("tests/boot.exe",),
         "wineserver": ("wineserver",),
-        "guard": ("lkltest.guard",),
+        "guard": ("lkltest.sandbox.guard",),
     },
-    "qemu": {"qemu": ("qemu-system",), "guard": ("lkltest.guard",)},
+    "qemu": {"qemu": ("qemu-system",), "guard": ("lkltest.sandbox.guard",)},
 }
 
 

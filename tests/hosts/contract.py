@@ -18,7 +18,7 @@ from lkltest.host.api import Host, Launch, LaunchError
 from lkltest.host.build import Build
 from lkltest.host.execution import Execution
 from lkltest.results import Outcome, ProblemKind, ProgramResult
-from lkltest.scope import Scope
+from lkltest.sandbox.scope import Scope
 
 PROGRAM_SOURCE = Path(__file__).parents[1] / "programs" / "contract.c"
 

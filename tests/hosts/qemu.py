@@ -19,7 +19,7 @@ from lkltest.host.api import Launch
 from lkltest.host.execution import Execution
 from lkltest.hosts.qemu.host import QemuHost
 from lkltest.results import ProgramResult
-from lkltest.scope import Scope
+from lkltest.sandbox.scope import Scope
 from tests.compiler import ROOT
 
 STREAMS = ROOT / "tests" / "streams"

@@ -13,7 +13,7 @@ from lkltest.host.api import Host, Launch, LaunchError
 from lkltest.host.execution import Execution
 from lkltest.hosts.native import NativeHost
 from lkltest.results import ProblemKind
-from lkltest.scope import Scope
+from lkltest.sandbox.scope import Scope
 from tests.compiler import compile_program
 from tests.hosts.contract import PROGRAM_SOURCE, HostContract
 

@@ -22,7 +22,7 @@ from lkltest.host.api import Launch, LaunchError, NotInstalled
 from lkltest.host.execution import Execution
 from lkltest.hosts.qemu.host import QemuHost
 from lkltest.results import ProblemKind, ProgramResult
-from lkltest.scope import Scope
+from lkltest.sandbox.scope import Scope
 from tests.census import MARKER, Census, new_marker
 from tests.hosts.qemu import HALF, PLAYED, image, lkltest, player
 

@@ -14,7 +14,7 @@ from lkltest.host.execution import Execution
 from lkltest.hosts.qemu.host import QemuHost
 from lkltest.recorder import Recorder
 from lkltest.results import Exit, Outcome, ProblemKind, ProgramResult
-from lkltest.scope import Scope
+from lkltest.sandbox.scope import Scope
 from lkltest.tap13 import Parser
 from tests.compiler import ROOT
 from tests.hosts.qemu import HALF, PLAYED, STREAMS, image, play

@@ -17,7 +17,7 @@ from lkltest.host.execution import Execution
 from lkltest.hosts.uml.host import UmlHost
 from lkltest.hosts.uml.host import mconsole as uml_mconsole
 from lkltest.results import ProblemKind, ProgramResult
-from lkltest.scope import Scope
+from lkltest.sandbox.scope import Scope
 from tests.compiler import compile_program
 from tests.hosts.contract import PROGRAM_SOURCE, HostContract
 

@@ -10,8 +10,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from lkltest import netdev
 from lkltest.host.api import disk
+from lkltest.sandbox import netdev
 from tests.fake_build import environment, lkltest
 
 NO_DEVICE = {"net[pipe]": "pipe", "net[raw]": "raw", "net[macvtap]": "macvtap"}

@@ -15,7 +15,7 @@ from lkltest.hosts.native import backtrace, check_runnable
 from lkltest.hosts.qemu.boot import Job, lay_out
 from lkltest.hosts.qemu.image import Image, machine_for
 from lkltest.hosts.wine.tools import WineTools, find_tools, program_environment
-from lkltest.scope import Scope
+from lkltest.sandbox.scope import Scope
 from tests.compiler import ROOT, compile_program
 
 SAY = ROOT / "tests" / "programs" / "say.c"

@@ -18,7 +18,7 @@ from lkltest.host.disk import Disk
 from lkltest.host.execution import Execution
 from lkltest.hosts.wine.host import WineHost
 from lkltest.results import Outcome, ProblemKind, ProgramResult
-from lkltest.scope import Scope
+from lkltest.sandbox.scope import Scope
 from tests.hosts.contract import PROGRAM_SOURCE, HostContract
 from tests.hosts.wine import CACHE, SOURCES, misbehave, require_wine, windows_program
 

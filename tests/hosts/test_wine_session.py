@@ -18,7 +18,7 @@ import pytest
 
 from lkltest.hosts.wine.host import WineHost
 from lkltest.hosts.wine.prefix import flaw
-from lkltest.scope import Scope
+from lkltest.sandbox.scope import Scope
 from tests.census import MARKER, Census, new_marker
 from tests.hosts.wine import CACHE, command, environment, lkltest, misbehave, require_wine
 

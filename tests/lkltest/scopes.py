@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from lkltest.scope import NAMESPACE, SUBREAPER, Child, Containment, Scope, probe
+from lkltest.sandbox.scope import NAMESPACE, SUBREAPER, Child, Containment, Scope, probe
 
 BEST = probe()
 

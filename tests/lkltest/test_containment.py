@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from lkltest.containment import _refusal
-from lkltest.scope import NAMESPACE, SUBREAPER, Containment, Scope, ScopeError, probe
+from lkltest.sandbox.isolation import _refusal
+from lkltest.sandbox.scope import NAMESPACE, SUBREAPER, Containment, Scope, ScopeError, probe
 
 
 class TestProbe:

@@ -21,7 +21,7 @@ from lkltest.host.disk import (
     disk_image,
     missing_tool,
 )
-from lkltest.scope import Scope
+from lkltest.sandbox.scope import Scope
 
 DIRTY_BYTE = 37
 """vfat: byte of a FAT16 boot sector whose lowest bit says "not unmounted"."""

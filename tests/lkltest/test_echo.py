@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""lkltest.echo: every byte comes back, errors are kept, and no thread or socket is left."""
+"""lkltest.sandbox.tcp_echo: every byte comes back, errors are kept, and no thread or socket is left."""
 
 import gc
 import os
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from lkltest.echo import EchoPeer
+from lkltest.sandbox.tcp_echo import EchoPeer
 
 SECONDS = 20.0
 

@@ -25,7 +25,7 @@ from lkltest.host.api import (
 )
 from lkltest.host.api import api as module
 from lkltest.host.build import Build, BuildError
-from lkltest.scope import Scope
+from lkltest.sandbox.scope import Scope
 from tests.fake_build import environment
 
 

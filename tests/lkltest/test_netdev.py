@@ -16,10 +16,10 @@ from typing import Any
 
 import pytest
 
-from lkltest import netdev
-from lkltest.containment import SUBREAPER, Containment
-from lkltest.netdev import MissingNetwork, Network, Tap, lacking
-from lkltest.scope import Scope, ScopeError
+from lkltest.sandbox import netdev
+from lkltest.sandbox.isolation import SUBREAPER, Containment
+from lkltest.sandbox.netdev import MissingNetwork, Network, Tap, lacking
+from lkltest.sandbox.scope import Scope, ScopeError
 from tests.census import MARKER, Census, new_marker
 from tests.other_user import run_tests
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from lkltest.scope import Containment, Scope
+from lkltest.sandbox.scope import Containment, Scope
 from tests.census import Census
 from tests.lkltest.scopes import DAEMON, KINDS, ended, needs_namespaces, output
 

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from lkltest import guard_link
-from lkltest.scope import NAMESPACE, Scope, ScopeError
+from lkltest.sandbox import guard_link
+from lkltest.sandbox.scope import NAMESPACE, Scope, ScopeError
 from tests.census import Census
 from tests.lkltest.scopes import BEST
 

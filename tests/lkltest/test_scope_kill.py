@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from lkltest.scope import NAMESPACE, Scope, probe
+from lkltest.sandbox.scope import NAMESPACE, Scope, probe
 from tests import other_user
 from tests.census import MARKER, Census, new_marker
 from tests.other_user import other_users_folder

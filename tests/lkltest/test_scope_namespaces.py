@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lkltest.scope import NAMESPACE, Scope, ScopeError
+from lkltest.sandbox.scope import NAMESPACE, Scope, ScopeError
 from tests.census import Census
 from tests.lkltest.scopes import BEST, DAEMON, ended, needs_namespaces, output
 

@@ -11,7 +11,7 @@ import signal
 import sys
 import time
 
-from lkltest.scope import NAMESPACE, SUBREAPER, Containment, Scope, probe
+from lkltest.sandbox.scope import NAMESPACE, SUBREAPER, Containment, Scope, probe
 
 HARD_TO_END = """
 trap '' TERM HUP INT
@@ -29,7 +29,7 @@ def main() -> None:
     if kind == "devices":
         import pyroute2  # noqa: F401  # so that the kill meets what comes after it
 
-        import lkltest.inside  # noqa: F401
+        import lkltest.sandbox.netns  # noqa: F401
     devices = kind == "devices"
     containment = {"subreaper": Containment(SUBREAPER)}.get(kind, probe())
     print("start", flush=True)
@@ -48,7 +48,7 @@ def main() -> None:
 
 def make_devices(scope: Scope) -> None:
     """One of each kind, and leave the network open."""
-    from lkltest.netdev import Network, lacking
+    from lkltest.sandbox.netdev import Network, lacking
 
     network = Network(scope).__enter__()
     network.veth("left", "right", ["192.0.2.1/24", "fc03::1/64"])

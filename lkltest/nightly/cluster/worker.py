@@ -20,7 +20,7 @@ from lkltest.host.api import host_names, make_host
 from lkltest.host.build import BuildError
 from lkltest.nightly.cluster.scheduler import ClusterError, load, resource
 from lkltest.report.terminal import complain, say
-from lkltest.scope import Scope, ScopeError
+from lkltest.sandbox.scope import Scope, ScopeError
 
 _CONNECT = 30.0
 

@@ -14,7 +14,7 @@ from lkltest.nightly.run.cell import Cell
 from lkltest.report.terminal import printable
 from lkltest.report.tree import read
 from lkltest.results import SuiteResult
-from lkltest.scope import Child, Scope, ScopeError
+from lkltest.sandbox.scope import Child, Scope, ScopeError
 
 _LOG_BYTES = 64 * 1024
 

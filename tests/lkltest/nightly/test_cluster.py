@@ -20,7 +20,7 @@ from lkltest.nightly.cluster.scheduler import scheduler as cluster
 from lkltest.nightly.report.model import CellOutcome
 from lkltest.nightly.run.cell import Cell, CellRecord
 from lkltest.nightly.run.runner import Quiet
-from lkltest.scope import NAMESPACE, Child, Scope, ScopeError, probe
+from lkltest.sandbox.scope import NAMESPACE, Child, Scope, ScopeError, probe
 from tests.compiler import ROOT, compile_program
 from tests.fake_build import environment, fake_build, lkltest
 from tests.lkltest.scopes import wait_until
@@ -98,7 +98,7 @@ class Cluster:
 
 @pytest.fixture
 def cluster_(tmp_path: Path) -> Iterator[Cluster]:
-    from lkltest.netdev import Network
+    from lkltest.sandbox.netdev import Network
 
     if probe().kind != NAMESPACE:
         pytest.skip("no namespaces here")

@@ -21,7 +21,7 @@ from lkltest.nightly.run.cell import Cell
 from lkltest.nightly.run.runner import run_cell
 from lkltest.plugin.hooks import inner_pytest
 from lkltest.report import tree
-from lkltest.scope import ScopeError
+from lkltest.sandbox.scope import ScopeError
 
 
 class TestCells:

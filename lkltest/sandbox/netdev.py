@@ -18,11 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from lkltest.scope import NAMESPACE, Scope, ScopeError, probe
+from lkltest.sandbox.scope import NAMESPACE, Scope, ScopeError, probe
 from lkltest.unavailable import Unavailable
 
 if TYPE_CHECKING:
-    from lkltest.inside import Inside
+    from lkltest.sandbox.netns import Inside
 
 TUN = Path("/dev/net/tun")
 
@@ -59,7 +59,7 @@ class Network:
 
     def __enter__(self) -> Self:
         """Raises MissingNetwork, ScopeError when the scope is gone or has no network of its own."""
-        from lkltest.inside import InsideHelper, InsideThread  # ctypes, futures
+        from lkltest.sandbox.netns import InsideHelper, InsideThread  # ctypes, futures
 
         if self._scope.contained != NAMESPACE:
             raise MissingNetwork(lacking() or "the scope has no namespaces")

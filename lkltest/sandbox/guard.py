@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The guard of a scope: a process server that outlives its runner only long enough to clean up.
 
-`lkltest.scope` starts it as a process of its own, as PID 1 of a new PID namespace (see
+`lkltest.sandbox.scope` starts it as a process of its own, as PID 1 of a new PID namespace (see
 pid_namespaces(7)) or, where there is none, as a child subreaper (prctl(2)). The guard starts the
 scope's programs, hands a pidfd for each to the runner, reports their raw wait statuses, and watches
 one socket whose other end only the runner holds. When that end closes, for whatever reason, it

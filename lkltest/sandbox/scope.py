@@ -17,8 +17,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from lkltest.containment import NAMESPACE, SUBREAPER, Containment, joined, probe
-from lkltest.guard_link import GuardLink, ScopeError
+from lkltest.sandbox.guard_link import GuardLink, ScopeError
+from lkltest.sandbox.isolation import NAMESPACE, SUBREAPER, Containment, joined, probe
 
 __all__ = ["NAMESPACE", "SUBREAPER", "Child", "Containment", "Scope", "ScopeError", "probe"]
 
@@ -69,7 +69,7 @@ class Child:
 class Scope:
     """Context manager: enter makes the namespaces and the run folder, exit ends all of it.
 
-    network: a network namespace of its own (devices: lkltest.netdev).
+    network: a network namespace of its own (devices: lkltest.sandbox.netdev).
     mounts: a private mount namespace: a tmpfs on `folder/dev` (device nodes work on it when root
         made it), a private /proc, with `network` a private sysfs on `folder/sys`.
     daemons: what programs leave behind lives on until the scope ends. Without it, the end of the

@@ -18,11 +18,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol
 
-from lkltest.devices import Devices
+from lkltest.sandbox.devices import Devices
 
 CLONE_NEWNET = 0x40000000
 SECONDS = 30.0
-START = "import sys; from lkltest.inside import serve; serve(int(sys.argv[1]))"
+START = "import sys; from lkltest.sandbox.netns import serve; serve(int(sys.argv[1]))"
 
 
 class Inside(Protocol):
