@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from lkltest.nesting import Announced
 from lkltest.results import Outcome
-from lkltest.tap13 import Point
+from lkltest.tap.parser import Point
 
 
 def outcome_said(point: Point, ktap: bool) -> Outcome:

@@ -21,8 +21,18 @@ from lkltest.point import outcome_said, seconds_taken
 from lkltest.repeats import Repeats
 from lkltest.results import Exit, Outcome, PointResult, Problem, ProblemKind, ProgramResult
 from lkltest.stream_log import StreamLog
-from lkltest.tap13 import BailOut, Comment, Damage, Event, Output, Plan, Point, Started, Version
-from lkltest.tap_line import decode
+from lkltest.tap.grammar import decode
+from lkltest.tap.parser import (
+    BailOut,
+    Comment,
+    Damage,
+    Event,
+    Output,
+    Plan,
+    Point,
+    Started,
+    Version,
+)
 
 _DAMAGE = {
     "yaml-open": ProblemKind.OPEN_YAML,
@@ -81,7 +91,7 @@ class Recorder:
         """Take the next event; return the top-level points that are finished by it, in order.
 
         Args:
-            event: from `lkltest.tap13.Parser`.
+            event: from `lkltest.tap.parser.Parser`.
             at: when it was read, in seconds of any steady clock; gives announced points their wall
                 time. Without it a point's time is what the program says.
         """

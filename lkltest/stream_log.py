@@ -8,7 +8,7 @@ import re
 from lkltest.excerpt import Excerpt
 from lkltest.kernel_log import Banner, find_banner, find_trouble
 from lkltest.nesting import Trouble
-from lkltest.tap13 import decode
+from lkltest.tap.parser import decode
 
 _SEARCH_BYTES = 256 * 1024  # that are gathered, and then searched in one go
 _COMMENT_LIMIT = 8 * 1024

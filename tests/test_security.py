@@ -23,7 +23,7 @@ from lkltest.nightly.run.cell import Cell, CellRecord
 from lkltest.nightly.run.store import new_night
 from lkltest.report import junit, tree
 from lkltest.sandbox.scope import Scope
-from lkltest.tap13 import Parser, Point
+from lkltest.tap.parser import Parser, Point
 from tests.compiler import ROOT
 from tests.fake_build import environment, fake_build, lkltest, start
 from tests.hostile import HOSTILE, suite

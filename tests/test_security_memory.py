@@ -11,7 +11,7 @@ import pytest
 from lkltest import gathered, nesting
 from lkltest.recorder import Recorder
 from lkltest.results import Exit, ProblemKind, ProgramResult
-from lkltest.tap13 import Parser
+from lkltest.tap.parser import Parser
 from tests.compiler import ROOT
 from tests.fake_build import SECONDS
 
@@ -26,7 +26,7 @@ import ast, sys
 from lkltest import gathered
 from lkltest.recorder import Recorder
 from lkltest.results import Exit
-from lkltest.tap13 import Parser
+from lkltest.tap.parser import Parser
 
 def numbered(text):
     number = 0

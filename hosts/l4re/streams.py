@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from lkltest.recorder import Recorder
-from lkltest.tap13 import Parser
+from lkltest.tap.parser import Parser
 
 from ..l4re_blocks import BlockReader
 from .console import Piece

@@ -17,7 +17,7 @@ from lkltest.report.junit_case import CaseMaker
 from lkltest.report.junit_stream import JunitStream
 from lkltest.report.terminal import complain
 from lkltest.results import Exit, Outcome, PointResult, Problem, SuiteResult
-from lkltest.tap13 import Parser
+from lkltest.tap.parser import Parser
 
 _CHUNK = 256 * 1024
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from lkltest.host.api import Host, Process
 from lkltest.recorder import Recorder
 from lkltest.results import PointResult, Problem, ProblemKind, ProgramResult
-from lkltest.tap13 import Parser
+from lkltest.tap.parser import Parser
 
 
 class Execution:

@@ -158,7 +158,7 @@ class SuiteRun:
     def replay(self, stream: bytes, *, printk: bool = False) -> None:
         """Report the points of a recorded stream; `printk`: a kernel's log, with time stamps."""
         from lkltest.recorder import Recorder
-        from lkltest.tap13 import Parser
+        from lkltest.tap.parser import Parser
 
         parser, recorder = Parser(printk=printk), Recorder()
         for event in (*parser.feed(stream), *parser.close()):

@@ -19,7 +19,7 @@ CHUNK = 32 * 1024
 
 
 def _lkltest() -> Callable[[Path], int]:
-    from lkltest.tap13 import Parser, Point
+    from lkltest.tap.parser import Parser, Point
 
     def read(file: Path) -> int:
         parser, found = Parser(), 0

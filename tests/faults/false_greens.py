@@ -15,7 +15,7 @@ from lkltest.guest.deinterleave import Rejoiner
 from lkltest.hosts.qemu.console import GuestConsole
 from lkltest.recorder import Recorder
 from lkltest.results import Exit
-from lkltest.tap13 import Parser
+from lkltest.tap.parser import Parser
 from tests.compiler import ROOT
 from tests.faults.legal import why_not
 from tests.faults.mutants import interrupted, mutant, truncations

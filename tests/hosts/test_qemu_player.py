@@ -15,7 +15,7 @@ from lkltest.hosts.qemu.host import QemuHost
 from lkltest.recorder import Recorder
 from lkltest.results import Exit, Outcome, ProblemKind, ProgramResult
 from lkltest.sandbox.scope import Scope
-from lkltest.tap13 import Parser
+from lkltest.tap.parser import Parser
 from tests.compiler import ROOT
 from tests.hosts.qemu import HALF, PLAYED, STREAMS, image, play
 

@@ -9,7 +9,7 @@ import pytest
 
 from lkltest.recorder import Recorder
 from lkltest.results import Exit, Outcome, ProblemKind, ProgramResult
-from lkltest.tap13 import Parser
+from lkltest.tap.parser import Parser
 
 RECORDED = Path(__file__).parents[1] / "golden" / "wine"
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What the parser's tests share: a stream parsed, its events looked at."""
 
-from lkltest.tap13 import (
+from lkltest.tap.parser import (
     Damage,
     Event,
     Parser,

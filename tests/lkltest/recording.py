@@ -5,7 +5,7 @@ from typing import Any
 
 from lkltest.recorder import Recorder
 from lkltest.results import Exit, Outcome, PointResult, ProblemKind, ProgramResult
-from lkltest.tap13 import Parser
+from lkltest.tap.parser import Parser
 
 PASSED, FAILED = Outcome.PASSED, Outcome.FAILED
 K = ProblemKind

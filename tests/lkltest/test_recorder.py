@@ -8,7 +8,7 @@ import pytest
 from lkltest.endings import judge_exit
 from lkltest.recorder import Recorder
 from lkltest.results import Exit, Outcome, Problem, ProblemKind
-from lkltest.tap13 import Parser
+from lkltest.tap.parser import Parser
 from tests.lkltest.recording import (
     GOOD,
     K,

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from lkltest.recorder import Recorder
 from lkltest.results import Exit
-from lkltest.tap13 import Parser
+from lkltest.tap.parser import Parser
 from tests.lkltest.recording import GOOD, K, problems, record
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Recorded streams through the verdict: whole, and cut off anywhere.
 
-The oracle for cut streams was written from what LKL prints, as `lkltest.tap13` documents it, and
+The oracle for cut streams was written from what LKL prints, as `lkltest.tap.parser` documents it, and
 shares nothing with the parser.
 """
 
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from lkltest.recorder import Recorder
 from lkltest.results import Exit, Outcome, ProblemKind, ProgramResult
-from lkltest.tap13 import Parser
+from lkltest.tap.parser import Parser
 
 ROOT = Path(__file__).resolve().parents[2]
 GOLDEN = ROOT / "tests" / "golden" / "lkl-4.9"

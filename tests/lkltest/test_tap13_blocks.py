@@ -3,7 +3,7 @@
 
 import pytest
 
-from lkltest.tap13 import (
+from lkltest.tap.parser import (
     BailOut,
     Comment,
     Output,

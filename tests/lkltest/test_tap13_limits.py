@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from lkltest.tap13 import (
+from lkltest.tap.parser import (
     LINE_LIMIT,
     LOG_LIMIT,
     Damage,

@@ -4,7 +4,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lkltest.tap13 import Damage, Event, Output, Parser, Point
+from lkltest.tap.parser import Damage, Event, Output, Parser, Point
 
 # What streams are made of, whole lines and broken ones: a bait for every rule of the parser.
 PIECES = [

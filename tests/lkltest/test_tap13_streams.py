@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from lkltest.tap13 import Damage, Event, Output, Parser, Plan, Point, Started
+from lkltest.tap.parser import Damage, Event, Output, Parser, Plan, Point, Started
 
 ROOT = Path(__file__).resolve().parents[2]
 SHARED = ROOT.parent / "shared"

@@ -14,7 +14,7 @@ from lkltest.cli.tap2junit import convert
 from lkltest.recorder import Recorder
 from lkltest.report.junit import suite_document
 from lkltest.results import Exit, SuiteResult
-from lkltest.tap13 import Parser
+from lkltest.tap.parser import Parser
 from tests.lkltest.junit_schema import check
 from tests.lkltest.test_recorder_streams import FAILING, PASSING, name
 

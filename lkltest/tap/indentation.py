@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """At which columns the subtests of a stream are open, and so whether an indented line is TAP.
 
-The rules are in lkltest.tap13.
+The rules are in lkltest.tap.parser.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
 
-from lkltest.tap_line import BailOut, Comment, Event, Plan, Point, Pragma, Version, recognise
+from lkltest.tap.grammar import BailOut, Comment, Event, Plan, Point, Pragma, Version, recognise
 
 _TAB = 4  # columns
 

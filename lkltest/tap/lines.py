@@ -4,7 +4,7 @@
 import re
 from collections.abc import Iterator
 
-from lkltest.tap_line import Damage, Event, quote
+from lkltest.tap.grammar import Damage, Event, quote
 
 LINE_LIMIT = 64 * 1024
 """Bytes of a line that are kept, its newline not counted; the rest is dropped (line-cut)."""

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable
 from functools import lru_cache
 
-from lkltest.tap_line import Damage, Event, Point
+from lkltest.tap.grammar import Damage, Event, Point
 
 LOG_LIMIT = 4 * 1024 * 1024
 """Bytes of a YAML block that are kept; the rest is dropped (log-cut). Verbose boots print 2 MB."""

@@ -34,8 +34,7 @@ Which line is what:
 import re
 from collections.abc import Callable
 
-from lkltest.tap_block import LOG_LIMIT, Block, stray_finder
-from lkltest.tap_line import (
+from lkltest.tap.grammar import (
     NUMBER_DIGITS,
     BailOut,
     Comment,
@@ -50,8 +49,9 @@ from lkltest.tap_line import (
     decode,
     recognise,
 )
-from lkltest.tap_subtests import Levels
-from lkltest.tap_text import LINE_LIMIT, Lines
+from lkltest.tap.indentation import Levels
+from lkltest.tap.lines import LINE_LIMIT, Lines
+from lkltest.tap.yaml_block import LOG_LIMIT, Block, stray_finder
 
 __all__ = [
     "LINE_LIMIT",
