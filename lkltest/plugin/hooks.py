@@ -15,7 +15,6 @@ from lkltest.command_line import timeout
 from lkltest.deadline import DEFAULT_TIMEOUT
 from lkltest.host.api import LaunchError, add_host_options
 from lkltest.host.build import BuildError
-from lkltest.interrupt import heed_signals, interrupt_workers, repeat_dropped_interrupts
 from lkltest.plugin.fixtures import disk_image, lkl, network
 from lkltest.plugin.hooks import xdist_workers as workers
 from lkltest.plugin.item import host_of, record_key, recorded, result_of, select
@@ -25,6 +24,7 @@ from lkltest.plugin.session import Session, UnknownHost, open_session, session_o
 from lkltest.plugin.usage_error import refuse
 from lkltest.plugin.xdist_crash import LostWorkers
 from lkltest.report.terminal import printable, problem_lines
+from lkltest.signals import heed_signals, interrupt_workers, repeat_dropped_interrupts
 
 __all__ = ["disk_image", "lkl", "network"]
 

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from lkltest.cli.main import main
-from lkltest.interrupt import heed_signals, repeat_dropped_interrupts
 from lkltest.report.tree import read
 from lkltest.results import Outcome, ProblemKind
+from lkltest.signals import heed_signals, repeat_dropped_interrupts
 from tests.fake_build import SECONDS, environment, fake_build, start
 
 

@@ -28,9 +28,9 @@ from lkltest.nightly.config.discover import NoSuites, variants
 from lkltest.nightly.history.flatten import entries, is_problem
 from lkltest.nightly.run.cell import Cell, CellName, CellRecord, parse_id
 from lkltest.nightly.run.runner import run_cell
-from lkltest.nightly.toml_reader import unknown
 from lkltest.report.terminal import complain, say
 from lkltest.results import Outcome, ProblemKind, SuiteResult, suite_title
+from lkltest.toml_reader import unknown
 
 _TOTAL = 4  # how many single limits the whole process of a run may take
 

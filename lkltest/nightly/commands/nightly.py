@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lkltest.command_line import FAILED, INTERRUPTED, PASSED, count
-from lkltest.interrupt import heed_signals, repeat_dropped_interrupts
 from lkltest.nightly.commands.options import (
     CannotRun,
     add_config,
@@ -40,6 +39,7 @@ from lkltest.nightly.run.progress import Display, State, duration
 from lkltest.nightly.run.runner import run_cells
 from lkltest.nightly.run.store import NightFolder, new_night, unfinished
 from lkltest.report.terminal import complain, say
+from lkltest.signals import heed_signals, repeat_dropped_interrupts
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

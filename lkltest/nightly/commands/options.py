@@ -21,8 +21,8 @@ from lkltest.nightly.report.model import ChangeKind
 from lkltest.nightly.run.cell import Cell
 from lkltest.nightly.run.lock import Overlap
 from lkltest.nightly.run.store import NoNight
-from lkltest.nightly.toml_reader import ConfigError
 from lkltest.report.terminal import complain
+from lkltest.toml_reader import ConfigError
 
 DEFAULT_CONFIG = "nightly.toml"
 DEFAULT_HISTORY = "nightly/history.sqlite"
