@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from lkltest.results import ProblemKind
+from lkltest.verdict.results import ProblemKind
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-from lkltest.nesting import Announced
-from lkltest.results import Outcome
 from lkltest.tap.parser import Point
+from lkltest.verdict.results import Outcome
+from lkltest.verdict.subtests import Announced
 
 
 def outcome_said(point: Point, ktap: bool) -> Outcome:

@@ -6,8 +6,8 @@ A later plan of the same name alone does not: it continues that suite with other
 
 from __future__ import annotations
 
-from lkltest.nesting import Trouble
-from lkltest.results import ProblemKind
+from lkltest.verdict.results import ProblemKind
+from lkltest.verdict.subtests import Trouble
 
 
 class Repeats:

@@ -4,7 +4,7 @@
 import re
 from pathlib import Path
 
-from lkltest.results import Outcome, PointResult, Problem, ProblemKind, SuiteResult
+from lkltest.verdict.results import Outcome, PointResult, Problem, ProblemKind, SuiteResult
 from tests.compiler import compile_program
 
 HOSTILE = (

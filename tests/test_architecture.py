@@ -43,7 +43,7 @@ def imports(file: Path) -> Iterator[str]:
 
 
 def in_room(title: str) -> set[str]:
-    """The modules, `lkltest.names`, that one table of ARCHITECTURE.md lists."""
+    """The modules, `lkltest.verdict.names`, that one table of ARCHITECTURE.md lists."""
     table = TEXT.split(f"**{title}**")[1].split("\n\n**")[0]
     files = re.findall(r"`([\w/]+)\.py`", table)
     return {f"lkltest.{file.replace('/', '.')}" for file in files}

@@ -8,10 +8,11 @@ import sys
 
 import pytest
 
-from lkltest import gathered, nesting
-from lkltest.recorder import Recorder
-from lkltest.results import Exit, ProblemKind, ProgramResult
 from lkltest.tap.parser import Parser
+from lkltest.verdict import collector as gathered
+from lkltest.verdict import subtests as nesting
+from lkltest.verdict.recorder import Recorder
+from lkltest.verdict.results import Exit, ProblemKind, ProgramResult
 from tests.compiler import ROOT
 from tests.fake_build import SECONDS
 
@@ -24,8 +25,8 @@ that may be taken: Python's 33, the budget for logs, and what is held while text
 FEED = """
 import ast, sys
 from lkltest import gathered
-from lkltest.recorder import Recorder
-from lkltest.results import Exit
+from lkltest.verdict.recorder import Recorder
+from lkltest.verdict.results import Exit
 from lkltest.tap.parser import Parser
 
 def numbered(text):

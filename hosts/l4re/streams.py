@@ -11,8 +11,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from lkltest.recorder import Recorder
 from lkltest.tap.parser import Parser
+from lkltest.verdict.recorder import Recorder
 
 from ..l4re_blocks import BlockReader
 from .console import Piece

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from lkltest.host.console import exit_from_status
-from lkltest.results import Exit, Problem, ProblemKind
 from lkltest.sandbox.scope import Child, ScopeError
+from lkltest.verdict.results import Exit, Problem, ProblemKind
 
 from ..qemu_raw_log import RawLog
 from .console import GuestConsole

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from lkltest.guest.init_config import GuestReport, read_report
-from lkltest.results import Exit, Problem, ProblemKind
+from lkltest.verdict.results import Exit, Problem, ProblemKind
 
 if TYPE_CHECKING:
     from .console import GuestConsole

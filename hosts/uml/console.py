@@ -13,8 +13,8 @@ from lkltest.deadline import Deadlines
 from lkltest.guest.deinterleave import Rejoiner
 from lkltest.guest.init_config import GuestReport, read_report
 from lkltest.host.console import Console
-from lkltest.results import Exit, Problem, ProblemKind
 from lkltest.sandbox.scope import Child
+from lkltest.verdict.results import Exit, Problem, ProblemKind
 
 _HALTED = re.compile(rb"\[ *\d+\.\d+\] reboot: (?:System halted|Power down)\s*\Z")
 _LAST_BYTES = 256

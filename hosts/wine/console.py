@@ -17,7 +17,7 @@ from pathlib import Path
 from lkltest.host.console import Console
 from lkltest.host.disk import Disk
 from lkltest.report.terminal import printable
-from lkltest.results import Problem, ProblemKind
+from lkltest.verdict.results import Problem, ProblemKind
 
 from ..wine_crash import explain_status, find_crashes
 

@@ -22,8 +22,8 @@ from lkltest.plugin.hooks import inner_pytest
 from lkltest.plugin.progress import REPORTER, SuiteReporter
 from lkltest.plugin.suite_run import CAN_RUN
 from lkltest.report.terminal import printable, say, wants_colour
-from lkltest.results import SuiteResult
 from lkltest.sandbox.scope import probe
+from lkltest.verdict.results import SuiteResult
 
 _TOOLS = {
     "gdb": ("backtraces of programs that hang", "apt-get install gdb"),

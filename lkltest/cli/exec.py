@@ -17,9 +17,9 @@ from lkltest.host.error_boundary import BUGS, one_line
 from lkltest.host.executable import ExecutableError, identify
 from lkltest.host.execution import Execution
 from lkltest.report.terminal import complain, count_text, printable, problem_lines, say
-from lkltest.results import Outcome, ProgramResult
 from lkltest.sandbox.scope import Scope, ScopeError
 from lkltest.signals import heed_signals
+from lkltest.verdict.results import Outcome, ProgramResult
 
 
 def execute(

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import BinaryIO
 
 from lkltest.command_line import FAILED, USED_WRONGLY
-from lkltest.recorder import Recorder
 from lkltest.report.junit_case import CaseMaker
 from lkltest.report.junit_stream import JunitStream
 from lkltest.report.terminal import complain
-from lkltest.results import Exit, Outcome, PointResult, Problem, SuiteResult
 from lkltest.tap.parser import Parser
+from lkltest.verdict.recorder import Recorder
+from lkltest.verdict.results import Exit, Outcome, PointResult, Problem, SuiteResult
 
 _CHUNK = 256 * 1024
 

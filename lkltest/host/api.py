@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lkltest.host.disk import Disk
-    from lkltest.results import Exit, Problem
     from lkltest.sandbox.scope import Scope
+    from lkltest.verdict.results import Exit, Problem
 
 ENTRY_POINT_GROUP = "lkltest.hosts"
 

@@ -14,7 +14,7 @@ from pexpect import EOF, TIMEOUT
 from pexpect.fdpexpect import fdspawn
 
 from lkltest.deadline import Deadline, Deadlines
-from lkltest.results import Cause, Exit, Problem
+from lkltest.verdict.results import Cause, Exit, Problem
 
 if TYPE_CHECKING:
     from lkltest.sandbox.scope import Child

@@ -8,9 +8,9 @@ from collections.abc import Callable, Generator
 from dataclasses import replace
 
 from lkltest.host.api import Host, Process
-from lkltest.recorder import Recorder
-from lkltest.results import PointResult, Problem, ProblemKind, ProgramResult
 from lkltest.tap.parser import Parser
+from lkltest.verdict.recorder import Recorder
+from lkltest.verdict.results import PointResult, Problem, ProblemKind, ProgramResult
 
 
 class Execution:

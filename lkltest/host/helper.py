@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator
 
 from lkltest.host.execution import Execution
-from lkltest.results import Outcome, Problem, ProblemKind, ProgramResult
+from lkltest.verdict.results import Outcome, Problem, ProblemKind, ProgramResult
 
 _GRACE = 10.0
 """Seconds a helper may outlive the main program before it counts as hanging."""

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from lkltest.plugin.suite_run import SuiteRun
-from lkltest.results import Problem, ProblemKind, SuiteResult, suite_title
 from lkltest.unavailable import Unavailable
+from lkltest.verdict.results import Problem, ProblemKind, SuiteResult, suite_title
 
 _HOST_PARAMETER = "lkl_host"
 _NAME = re.compile(r"^(?P<suite>[^\[\]]+)(\[(?P<variant>.+)\])?$")

@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from lkltest.results import SuiteResult
+from lkltest.verdict.results import SuiteResult
 
 
 class NotWritten(Exception):

@@ -12,7 +12,7 @@ import pytest
 from lkltest.deadline import DEFAULT_TIMEOUT
 from lkltest.host.build import named_build
 from lkltest.report import terminal
-from lkltest.results import Outcome, SuiteResult
+from lkltest.verdict.results import Outcome, SuiteResult
 
 RESULT_PROPERTY = "lkltest"
 """Name of the user property that carries a suite's tree from a worker to the controller."""

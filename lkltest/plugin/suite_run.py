@@ -14,9 +14,9 @@ import pytest
 from lkltest.deadline import Deadlines
 from lkltest.host.api import Host, Interface, Launch, LaunchError, NotInstalled
 from lkltest.host.build import Build
-from lkltest.names import Names
 from lkltest.report.terminal import printable
-from lkltest.results import Exit, Outcome, PointResult, Problem, ProblemKind, ProgramResult
+from lkltest.verdict.names import Names
+from lkltest.verdict.results import Exit, Outcome, PointResult, Problem, ProblemKind, ProgramResult
 
 if TYPE_CHECKING:
     from lkltest.host.api import Process
@@ -157,8 +157,8 @@ class SuiteRun:
 
     def replay(self, stream: bytes, *, printk: bool = False) -> None:
         """Report the points of a recorded stream; `printk`: a kernel's log, with time stamps."""
-        from lkltest.recorder import Recorder
         from lkltest.tap.parser import Parser
+        from lkltest.verdict.recorder import Recorder
 
         parser, recorder = Parser(printk=printk), Recorder()
         for event in (*parser.feed(stream), *parser.close()):

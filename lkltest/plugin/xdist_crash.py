@@ -12,7 +12,7 @@ import pytest
 from lkltest.plugin.output_files import NotWritten, write_files
 from lkltest.plugin.progress import REPORTER
 from lkltest.plugin.usage_error import refuse
-from lkltest.results import Outcome, PointResult, Problem, ProblemKind, SuiteResult
+from lkltest.verdict.results import Outcome, PointResult, Problem, ProblemKind, SuiteResult
 
 _OUTCOMES = {"passed": Outcome.PASSED, "failed": Outcome.FAILED, "skipped": Outcome.SKIPPED}
 

@@ -25,7 +25,7 @@ from lkltest.report.junit_case import (
     suite_name,
     suite_properties,
 )
-from lkltest.results import Outcome, Problem, SuiteResult
+from lkltest.verdict.results import Outcome, Problem, SuiteResult
 
 _PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.")
 _FILE_NAME_LIMIT = 200  # bytes; file systems take 255, and `.part` must fit

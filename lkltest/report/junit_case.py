@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from lkltest.names import Names
 from lkltest.report.xml_text import visible, visible_line
-from lkltest.results import Outcome, PointResult, Problem, ProblemKind, SuiteResult
+from lkltest.verdict.names import Names
+from lkltest.verdict.results import Outcome, PointResult, Problem, ProblemKind, SuiteResult
 
 _FAILURES = frozenset(
     {

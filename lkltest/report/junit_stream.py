@@ -17,7 +17,7 @@ from typing import IO, BinaryIO
 from lkltest.report.junit import seconds_text, timestamp
 from lkltest.report.junit_case import Case, class_name, suite_name, suite_properties
 from lkltest.report.xml_text import escaped, quoted
-from lkltest.results import SuiteResult
+from lkltest.verdict.results import SuiteResult
 
 _IN_MEMORY = 4 * 1024 * 1024  # bytes; a short report needs no file
 _GATHERED = 256  # testcases that are written in one go

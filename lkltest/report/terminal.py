@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TextIO
 
-from lkltest.results import Outcome, PointResult, Problem, SuiteResult
+from lkltest.verdict.results import Outcome, PointResult, Problem, SuiteResult
 
 _COLOURS = {Outcome.PASSED: "32", Outcome.FAILED: "31", Outcome.SKIPPED: "33", Outcome.TODO: "33"}
 _WORDS = {Outcome.PASSED: "ok", Outcome.FAILED: "FAILED", Outcome.SKIPPED: "skipped"}

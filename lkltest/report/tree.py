@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 from lkltest.report.junit import file_name
-from lkltest.results import SuiteResult
+from lkltest.verdict.results import SuiteResult
 
 
 def write(result: SuiteResult, directory: Path) -> Path:

@@ -21,7 +21,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from lkltest.report.tree import read
-from lkltest.results import Outcome, SuiteResult
+from lkltest.verdict.results import Outcome, SuiteResult
 from tests.census import MARKER, Census, new_marker
 from tests.fake_build import environment
 

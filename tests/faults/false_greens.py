@@ -13,9 +13,9 @@ from pathlib import Path
 
 from lkltest.guest.deinterleave import Rejoiner
 from lkltest.hosts.qemu.console import GuestConsole
-from lkltest.recorder import Recorder
-from lkltest.results import Exit
 from lkltest.tap.parser import Parser
+from lkltest.verdict.recorder import Recorder
+from lkltest.verdict.results import Exit
 from tests.compiler import ROOT
 from tests.faults.legal import why_not
 from tests.faults.mutants import interrupted, mutant, truncations

@@ -7,7 +7,7 @@ import shutil
 import sys
 
 from lkltest.nightly.run.store import nights
-from lkltest.results import Outcome
+from lkltest.verdict.results import Outcome
 from tests.faults.arena import PASSED, USED_WRONGLY, Arena, NotSurvived, Run
 from tests.faults.surroundings import ROOT, broken
 

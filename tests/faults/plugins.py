@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import sys
 
-from lkltest.results import Outcome
+from lkltest.verdict.results import Outcome
 from tests.faults.arena import FAILED, PASSED, USED_WRONGLY, Arena, NotSurvived
 from tests.faults.surroundings import ROOT
 

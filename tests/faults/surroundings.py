@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from lkltest.results import Outcome
+from lkltest.verdict.results import Outcome
 from tests.faults.arena import FAILED, PASSED, SECONDS, USED_WRONGLY, Arena, NotSurvived, TooLate
 
 MOUNTS = ("unshare", "--mount", "--propagation", "private", "--")

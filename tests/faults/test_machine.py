@@ -14,7 +14,7 @@ from dataclasses import replace
 
 import pytest
 
-from lkltest.results import Outcome, PointResult, SuiteResult
+from lkltest.verdict.results import Outcome, PointResult, SuiteResult
 from tests.census import MARKER
 from tests.faults.arena import POINT, Arena, NotSurvived, TooLate, check_verdict
 from tests.faults.machine import Fault, faults, present, try_fault

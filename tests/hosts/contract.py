@@ -17,8 +17,8 @@ from lkltest.deadline import Deadlines
 from lkltest.host.api import Host, Launch, LaunchError
 from lkltest.host.build import Build
 from lkltest.host.execution import Execution
-from lkltest.results import Outcome, ProblemKind, ProgramResult
 from lkltest.sandbox.scope import Scope
+from lkltest.verdict.results import Outcome, ProblemKind, ProgramResult
 
 PROGRAM_SOURCE = Path(__file__).parents[1] / "programs" / "contract.c"
 

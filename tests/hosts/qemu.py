@@ -18,8 +18,8 @@ from lkltest.deadline import Deadlines
 from lkltest.host.api import Launch
 from lkltest.host.execution import Execution
 from lkltest.hosts.qemu.host import QemuHost
-from lkltest.results import ProgramResult
 from lkltest.sandbox.scope import Scope
+from lkltest.verdict.results import ProgramResult
 from tests.compiler import ROOT
 
 STREAMS = ROOT / "tests" / "streams"

@@ -12,8 +12,8 @@ from lkltest.deadline import Deadlines
 from lkltest.host.api import Host, Launch, LaunchError
 from lkltest.host.execution import Execution
 from lkltest.hosts.native import NativeHost
-from lkltest.results import ProblemKind
 from lkltest.sandbox.scope import Scope
+from lkltest.verdict.results import ProblemKind
 from tests.compiler import compile_program
 from tests.hosts.contract import PROGRAM_SOURCE, HostContract
 

@@ -21,8 +21,8 @@ from lkltest.deadline import Deadlines
 from lkltest.host.api import Launch, LaunchError, NotInstalled
 from lkltest.host.execution import Execution
 from lkltest.hosts.qemu.host import QemuHost
-from lkltest.results import ProblemKind, ProgramResult
 from lkltest.sandbox.scope import Scope
+from lkltest.verdict.results import ProblemKind, ProgramResult
 from tests.census import MARKER, Census, new_marker
 from tests.hosts.qemu import HALF, PLAYED, image, lkltest, player
 

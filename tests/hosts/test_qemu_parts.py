@@ -25,7 +25,7 @@ from lkltest.hosts.qemu.verdict import Judge
 from lkltest.hosts.qemu_kind import KindError, kind_of
 from lkltest.hosts.qemu_signs import banners, find_sign
 from lkltest.hosts.qemu_symbols import Symbols
-from lkltest.results import ProblemKind
+from lkltest.verdict.results import ProblemKind
 from tests.hosts.qemu import player
 
 

@@ -12,10 +12,10 @@ from lkltest.deadline import Deadlines
 from lkltest.host.api import Launch, LaunchError
 from lkltest.host.execution import Execution
 from lkltest.hosts.qemu.host import QemuHost
-from lkltest.recorder import Recorder
-from lkltest.results import Exit, Outcome, ProblemKind, ProgramResult
 from lkltest.sandbox.scope import Scope
 from lkltest.tap.parser import Parser
+from lkltest.verdict.recorder import Recorder
+from lkltest.verdict.results import Exit, Outcome, ProblemKind, ProgramResult
 from tests.compiler import ROOT
 from tests.hosts.qemu import HALF, PLAYED, STREAMS, image, play
 

@@ -16,8 +16,8 @@ from lkltest.host.build import Build, BuildError
 from lkltest.host.execution import Execution
 from lkltest.hosts.uml.host import UmlHost
 from lkltest.hosts.uml.host import mconsole as uml_mconsole
-from lkltest.results import ProblemKind, ProgramResult
 from lkltest.sandbox.scope import Scope
+from lkltest.verdict.results import ProblemKind, ProgramResult
 from tests.compiler import compile_program
 from tests.hosts.contract import PROGRAM_SOURCE, HostContract
 

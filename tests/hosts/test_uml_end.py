@@ -11,8 +11,8 @@ from lkltest.deadline import Deadlines
 from lkltest.host.execution import Execution
 from lkltest.hosts.uml.console import UmlConsole
 from lkltest.hosts.uml.host import UmlHost
-from lkltest.results import ProblemKind, ProgramResult
 from lkltest.sandbox.scope import Scope
+from lkltest.verdict.results import ProblemKind, ProgramResult
 
 STREAM = "echo '1..1 # boot'; echo 'ok 1 first';"
 EXITED = "echo 'word exited 0' >&9;"

@@ -17,8 +17,8 @@ from lkltest.host.build import Build
 from lkltest.host.disk import Disk
 from lkltest.host.execution import Execution
 from lkltest.hosts.wine.host import WineHost
-from lkltest.results import Outcome, ProblemKind, ProgramResult
 from lkltest.sandbox.scope import Scope
+from lkltest.verdict.results import Outcome, ProblemKind, ProgramResult
 from tests.hosts.contract import PROGRAM_SOURCE, HostContract
 from tests.hosts.wine import CACHE, SOURCES, misbehave, require_wine, windows_program
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lkltest.report.tree import read
-from lkltest.results import Outcome
+from lkltest.verdict.results import Outcome
 from tests.compiler import ROOT
 from tests.hosts.wine import command, environment, require_wine
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from lkltest.recorder import Recorder
-from lkltest.results import Exit, Outcome, ProblemKind, ProgramResult
 from lkltest.tap.parser import Parser
+from lkltest.verdict.recorder import Recorder
+from lkltest.verdict.results import Exit, Outcome, ProblemKind, ProgramResult
 
 RECORDED = Path(__file__).parents[1] / "golden" / "wine"
 

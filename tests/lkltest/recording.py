@@ -3,9 +3,9 @@
 
 from typing import Any
 
-from lkltest.recorder import Recorder
-from lkltest.results import Exit, Outcome, PointResult, ProblemKind, ProgramResult
 from lkltest.tap.parser import Parser
+from lkltest.verdict.recorder import Recorder
+from lkltest.verdict.results import Exit, Outcome, PointResult, ProblemKind, ProgramResult
 
 PASSED, FAILED = Outcome.PASSED, Outcome.FAILED
 K = ProblemKind

@@ -17,8 +17,8 @@ from lkltest.host.build import Build
 from lkltest.host.console import Console, exit_from_status, open_terminal
 from lkltest.host.execution import Execution
 from lkltest.host.helper import Helper
-from lkltest.results import Exit, Outcome, Problem, ProblemKind
 from lkltest.sandbox.scope import Scope
+from lkltest.verdict.results import Exit, Outcome, Problem, ProblemKind
 
 GOOD = r"printf '1..1 # toy\n* 1 a\nok 1 a\n ---\n time_us: 5\n ...\n'"
 

@@ -15,8 +15,8 @@ import pytest
 
 from lkltest.cli.main import main
 from lkltest.report.tree import read
-from lkltest.results import Outcome, ProblemKind
 from lkltest.signals import heed_signals, repeat_dropped_interrupts
+from lkltest.verdict.results import Outcome, ProblemKind
 from tests.fake_build import SECONDS, environment, fake_build, start
 
 

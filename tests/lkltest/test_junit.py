@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lxml import etree
 
-from lkltest.recorder import Recorder
 from lkltest.report.junit import file_name, remove_unfinished, suite_document, write
 from lkltest.report.xml_text import visible, visible_line
-from lkltest.results import Exit, Outcome, PointResult, Problem, ProblemKind, SuiteResult
 from lkltest.tap.parser import Parser
+from lkltest.verdict.recorder import Recorder
+from lkltest.verdict.results import Exit, Outcome, PointResult, Problem, ProblemKind, SuiteResult
 from tests.lkltest.junit_schema import check
 
 MOUNT = PointResult("mount", Outcome.PASSED, 1, "disk ext4", log="mounted", seconds=0.0123)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 import pytest
 
-from lkltest.kernel_log import MAX_FINDINGS, Banner, find_banner, find_trouble
-from lkltest.results import ProblemKind
+from lkltest.verdict.kernel_log import MAX_FINDINGS, Banner, find_banner, find_trouble
+from lkltest.verdict.results import ProblemKind
 
 PANIC, OOPS, BUG = ProblemKind.PANIC, ProblemKind.OOPS, ProblemKind.BUG
 WARNING, SANITIZER = ProblemKind.WARNING, ProblemKind.SANITIZER

@@ -14,7 +14,7 @@ import pytest
 
 from lkltest.plugin.xdist_workers import start_contained
 from lkltest.report.tree import read
-from lkltest.results import Outcome, ProblemKind
+from lkltest.verdict.results import Outcome, ProblemKind
 from tests.fake_build import SECONDS, environment, fake_build, lkltest, start
 from tests.lkltest.test_interrupt import wait_for_program
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lkltest.plan import PlanLedger
-from lkltest.results import ProblemKind
+from lkltest.verdict.plan import PlanLedger
+from lkltest.verdict.results import ProblemKind
 
 MANY, TWICE = ProblemKind.TOO_MANY_POINTS, ProblemKind.DUPLICATE_NUMBER
 ORDER, UNMET = ProblemKind.OUT_OF_ORDER, ProblemKind.PLAN_NOT_MET

@@ -5,10 +5,10 @@ import signal
 
 import pytest
 
-from lkltest.endings import judge_exit
-from lkltest.recorder import Recorder
-from lkltest.results import Exit, Outcome, Problem, ProblemKind
 from lkltest.tap.parser import Parser
+from lkltest.verdict.exit_status import judge_exit
+from lkltest.verdict.recorder import Recorder
+from lkltest.verdict.results import Exit, Outcome, Problem, ProblemKind
 from tests.lkltest.recording import (
     GOOD,
     K,

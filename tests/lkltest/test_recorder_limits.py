@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lkltest.recorder import Recorder
-from lkltest.results import Exit
 from lkltest.tap.parser import Parser
+from lkltest.verdict.recorder import Recorder
+from lkltest.verdict.results import Exit
 from tests.lkltest.recording import GOOD, K, problems, record
 
 

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lkltest.recorder import Recorder
-from lkltest.results import Exit, Outcome, ProblemKind, ProgramResult
 from lkltest.tap.parser import Parser
+from lkltest.verdict.recorder import Recorder
+from lkltest.verdict.results import Exit, Outcome, ProblemKind, ProgramResult
 
 ROOT = Path(__file__).resolve().parents[2]
 GOLDEN = ROOT / "tests" / "golden" / "lkl-4.9"

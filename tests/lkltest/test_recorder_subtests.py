@@ -3,7 +3,7 @@
 
 import pytest
 
-from lkltest.results import ProblemKind
+from lkltest.verdict.results import ProblemKind
 from tests.lkltest.recording import (
     FAILED,
     K,

@@ -8,7 +8,7 @@ import pytest
 
 from lkltest.plugin.output_files import NotWritten, write_files
 from lkltest.report.tree import read
-from lkltest.results import Outcome, PointResult, SuiteResult
+from lkltest.verdict.results import Outcome, PointResult, SuiteResult
 
 RESULT = SuiteResult("boot", "", "native", points=(PointResult("mutex", Outcome.PASSED),))
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from lkltest.names import Names
-from lkltest.results import (
+from lkltest.verdict.names import Names
+from lkltest.verdict.results import (
     Exit,
     Outcome,
     PointResult,

@@ -11,10 +11,10 @@ from lxml import etree
 
 from lkltest.cli.main import main
 from lkltest.cli.tap2junit import convert
-from lkltest.recorder import Recorder
 from lkltest.report.junit import suite_document
-from lkltest.results import Exit, SuiteResult
 from lkltest.tap.parser import Parser
+from lkltest.verdict.recorder import Recorder
+from lkltest.verdict.results import Exit, SuiteResult
 from tests.lkltest.junit_schema import check
 from tests.lkltest.test_recorder_streams import FAILING, PASSING, name
 

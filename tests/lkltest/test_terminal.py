@@ -19,7 +19,7 @@ from lkltest.report.terminal import (
     summary_line,
     wants_colour,
 )
-from lkltest.results import Outcome, PointResult, Problem, ProblemKind, SuiteResult
+from lkltest.verdict.results import Outcome, PointResult, Problem, ProblemKind, SuiteResult
 
 
 def suite(*points: PointResult, **fields: object) -> SuiteResult:

@@ -29,8 +29,8 @@ from lkltest.nightly.history.flatten import entries, is_problem
 from lkltest.nightly.run.cell import Cell, CellName, CellRecord, parse_id
 from lkltest.nightly.run.runner import run_cell
 from lkltest.report.terminal import complain, say
-from lkltest.results import Outcome, ProblemKind, SuiteResult, suite_title
 from lkltest.toml_reader import unknown
+from lkltest.verdict.results import Outcome, ProblemKind, SuiteResult, suite_title
 
 _TOTAL = 4  # how many single limits the whole process of a run may take
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from lkltest.nightly.config.config import matches
 from lkltest.nightly.history.flatten import loose_problems, problem_name
-from lkltest.results import Outcome, SuiteResult
 from lkltest.toml_reader import read
+from lkltest.verdict.results import Outcome, SuiteResult
 
 _PATTERN = re.compile(
     r"(?P<title>[^@/#]+)@(?P<host>[^@/#]+)(#(?P<build>[^@/#]+))?/(?P<point>.+)", re.DOTALL

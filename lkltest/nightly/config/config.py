@@ -11,8 +11,8 @@ from pathlib import Path
 
 from lkltest.deadline import DEFAULT_TIMEOUT
 from lkltest.nightly.report.model import ChangeKind
-from lkltest.results import suite_title
 from lkltest.toml_reader import Section, read, unknown
+from lkltest.verdict.results import suite_title
 
 DEFAULT_FAIL_ON = frozenset(
     {ChangeKind.NEW_FAILURE, ChangeKind.VANISHED, ChangeKind.ERROR, ChangeKind.EXPIRED}

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from lkltest.nightly.config.config import BuildEntry, Config, limit_of, merged
 from lkltest.nightly.run.cell import Cell
-from lkltest.results import suite_title
+from lkltest.verdict.results import suite_title
 
 Variant = tuple[str, str]
 """Suite and variant; an empty variant where the suite has none."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from lkltest.results import Outcome, PointResult, Problem, ProblemKind, SuiteResult
+from lkltest.verdict.results import Outcome, PointResult, Problem, ProblemKind, SuiteResult
 
 _REASON_LIMIT = 300
 

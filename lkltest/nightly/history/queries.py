@@ -16,7 +16,7 @@ from lkltest.nightly.history.flatten import entries, is_problem
 from lkltest.nightly.history.store import History, RunRow
 from lkltest.nightly.report.model import PointHistory
 from lkltest.nightly.run.cell import CellRecord
-from lkltest.results import SuiteResult
+from lkltest.verdict.results import SuiteResult
 
 NIGHTS = 62
 """How many nights back a point's history is looked at."""

@@ -19,7 +19,7 @@ from lkltest.nightly.report.model import (
     TrendPoint,
 )
 from lkltest.nightly.run.cell import Cell, CellRecord, parse_id
-from lkltest.results import Outcome, suite_title
+from lkltest.verdict.results import Outcome, suite_title
 
 _WITH_HISTORY = (
     ChangeKind.NEW_FAILURE,

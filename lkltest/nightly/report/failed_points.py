@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from lkltest.excerpt import Excerpt
 from lkltest.nightly.history.flatten import problem_name
 from lkltest.nightly.report.model import (
     CellOutcome,
@@ -16,7 +15,8 @@ from lkltest.nightly.report.model import (
     NightView,
     PointHistory,
 )
-from lkltest.results import Outcome, PointResult, Problem, SuiteResult
+from lkltest.verdict.excerpt import Excerpt
+from lkltest.verdict.results import Outcome, PointResult, Problem, SuiteResult
 
 _ORDER = {kind: number for number, kind in enumerate(ChangeKind)}
 

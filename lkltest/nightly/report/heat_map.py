@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from math import sqrt
 
 from lkltest.nightly.report.model import CellOutcome, CellView, ChangeKind, NightView
-from lkltest.results import Outcome
+from lkltest.verdict.results import Outcome
 
 _PALEST = 0.45
 

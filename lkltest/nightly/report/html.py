@@ -18,7 +18,7 @@ from lkltest.nightly.report.model import CellOutcome, ChangeKind, NightView
 from lkltest.nightly.report.trends import plots
 from lkltest.nightly.report.words import LABELS, duration, headline, point_counts, shows_times
 from lkltest.report.terminal import printable
-from lkltest.results import Outcome
+from lkltest.verdict.results import Outcome
 
 if TYPE_CHECKING:
     import jinja2

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from lkltest.nightly.history.flatten import problem_name
 from lkltest.nightly.report.model import CellOutcome, CellView, NightView
-from lkltest.results import Outcome, PointResult, Problem, ProblemKind, SuiteResult
+from lkltest.verdict.results import Outcome, PointResult, Problem, ProblemKind, SuiteResult
 
 
 def junit_results(night: NightView) -> Iterator[SuiteResult]:

@@ -18,7 +18,7 @@ from typing import Any
 from lkltest.nightly.history.flatten import problem_name
 from lkltest.nightly.report.model import CellOutcome, CellView, NightView
 from lkltest.report.terminal import printable
-from lkltest.results import Outcome, PointResult, SuiteResult
+from lkltest.verdict.results import Outcome, PointResult, SuiteResult
 
 ORIGIN = "lkltest"
 _STATUS = {

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from lkltest.results import SuiteResult, suite_title
+from lkltest.verdict.results import SuiteResult, suite_title
 
 
 class ChangeKind(StrEnum):

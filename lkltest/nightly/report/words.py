@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections import Counter
 
 from lkltest.nightly.report.model import CellOutcome, Change, ChangeKind, NightView
-from lkltest.results import Outcome
+from lkltest.verdict.results import Outcome
 
 LABELS = {
     ChangeKind.NEW_FAILURE: "new failure",

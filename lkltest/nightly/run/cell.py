@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from lkltest.nightly.report.model import CellOutcome
-from lkltest.results import Outcome, SuiteResult, suite_title
+from lkltest.verdict.results import Outcome, SuiteResult, suite_title
 
 _ID = re.compile(
     r"(?P<suite>[^\[\]@#/]+)(\[(?P<variant>[^@#/]*)\])?@(?P<host>[^@#/]+)(#(?P<build>[^@#/]*))?"

@@ -13,8 +13,8 @@ from lkltest.deadline import Deadline
 from lkltest.nightly.run.cell import Cell
 from lkltest.report.terminal import printable
 from lkltest.report.tree import read
-from lkltest.results import SuiteResult
 from lkltest.sandbox.scope import Child, Scope, ScopeError
+from lkltest.verdict.results import SuiteResult
 
 _LOG_BYTES = 64 * 1024
 

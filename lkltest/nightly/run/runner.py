@@ -13,7 +13,7 @@ from typing import Protocol
 
 from lkltest.nightly.run.cell import Cell, CellRecord
 from lkltest.nightly.run.cell_process import CellProcess, NoResult
-from lkltest.results import SuiteResult
+from lkltest.verdict.results import SuiteResult
 
 _TICK = 1.0
 

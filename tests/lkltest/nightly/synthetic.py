@@ -12,7 +12,7 @@ from lkltest.nightly.history import queries as memory
 from lkltest.nightly.history.store import History
 from lkltest.nightly.report.model import Change, ChangeKind
 from lkltest.nightly.run.cell import Cell, CellRecord
-from lkltest.results import Outcome, PointResult, SuiteResult
+from lkltest.verdict.results import Outcome, PointResult, SuiteResult
 
 NIGHTS = 60
 WARM_UP = 25

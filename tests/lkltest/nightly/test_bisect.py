@@ -10,7 +10,7 @@ import pytest
 
 from lkltest.nightly.commands.bisect import Answer, judge, verdict
 from lkltest.nightly.run.cell import Cell, CellRecord
-from lkltest.results import Outcome, PointResult, Problem, ProblemKind, SuiteResult
+from lkltest.verdict.results import Outcome, PointResult, Problem, ProblemKind, SuiteResult
 from tests.fake_build import environment, fake_build, lkltest
 
 GOOD, BAD, SKIP = Answer.GOOD, Answer.BAD, Answer.SKIP

@@ -12,7 +12,7 @@ from lkltest.nightly.history.store import History
 from lkltest.nightly.report.build_model import cell_view, suite_trends
 from lkltest.nightly.report.model import CellOutcome, ChangeKind
 from lkltest.nightly.run.cell import Cell, CellRecord
-from lkltest.results import Outcome, PointResult, Problem, ProblemKind, SuiteResult
+from lkltest.verdict.results import Outcome, PointResult, Problem, ProblemKind, SuiteResult
 from tests.lkltest.nightly.synthetic import changes, record
 
 CELL = Cell("b", "native", "disk", "ext4")

@@ -18,7 +18,7 @@ from markdown_it import MarkdownIt
 from lkltest.nightly.report import html, json_report, kcidb, markdown
 from lkltest.nightly.report.model import CellOutcome, CellView, NightView
 from lkltest.nightly.report.write_all import write_all
-from lkltest.results import Outcome, PointResult, Problem, ProblemKind, SuiteResult
+from lkltest.verdict.results import Outcome, PointResult, Problem, ProblemKind, SuiteResult
 from tests.lkltest.nightly.views import COMMIT, HOSTILE, NIGHT, cell, example_night
 
 HOSTILE_TEXT = strategies.text() | strategies.text("<>&'\"`|\\*_[]()#\x00\x1b\ud800\n\r\u202e")

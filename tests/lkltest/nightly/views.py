@@ -13,7 +13,7 @@ from lkltest.nightly.report.model import (
     PointHistory,
     TrendPoint,
 )
-from lkltest.results import (
+from lkltest.verdict.results import (
     Outcome,
     PointResult,
     Problem,

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import signal
 
-from lkltest.results import Exit, ProblemKind
+from lkltest.verdict.results import Exit, ProblemKind
 
 _SHELL_SIGNAL = 128  # a shell adds it to the number of the signal that killed its child
 

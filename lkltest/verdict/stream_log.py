@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import re
 
-from lkltest.excerpt import Excerpt
-from lkltest.kernel_log import Banner, find_banner, find_trouble
-from lkltest.nesting import Trouble
 from lkltest.tap.parser import decode
+from lkltest.verdict.excerpt import Excerpt
+from lkltest.verdict.kernel_log import Banner, find_banner, find_trouble
+from lkltest.verdict.subtests import Trouble
 
 _SEARCH_BYTES = 256 * 1024  # that are gathered, and then searched in one go
 _COMMENT_LIMIT = 8 * 1024

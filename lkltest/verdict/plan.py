@@ -9,7 +9,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 
-from lkltest.results import ProblemKind
+from lkltest.verdict.results import ProblemKind
 
 Remark = tuple[ProblemKind, str]
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import NamedTuple
 
-from lkltest.names import Names
-from lkltest.plan import PlanLedger, Remark
-from lkltest.results import Outcome, PointResult, ProblemKind
+from lkltest.verdict.names import Names
+from lkltest.verdict.plan import PlanLedger, Remark
+from lkltest.verdict.results import Outcome, PointResult, ProblemKind
 
 MAX_DEPTH = 32  # trees are walked with recursion
 MOST_POINTS = 1_000_000  # that are kept: some 200 MB

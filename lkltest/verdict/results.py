@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The tree of results that every report reads; pure data, no I/O.
 
-A program's console stream and its end become a `ProgramResult` (see `lkltest.recorder`); a suite
+A program's console stream and its end become a `ProgramResult` (see `lkltest.verdict.recorder`); a suite
 run, which is one or more programs and the points that the suite adds itself, becomes a
 `SuiteResult`. Everything here is immutable and turns into plain JSON types and back.
 

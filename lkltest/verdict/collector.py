@@ -8,8 +8,8 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 
-from lkltest.nesting import MOST_POINTS, TOO_MANY_POINTS, Trouble
-from lkltest.results import Outcome, PointResult, Problem, ProblemKind
+from lkltest.verdict.results import Outcome, PointResult, Problem, ProblemKind
+from lkltest.verdict.subtests import MOST_POINTS, TOO_MANY_POINTS, Trouble
 
 _SAME_KIND = 20  # problems that are kept; the others of that kind are counted
 _LOG_BUDGET = 64 * 1024 * 1024  # bytes of logs; those of failed points have one of their own

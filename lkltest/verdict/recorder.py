@@ -14,13 +14,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from lkltest.endings import judge_exit
-from lkltest.gathered import Gathered, OnPassed, one_line
-from lkltest.nesting import Nest, Trouble, shortened, subtest_troubles
 from lkltest.point import outcome_said, seconds_taken
 from lkltest.repeats import Repeats
-from lkltest.results import Exit, Outcome, PointResult, Problem, ProblemKind, ProgramResult
-from lkltest.stream_log import StreamLog
 from lkltest.tap.grammar import decode
 from lkltest.tap.parser import (
     BailOut,
@@ -33,6 +28,11 @@ from lkltest.tap.parser import (
     Started,
     Version,
 )
+from lkltest.verdict.collector import Gathered, OnPassed, one_line
+from lkltest.verdict.exit_status import judge_exit
+from lkltest.verdict.results import Exit, Outcome, PointResult, Problem, ProblemKind, ProgramResult
+from lkltest.verdict.stream_log import StreamLog
+from lkltest.verdict.subtests import Nest, Trouble, shortened, subtest_troubles
 
 _DAMAGE = {
     "yaml-open": ProblemKind.OPEN_YAML,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from lkltest.results import ProblemKind
+from lkltest.verdict.results import ProblemKind
 
 MAX_FINDINGS = 20  # of one scan: after that many the first ones matter
 _DETAIL_LINES = 80
