@@ -18,7 +18,7 @@ import pytest
 
 from lkltest.host.api import Host, LaunchError, host_names, make_host
 from lkltest.host.build import Build, BuildError
-from lkltest.plugin.hooks import inner_pytest
+from lkltest.plugin import inner_pytest
 from lkltest.plugin.progress import REPORTER, SuiteReporter
 from lkltest.plugin.suite_run import CAN_RUN
 from lkltest.report.terminal import printable, say, wants_colour

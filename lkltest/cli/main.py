@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 from lkltest.cli.standard_streams import settle_streams
 from lkltest.command_line import FAILED, INTERRUPTED, PASSED, USED_WRONGLY, count, timeout
 from lkltest.deadline import DEFAULT_TIMEOUT
-from lkltest.plugin.hooks import inner_pytest
+from lkltest.plugin import inner_pytest
 from lkltest.report.terminal import complain, mute_stdout, printable, say
 
 # Why standard output cannot be written: it is closed, its disk is full, its terminal has gone.

@@ -7,9 +7,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from lkltest.guest import initramfs
 from lkltest.guest.init_config import Orders
 from lkltest.guest.kernel_modules import read_module
-from lkltest.guest.programs import INIT, guest_program, initramfs
+from lkltest.guest.programs import INIT, guest_program
 from lkltest.host.api import LaunchError
 from lkltest.host.executable import ExecutableError, identify, is_dynamic
 

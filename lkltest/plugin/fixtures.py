@@ -44,7 +44,7 @@ def lkl(
 @pytest.fixture
 def disk_image(lkl: SuiteRun) -> Iterator[Callable[[str], Disk]]:
     """A function that makes a disk image of the named file system for the kernel under test."""
-    from lkltest.host.api import disk
+    from lkltest.host import disk
 
     with contextlib.ExitStack() as stack:
 

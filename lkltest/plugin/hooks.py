@@ -15,8 +15,8 @@ from lkltest.command_line import timeout
 from lkltest.deadline import DEFAULT_TIMEOUT
 from lkltest.host.api import LaunchError, add_host_options
 from lkltest.host.build import BuildError
+from lkltest.plugin import xdist_workers as workers
 from lkltest.plugin.fixtures import disk_image, lkl, network
-from lkltest.plugin.hooks import xdist_workers as workers
 from lkltest.plugin.item import host_of, record_key, recorded, result_of, select
 from lkltest.plugin.output_files import NotWritten, write_files
 from lkltest.plugin.progress import REPORTER, RESULT_PROPERTY, LineReporter, SuiteReporter

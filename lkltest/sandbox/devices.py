@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What can be done inside a network namespace: devices, addresses, sockets.
 
-A `Devices` works in the namespace of the thread that makes it; lkltest.sandbox.netns brings it there.
-Everything in and out is plain data, because a helper process may stand in between. See
+A `Devices` works in the namespace of the thread that makes it; lkltest.sandbox.netns brings it
+there. Everything in and out is plain data, because a helper process may stand in between. See
 rtnetlink(7), netdevice(7), veth(4), the kernel's networking/tuntap.rst.
 """
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The tree of results that every report reads; pure data, no I/O.
 
-A program's console stream and its end become a `ProgramResult` (see `lkltest.verdict.recorder`); a suite
-run, which is one or more programs and the points that the suite adds itself, becomes a
+A program's console stream and its end become a `ProgramResult` (see `lkltest.verdict.recorder`); a
+suite run, which is one or more programs and the points that the suite adds itself, becomes a
 `SuiteResult`. Everything here is immutable and turns into plain JSON types and back.
 
 One invariant holds in every tree: a `Problem` whose `point` is set names a FAILED `PointResult` of

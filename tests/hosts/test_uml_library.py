@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from lkltest.host.api import disk
+from lkltest.host import disk
 from lkltest.host.build import open_build
 from tests.compiler import compile_program
 from tests.fake_build import environment, lkltest, start

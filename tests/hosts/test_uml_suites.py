@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from lkltest.host.api import disk
+from lkltest.host import disk
 from lkltest.sandbox import netdev
 from tests.fake_build import environment, lkltest
 

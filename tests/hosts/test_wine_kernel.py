@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from lkltest.host.api import disk
+from lkltest.host import disk
 from lkltest.hosts.wine.host import WineHost
 from tests.compiler import ROOT
 from tests.hosts.wine import lkltest, require_wine

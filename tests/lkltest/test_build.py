@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""lkltest.host.build: which programs a directory holds, what they can do, and what is said otherwise."""
+"""lkltest.host.build: the programs of a directory, what they can do, what is said otherwise."""
 
 from pathlib import Path
 

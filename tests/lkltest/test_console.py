@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""lkltest.host.console and lkltest.host.execution: a program's bytes, its deadlines, its end, its verdict."""
+"""lkltest.host.console and .execution: a program's bytes, its deadlines, its end, its verdict."""
 
 import argparse
 import os

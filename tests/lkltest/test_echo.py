@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""lkltest.sandbox.tcp_echo: every byte comes back, errors are kept, and no thread or socket is left."""
+"""lkltest.sandbox.tcp_echo: every byte comes back, errors are kept, no thread is left."""
 
 import gc
 import os

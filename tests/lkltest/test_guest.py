@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""lkltest.guest.programs: programs are compiled when they are needed, and say in one line why not."""
+"""lkltest.guest.programs: programs are compiled when needed, and say in one line why not."""
 
 import os
 import signal

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Recorded streams through the verdict: whole, and cut off anywhere.
 
-The oracle for cut streams was written from what LKL prints, as `lkltest.tap.parser` documents it, and
-shares nothing with the parser.
+The oracle for cut streams was written from what LKL prints, as `lkltest.tap.parser` documents it,
+and shares nothing with the parser.
 """
 
 import re

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""lkltest.guest.deinterleave: lines that kernel messages cut apart are whole again, all else is untouched."""
+"""lkltest.guest.deinterleave: lines that kernel messages cut are whole again."""
 
 from itertools import pairwise
 

@@ -122,7 +122,7 @@ def _run_cells(
     if options.scheduler is None:
         run_cells(cells, options.jobs, recorder, config.machine)
         return
-    from lkltest.nightly.cluster.scheduler import scheduler as cluster
+    from lkltest.nightly.cluster import scheduler as cluster
 
     try:
         cluster.run_cells(cells, options.scheduler, recorder)

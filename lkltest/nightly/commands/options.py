@@ -11,10 +11,10 @@ from pathlib import Path
 
 from lkltest.command_line import USED_WRONGLY
 from lkltest.host.api import host_names
-from lkltest.nightly.compare.compare import known
+from lkltest.nightly.compare import known
 from lkltest.nightly.compare.known import Known
+from lkltest.nightly.config import config, discover, matrix
 from lkltest.nightly.config.commit import of_directory
-from lkltest.nightly.config.config import config, discover, matrix
 from lkltest.nightly.history.queries import NoBaseline
 from lkltest.nightly.history.store import HistoryError
 from lkltest.nightly.report.model import ChangeKind

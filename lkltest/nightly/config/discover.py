@@ -11,8 +11,8 @@ import io
 
 import pytest
 
+from lkltest.plugin import inner_pytest
 from lkltest.plugin.fixtures import disk_image, lkl, network
-from lkltest.plugin.hooks import inner_pytest
 from lkltest.plugin.item import suite_name
 
 __all__ = ["disk_image", "lkl", "network"]

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from lkltest.cli.main import main
-from lkltest.nightly.cluster.scheduler import scheduler as cluster
+from lkltest.nightly.cluster import scheduler as cluster
 from lkltest.nightly.report.model import CellOutcome
 from lkltest.nightly.run.cell import Cell, CellRecord
 from lkltest.nightly.run.runner import Quiet
