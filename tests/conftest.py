@@ -9,6 +9,7 @@ from types import ModuleType
 
 import pytest
 
+from tests.census import MARKER, Census, new_marker
 from tests.leaks import LeakPolice
 
 CHECKER = Path(__file__).parents[1] / ".ci" / "check_skips.py"
@@ -87,3 +88,12 @@ def empty(tmp_path: Path) -> Path:
     directory = tmp_path / "empty"
     directory.mkdir()
     return directory
+
+
+@pytest.fixture
+def census(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Census:
+    """A census of what this test and its programs start, with a TMPDIR of their own."""
+    marker = new_marker()
+    monkeypatch.setenv(MARKER, marker)
+    monkeypatch.setenv("TMPDIR", os.fspath(tmp_path))
+    return Census.take(marker, tmp_path)

@@ -26,7 +26,9 @@ def other_users_folder(reads: str | Path) -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix="lkltest-other-user-"))
     try:
         os.chown(folder, USER, USER)
-        program = "import lkltest.sandbox.guard, os, sys, json; open(sys.argv[1]); os.listdir(sys.argv[2])"
+        program = (
+            "import lkltest.sandbox.guard, os, sys, json;open(sys.argv[1]); os.listdir(sys.argv[2])"
+        )
         # env(1) in between: the first exec after setpriv still has root's capabilities.
         check = [
             *COMMAND,

@@ -15,8 +15,8 @@ import pytest
 from lkltest.nightly.report import html
 from tests.fake_build import lkltest
 from tests.hostile import DRIVES_A_TERMINAL, HOSTILE, speaking_build
-from tests.lkltest.nightly.matrices import nights
-from tests.lkltest.nightly.views import example_night
+from tests.nightly.config.matrices import nights
+from tests.nightly.report.views import example_night
 
 _SAFE_LINK = re.compile(r"#[\w.-]+")
 

@@ -21,8 +21,8 @@ from lkltest.hosts.qemu.console import GuestConsole
 from lkltest.hosts.qemu.host import QemuHost
 from lkltest.sandbox.scope import Scope
 from tests.bench.measure import Figures, Sample, table
-from tests.hosts.moe_log import Client, MoeLog
-from tests.hosts.qemu import STREAMS, image, player
+from tests.hosts.l4re.moe_log import Client, MoeLog
+from tests.hosts.qemu.fixtures import STREAMS, image, player
 
 ROUNDS = 15
 FLOOD_BYTES = 2 << 20

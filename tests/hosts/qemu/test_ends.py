@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""QEMU itself gone wrong: killed, stopped, missing, too old; and the lkltest command around it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pty
+import select
+import signal
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lkltest.deadline import Deadlines
+from lkltest.host.api import Launch, LaunchError, NotInstalled
+from lkltest.host.execution import Execution
+from lkltest.hosts.qemu.host import QemuHost
+from lkltest.sandbox.scope import Scope
+from lkltest.verdict.results import ProblemKind, ProgramResult
+from tests.census import MARKER, Census, new_marker
+from tests.hosts.qemu.fixtures import HALF, PLAYED, image, lkltest, player
+
+
+def run_and_signal(folder: Path, number: signal.Signals) -> ProgramResult:
+    """Send QEMU a signal when the second point was announced."""
+    name = image(folder, HALF)
+    host = QemuHost()
+    with Scope() as scope:
+        process = host.launch(Launch(name, (), {}, Deadlines(60, 2, 60, 60)), scope)
+        seen = bytearray()
+
+        def listen(data: bytes) -> None:
+            seen.extend(data)
+            if b"* 2 second\r\n" in seen:
+                process.child.kill(number)
+
+        process.listener = listen
+        return Execution(host, process).run()
+
+
+def test_qemu_is_killed(tmp_path: Path) -> None:
+    result = run_and_signal(tmp_path, signal.SIGKILL)
+    (problem,) = [each for each in result.problems if each.kind is ProblemKind.SIGNAL]
+    assert "QEMU was killed by signal 9" in problem.reason
+    assert result.seconds < 5
+
+
+def test_qemu_is_told_to_end(tmp_path: Path) -> None:
+    result = run_and_signal(tmp_path, signal.SIGTERM)
+    (problem,) = [each for each in result.problems if each.kind is ProblemKind.SIGNAL]
+    assert "terminating on signal 15" in problem.reason
+
+
+def test_qemu_is_stopped(tmp_path: Path) -> None:
+    """A frozen QEMU answers nothing: the report says so, and it is killed."""
+    result = run_and_signal(tmp_path, signal.SIGSTOP)
+    (stall,) = [each for each in result.problems if each.kind is ProblemKind.STALL]
+    assert stall.point == "second" and "did not answer within" in stall.detail
+    assert result.seconds < 20
+
+
+def test_qemu_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = image(tmp_path, PLAYED)
+    with Scope() as scope:
+        monkeypatch.setenv("PATH", str(tmp_path))
+        assert "apt-get install qemu-system-x86" in str(QemuHost().missing())
+        with pytest.raises(NotInstalled, match="apt-get install qemu-system-x86"):
+            QemuHost().launch(Launch(name), scope)
+
+
+@pytest.mark.parametrize(
+    ("script", "message"),
+    [
+        (
+            '[ "$1" = --version ] && exec echo "QEMU emulator version 5.2.0"; exit 1',
+            "is version 5.2.0",
+        ),
+        ("exit 0", "does not say its version"),
+    ],
+)
+def test_qemu_is_too_old(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, message: str
+) -> None:
+    name = image(tmp_path, PLAYED)
+    false = tmp_path / "bin" / "qemu-system-x86_64"
+    false.parent.mkdir()
+    false.write_text(f"#!/bin/sh\n{script}\n")
+    false.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{false.parent}:{os.environ['PATH']}")
+    assert message in str(QemuHost().missing()), "suites are skipped, doctor says so"
+    done = lkltest("exec", "--host", "qemu", name)
+    assert done.returncode == 2
+    assert message in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_qemu_refuses_an_image(tmp_path: Path) -> None:
+    damaged = tmp_path / "image"
+    damaged.write_bytes(player().read_bytes()[:200] + b"\x02\xb0\xad\x1b" * 3)
+    with Scope() as scope, pytest.raises(LaunchError) as caught:
+        QemuHost().launch(Launch(damaged), scope)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "name", ["with, a comma", "-wait -noserial", "ä" * 60 + "/" + "long" * 50, 'it\'s "quoted"']
+)
+def test_names_of_folders_do_not_matter(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / name
+    folder.mkdir(parents=True)
+    done = lkltest("exec", "--host", "qemu", image(folder, PLAYED))
+    assert done.returncode == 0, done.stderr
+
+
+def test_exec_gives_the_verdict_and_the_console(tmp_path: Path) -> None:
+    done = lkltest("exec", "--host", "qemu", image(tmp_path, b"\x1b[31mboot\x1b[0m\r\n" + PLAYED))
+    assert done.returncode == 0
+    assert done.stdout.startswith("boot\n1..2 # played\n")
+    raw = lkltest("exec", "--host", "qemu", "--lkl-qemu-raw", str(tmp_path / "images.toml:x"))
+    assert "\x1b[31mboot\x1b[0m" in raw.stdout
+    failing = PLAYED.replace(b"ok 2", b"not ok 2")
+    (tmp_path / "console").write_bytes(failing)
+    done = lkltest("exec", "--host", "qemu", str(tmp_path / "images.toml:x"))
+    assert done.returncode == 1
+    assert "not ok second" in done.stderr
+
+
+def test_a_dry_run_prints_the_command(tmp_path: Path) -> None:
+    done = lkltest("exec", "--host", "qemu", "--dry-run", image(tmp_path, PLAYED))
+    assert done.returncode == 0
+    assert done.stdout.startswith("qemu-system-x86_64 -nodefaults ")
+    assert "-initrd 'console end=idle'" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["absent"], "absent: No such file"),
+        (["riscv"], "riscv: is for riscv; there are machines for: x86_64, aarch64"),
+        (["images.toml:x", "word"], "images.toml:x: takes no arguments: it has its own"),
+        (["x.iso", "word"], "x.iso: takes no arguments"),
+        (["images.toml:absent"], "has no image 'absent'; there are: x"),
+        (["--lkl-qemu-pcap", "images.toml:x"], "--lkl-qemu-pcap needs --lkl-qemu-keep"),
+        (["--lkl-qemu-keep", "console/x", "images.toml:x"], "--lkl-qemu-keep: "),
+    ],
+)
+def test_bad_input_is_one_line(tmp_path: Path, words: list[str], message: str) -> None:
+    image(tmp_path, PLAYED)
+    foreign = bytearray(Path("/bin/true").read_bytes())
+    foreign[18:20] = (243).to_bytes(2, "little")
+    (tmp_path / "riscv").write_bytes(foreign)
+    (tmp_path / "x.iso").write_bytes(b"\0" * 0x8001 + b"CD001")
+    done = lkltest("exec", "--host", "qemu", *words, cwd=tmp_path)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+@contextlib.contextmanager
+def on_a_terminal(folder: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """`exec` of a machine that idles in its second point; gives it and the other end of its tty."""
+    ours, theirs = pty.openpty()
+    settings = termios.tcgetattr(theirs)
+    command = [sys.executable, "-m", "lkltest", "exec", "--host", "qemu", image(folder, HALF)]
+    with subprocess.Popen(
+        command, stdin=theirs, stdout=theirs, stderr=subprocess.PIPE, start_new_session=True
+    ) as child:
+        shown = b""
+        deadline = time.monotonic() + 20
+        while b"* 2 second" not in shown and time.monotonic() < deadline:
+            if select.select([ours], [], [], 0.2)[0]:
+                shown += os.read(ours, 4096)
+        assert b"* 2 second" in shown
+        assert termios.tcgetattr(theirs) != settings
+        yield child, ours
+        child.wait(20)
+    assert termios.tcgetattr(theirs) == settings, "the terminal is as it was"
+    os.close(ours)
+    os.close(theirs)
+
+
+def test_ctrl_a_x_ends_the_machine(tmp_path: Path) -> None:
+    with on_a_terminal(tmp_path) as (child, ours):
+        os.write(ours, b"\x01x")
+        assert child.wait(10) == 1
+        assert child.stderr is not None
+        assert "ctrl-a x" in child.stderr.read().decode()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_signal_leaves_the_terminal_as_it_was(tmp_path: Path, number: signal.Signals) -> None:
+    with on_a_terminal(tmp_path) as (child, _):
+        child.send_signal(number)
+        assert child.wait(10) == 130
+        assert child.stderr is not None
+        assert child.stderr.read() == b"lkltest: interrupted\n"
+
+
+def test_nothing_survives_a_killed_runner(tmp_path: Path) -> None:
+    marker = new_marker()
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    name = image(tmp_path, HALF, "end=spin")
+    before = Census.take(marker, temporary)
+    command = [sys.executable, "-m", "lkltest", "exec", "--host", "qemu", str(name)]
+    environment = {**os.environ, MARKER: marker, "TMPDIR": str(temporary)}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, env=environment
+    ) as child:
+        assert child.stdout is not None
+        for line in child.stdout:
+            if b"* 2 second" in line:
+                break
+        processes = [each for each in Census.take(marker, temporary).things if "qemu" in each]
+        assert processes, "QEMU runs"
+        child.kill()
+    assert not [each for each in before.left() if each.startswith(("process", "file"))]

@@ -1,0 +1,284 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The pure parts of the QEMU host: command line, tables of images, signs, verdicts, keys."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import struct
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lkltest.host.build import BuildError
+from lkltest.hosts.qemu import accel as qemu_accel
+from lkltest.hosts.qemu.attach import CleanText, Keys
+from lkltest.hosts.qemu.hang import Sample, read_sample, verdict
+from lkltest.hosts.qemu.machine import MACHINES, Boot, Drive, Nic, Setup, command
+from lkltest.hosts.qemu.monitor import MonitorEvent
+from lkltest.hosts.qemu.serial import SerialLine
+from lkltest.hosts.qemu.table import read_images
+from lkltest.hosts.qemu.verdict import Judge
+from lkltest.hosts.qemu_kind import KindError, kind_of
+from lkltest.hosts.qemu_signs import banners, find_sign
+from lkltest.hosts.qemu_symbols import Symbols
+from lkltest.verdict.results import ProblemKind
+from tests.hosts.qemu.fixtures import player
+
+
+def test_the_command_line() -> None:
+    setup = Setup(
+        MACHINES["q35"],
+        Boot("kernel", "-serial_esc", "fiasco,moe"),
+        "tcg",
+        10,
+        ["console"],
+        drives=[Drive("/a,b", "nvme", "s")],
+        nics=[Nic(40, "e1000", "/run/a,b.pcap")],
+        debug_exit=True,
+    )
+    text = " ".join(command(setup))
+    assert text.startswith("qemu-system-x86_64 -nodefaults -no-user-config -display none -M q35")
+    for part in (
+        "-m 512 -accel tcg",
+        "-S -no-reboot",
+        "-chardev socket,id=qmp,fd=10 -mon chardev=qmp,mode=control",
+        "-chardev pipe,id=ser0,path=console -serial chardev:ser0",
+        "-drive if=none,id=d0,format=raw,file=/a,,b -device nvme,drive=d0,serial=s",
+        "-netdev tap,id=n0,fd=40 -device e1000,netdev=n0",
+        "filter-dump,id=p0,netdev=n0,file=/run/a,,b.pcap",
+        "-kernel kernel -initrd fiasco,moe -append -serial_esc",
+    ):
+        assert part in text
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ("", "names no image"),
+        ("images = 3", "names no image"),
+        ("[images.x", "images.toml: "),
+        ("[images.x]\nkernel = 'nothing'", "nothing: no such file"),
+        ("[images.x]\n", "needs one of kernel, iso, linux and modules_list"),
+        ("[images.x]\nkernel = 'k'\niso = 'k'", "needs one of"),
+        ("[images.x]\nkernel = 'k'\ncolour = 'red'", "unknown key 'colour'; there are: append"),
+        ("[images.x]\nkernel = 'k'\nmemory = '512'", "memory must be int"),
+        ("[images.x]\nkernel = 'k'\nmachine = 'pdp11'", "unknown 'pdp11'; there are: q35"),
+        ("[images.x]\nkernel = 'k'\ndisk = 'floppy'", "unknown 'floppy'; there are: virtio"),
+        ("[images.x]\nkernel = 'k'\nmodules = ['absent']", "absent: not found in"),
+        ("[images.x]\nkernel = 'k'\n[images.x.deadlines]\nboot = 3", "unknown 'boot'"),
+        ("[images.x]\nmodules_list = 'm'\nentry = 'e'", "has no entry 'e'; there are: none"),
+        ("deadlines = 3\n[images.x]\nkernel = 'k'", "deadlines must be dict"),
+        ("colour = 1\n[images.x]\nkernel = 'k'", "unknown key 'colour'"),
+        ("[images.x]\nkernel = 'k'\ndrain = nan", "drain: nan is no number of seconds"),
+        ("[images.x]\nkernel = 'k'\n[images.x.deadlines]\nplan = -1", "deadlines.plan: -1 is no"),
+        ("[images.x]\nkernel = 'k'\n[images.x.deadlines]\nplan = inf", "deadlines.plan: inf is"),
+        ("[images.x]\nkernel = 'k'\nmachine = 'arm64'", "k: is for x86_64; machine arm64 boots"),
+        ("[images.x]\nkernel = 'm'\nmachine = 'q35'", "m: is an empty file: no image"),
+        ("[images.x]\nkernel = 'cd'", "kernel: "),
+        ("[images.x]\niso = 'k'", "k: is no CD"),
+        ("[images.x]\nlinux = 'arm'", "arm: is a Linux kernel for aarch64, not for x86_64"),
+    ],
+)
+def test_a_bad_table_is_one_line(tmp_path: Path, table: str, message: str) -> None:
+    shutil.copy(player(), tmp_path / "k")
+    (tmp_path / "m").touch()
+    (tmp_path / "cd").write_bytes(b"\0" * 0x8001 + b"CD001")
+    (tmp_path / "arm").write_bytes(b"ARMd".rjust(0x3C, b"\0"))
+    (tmp_path / "images.toml").write_text(table)
+    with pytest.raises(BuildError) as caught:
+        read_images(tmp_path)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("machine", [62, 3])
+def test_a_program_is_no_image(tmp_path: Path, machine: int) -> None:
+    program = bytearray(Path("/bin/true").read_bytes())
+    program[18:20] = struct.pack("<H", machine)
+    (tmp_path / "boot.elf").write_bytes(program)
+    with pytest.raises(BuildError, match=r"boot\.elf: is no image: it has neither a Multiboot"):
+        read_images(tmp_path)
+
+
+def test_a_directory_of_images(tmp_path: Path) -> None:
+    with pytest.raises(BuildError, match=r"found no images.toml, no vmlinuz and none of boot.elf"):
+        read_images(tmp_path)
+    shutil.copy(player(), tmp_path / "boot.elf")
+    images = read_images(tmp_path)
+    assert images["boot"].kernel == tmp_path / "boot.elf"
+    with pytest.raises(BuildError, match="no such directory"):
+        read_images(tmp_path / "absent")
+
+
+def test_the_table_has_defaults_for_all(tmp_path: Path) -> None:
+    shutil.copy(player(), tmp_path / "k")
+    (tmp_path / "images.toml").write_text(
+        "memory = 300\n[deadlines]\nplan = 5\n[images.a]\nkernel = 'k'\n"
+        "[images.b]\nkernel = 'k'\nmemory = 400\n[images.b.deadlines]\ntotal = 9\n"
+    )
+    images = read_images(tmp_path)
+    assert (images["a"].memory, dict(images["a"].deadlines)) == (300, {"plan": 5})
+    assert (images["b"].memory, dict(images["b"].deadlines)) == (400, {"plan": 5, "total": 9})
+
+
+def test_kinds_of_files(tmp_path: Path) -> None:
+    assert kind_of(player()).name == "multiboot"
+    cd = tmp_path / "cd"
+    cd.write_bytes(b"\0" * 0x8001 + b"CD001")
+    assert kind_of(cd).name == "iso"
+    linux = tmp_path / "linux"
+    linux.write_bytes(b"MZ".ljust(0x202, b"\0") + b"HdrS" + b"\0" * 100)
+    assert kind_of(linux).name == "linux"
+    vmlinux = tmp_path / "vmlinux"
+    vmlinux.write_bytes(Path("/bin/true").read_bytes())
+    assert kind_of(vmlinux).name == "elf"
+    with vmlinux.open("ab") as file:
+        file.write(struct.pack("<III4sQ", 4, 8, 18, b"Xen", 0x1000000))
+    assert kind_of(vmlinux).name == "pvh"
+    for content in (b"", b"text", b"\x7fELF", b"MZ"):
+        (tmp_path / "bad").write_bytes(content)
+        with pytest.raises(KindError, match="bad"):
+            kind_of(tmp_path / "bad")
+    with pytest.raises(KindError, match="is a directory"):
+        kind_of(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("line", "kind"),
+    [
+        ("l4re_itas: FATAL: Fatal signal: Segmentation fault (si_signo=11)", ProblemKind.CRASH),
+        ("l4re[rm]: unhandled read page fault at 0x8 pc=0x1", ProblemKind.CRASH),
+        ("MOE: task 3700 exited with 139", ProblemKind.CRASH),
+        ("No such object found: rom/x", ProblemKind.SETUP),
+        ("Ned: lua error: x", ProblemKind.SETUP),
+        ("[    1.0] Kernel panic - not syncing: x", ProblemKind.PANIC),
+        ("MOE: task 3700 exited with 0", None),
+        ("ok 3 panics", None),
+        ("a test of lua errors", None),
+        ("  Kernel panic - not syncing: what a passed point logs", None),
+    ],
+)
+def test_signs(line: str, kind: ProblemKind | None) -> None:
+    found = find_sign(f"before\n{line}\nafter\n".encode())
+    assert (found[0].kind if found else None) is kind
+
+
+def test_banners() -> None:
+    text = b"L4 Bootstrapper\n[    0.000000] Linux version 6.1\n  [    0.000000] Linux version 6\n"
+    assert list(banners(text)) == ["L4Re", "Linux"]
+
+
+@pytest.mark.parametrize(
+    ("with_kvm", "without", "works"),
+    [(None, 0.2, False), (0.1, 0.2, True), (0.9, 0.2, False), (0.1, None, True)],
+)
+def test_kvm_counts_where_it_boots_and_is_no_slower(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    with_kvm: float | None,
+    without: float | None,
+    works: bool,
+) -> None:
+    boots = []
+
+    def boot(machine: object, accelerator: list[str]) -> float | None:
+        boots.append(accelerator)
+        return with_kvm if "kvm" in accelerator else without
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(qemu_accel, "_boot_seconds", boot)
+    monkeypatch.setattr(qemu_accel.os, "access", lambda *_: True)
+    machine = MACHINES["q35"]
+    assert not qemu_accel.kvm_works(machine, probe=False)
+    assert qemu_accel.kvm_works(machine, probe=True) is works
+    tried = len(boots)
+    assert qemu_accel.kvm_works(machine, probe=False) is works
+    assert qemu_accel.kvm_works(machine, probe=True) is works
+    assert len(boots) == tried, "what was found is remembered"
+
+
+def test_a_serial_line_holds_what_nobody_reads_yet(tmp_path: Path) -> None:
+    """Byte by byte, as QEMU writes it: Linux does not wait for a port that stays full."""
+    line = SerialLine(tmp_path, "console")
+    guest = os.open(tmp_path / "console.out", os.O_RDWR | os.O_NONBLOCK)
+    for number in range(20_000):
+        os.write(guest, bytes([number % 251]))
+    assert line.receive() == bytes(number % 251 for number in range(20_000))
+    assert line.receive() == b"", "nothing, for now"
+    line.send(b"x" * 1_000_000)
+    line.close()
+    line.send(b"nobody is there")
+    os.close(guest)
+
+
+def test_an_accelerator_that_breaks_down_decides() -> None:
+    judge = Judge()
+    assert judge.needs_status(MonitorEvent("STOP"))
+    judge.stopped("paused")
+    assert judge.decision is None
+    judge.stopped("internal-error")
+    assert judge.problems[0].kind is ProblemKind.GUEST
+    assert "internal error" in judge.problems[0].reason
+
+
+REGISTERS = "EAX=1\r\nRIP=000000000040{:04x} RFL=1 [-----] CPL={} II=0 A20=1 SMM=0 HLT={}\r\n"
+
+
+@pytest.mark.parametrize(
+    ("places", "level", "halted", "expected"),
+    [
+        ([5, 5], 0, 1, "idle: "),
+        ([5, 7, 9], 3, 0, "spinning at 0x400009 in a program"),
+        ([5, 5], 0, 0, "spinning at 0x400005 in the kernel"),
+        ([5, 0x700, 9], 3, 0, "busy in a program, last seen at 0x400009"),
+    ],
+)
+def test_verdicts(places: list[int], level: int, halted: int, expected: str) -> None:
+    samples = [read_sample(REGISTERS.format(place, level, halted)) for place in places]
+    assert verdict([sample for sample in samples if sample]).startswith(expected)
+
+
+def test_a_verdict_on_little() -> None:
+    assert verdict([]) == "no registers could be read"
+    mixed = [Sample(1, 0, halted=True), Sample(2, 0, halted=False)]
+    assert verdict(mixed) == "mostly idle, last seen at 0x2 in the kernel"
+
+
+def test_symbols() -> None:
+    symbols = Symbols([Path("/etc/passwd"), player()])
+    assert symbols.name(0x100000).startswith("_start of player")
+    assert symbols.name(0xFFFF_FFFF_8000_0000) == ""
+
+
+@given(st.binary(max_size=300))
+def test_symbols_of_damaged_files_are_none(data: bytes) -> None:
+    import tempfile
+
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(b"\x7fELF" + data)
+        file.flush()
+        assert isinstance(Symbols([Path(file.name)]).name(0), str)
+
+
+def test_keys() -> None:
+    keys = Keys()
+    assert keys.feed(b"ab\x01") == b"ab"
+    assert not keys.end
+    assert keys.feed(b"\x01\x01a") == b"\x01\x01"
+    assert keys.feed(b"\x01h") == b"" and keys.help
+    assert keys.feed(b"c\x01xd") == b"c" and keys.end
+
+
+@given(st.lists(st.integers(0, 60), max_size=20))
+def test_clean_text_in_any_portions(cuts: list[int]) -> None:
+    data = b"a\x1b[32mlkl     | ok\x1b[0m\r\nb\x1b]0;t\x07c\x07\x1b[Kjdb: "
+    clean = CleanText()
+    shown = b""
+    places = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
+    for start, end in itertools.pairwise(places):
+        shown += clean.feed(data[start:end])
+    assert shown == b"alkl     | ok\nbcjdb: "

@@ -1,0 +1,278 @@
+# SPDX-License-Identifier: GPL-2.0-only
+import fcntl
+import os
+import resource
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from lxml import etree
+
+from lkltest.report.junit import file_name, remove_unfinished, suite_document, write
+from lkltest.report.xml_text import visible, visible_line
+from lkltest.tap.parser import Parser
+from lkltest.verdict.recorder import Recorder
+from lkltest.verdict.results import Exit, Outcome, PointResult, Problem, ProblemKind, SuiteResult
+from tests.report.junit_schema import check
+
+MOUNT = PointResult("mount", Outcome.PASSED, 1, "disk ext4", log="mounted", seconds=0.0123)
+READ = PointResult(
+    "readdir", Outcome.FAILED, 2, "disk ext4", "never reported: killed by SIGSEGV", "half of it"
+)
+SIGSEGV = Problem(ProblemKind.SIGNAL, "killed by SIGSEGV", "readdir", "#0 main () at disk.c:3")
+RESULT = SuiteResult(
+    "disk",
+    "ext4",
+    "native",
+    (MOUNT, READ),
+    (SIGSEGV,),
+    {"kernel": "4.9.0", "command": 'disk -t "ext4" <&>', "hostname": "lab"},
+    1.23456,
+    started=1_800_000_000.0,
+)
+
+
+def root_of(result: SuiteResult) -> etree._Element:
+    return check(suite_document(result).encode())
+
+
+def case(result: SuiteResult, name: str) -> etree._Element:
+    (found,) = (case for case in root_of(result).iter("testcase") if case.get("name") == name)
+    return found
+
+
+def test_suite() -> None:
+    (suite,) = root_of(RESULT)
+    assert suite.get("name") == "disk[ext4]@native"
+    assert suite.get("time") == "1.235"
+    assert suite.get("timestamp") == "2027-01-15T08:00:00"
+    assert suite.get("hostname") == "lab"
+    properties = {item.get("name"): item.get("value") for item in suite.iter("property")}
+    assert properties == {"host": "native", **RESULT.properties}
+
+
+def test_classname_has_no_dots_but_those_of_packages() -> None:
+    result = replace(RESULT, variant="4.9", host="qemu.x")
+    assert case(result, "mount").get("classname") == "lkltest.qemu_x.disk[4_9]"
+
+
+def test_passed() -> None:
+    mount = case(RESULT, "mount")
+    assert mount.get("time") == "0.012"
+    assert [(item.tag, item.text) for item in mount] == [("system-out", "mounted")]
+
+
+def test_crash_is_an_error_at_its_point() -> None:
+    error, output = case(RESULT, "readdir")
+    assert (error.tag, error.get("type")) == ("error", "signal")
+    assert error.get("message") == "never reported: killed by SIGSEGV"
+    for shown in ("killed by SIGSEGV", "#0 main () at disk.c:3", "half of it"):
+        assert shown in str(error.text)
+    assert output.text == "half of it"
+    assert len(root_of(RESULT).findall(".//testcase")) == 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "element"),
+    [
+        (None, "failure"),
+        (ProblemKind.WARNING, "failure"),
+        (ProblemKind.SANITIZER, "failure"),
+        (ProblemKind.PANIC, "error"),
+        (ProblemKind.STALL, "error"),
+        (ProblemKind.DUPLICATE_NUMBER, "error"),
+    ],
+)
+def test_failure_or_error(kind: ProblemKind | None, element: str) -> None:
+    point = PointResult("a", Outcome.FAILED, log="first\nlast words\n")
+    problems = (Problem(kind, "why", "a"),) if kind else ()
+    found = case(replace(RESULT, points=(point,), problems=problems), "a")
+    assert found[0].tag == element
+    assert found[0].get("type") == (kind.value if kind else "not ok")
+    assert found[0].get("message") == "last words"
+    assert "last words" in str(found[0].text)
+
+
+@pytest.mark.parametrize("kind", ProblemKind)
+def test_loose_problem_is_a_testcase(kind: ProblemKind) -> None:
+    loose = Problem(kind, "why so", detail="and how")
+    result = replace(RESULT, points=(MOUNT,), problems=(loose, loose))
+    found = case(result, f"[{kind}]")
+    assert found[0].tag in ("failure", "error")
+    assert found[0].get("message") == "why so"
+    assert "and how" in str(found[0].text)
+    assert case(result, f"[{kind}]#2") is not None
+
+
+def test_skipped_and_todo() -> None:
+    points = (
+        PointResult("a", Outcome.SKIPPED, reason="no tap"),
+        PointResult("b", Outcome.SKIPPED),
+        PointResult("c", Outcome.TODO, reason="later"),
+    )
+    result = replace(RESULT, points=points, problems=())
+    messages = [case(result, name)[0].get("message") for name in "abc"]
+    assert messages == ["no tap", "no reason given", "TODO: later"]
+
+
+def test_skipped_suite() -> None:
+    result = replace(RESULT, points=(), problems=(), skip="no /dev/net/tun")
+    assert case(result, "disk[ext4]")[0].get("message") == "no /dev/net/tun"
+
+
+def test_suite_without_anything_is_an_error() -> None:
+    assert case(replace(RESULT, points=(), problems=()), "[no results]")[0].tag == "error"
+
+
+def test_output_is_there_when_something_failed() -> None:
+    assert case(replace(RESULT, output="stray"), "[other output]")[0].text == "stray"
+    passed = replace(RESULT, points=(MOUNT,), problems=(), output="stray")
+    assert "stray" not in suite_document(passed)
+
+
+def test_names_are_kept_apart() -> None:
+    child = PointResult("c", Outcome.PASSED)
+    points = (
+        PointResult("a", Outcome.PASSED, children=(child, replace(child, children=(child,)))),
+        PointResult("a/c", Outcome.PASSED),
+        PointResult("a", Outcome.PASSED),
+        PointResult("[signal]", Outcome.PASSED),
+        PointResult("\x1b", Outcome.PASSED),
+        PointResult("\\x1b", Outcome.PASSED),
+        PointResult("x" * 10_000, Outcome.PASSED),
+        PointResult("x" * 10_001, Outcome.PASSED),
+    )
+    loose = Problem(ProblemKind.SIGNAL, "x")
+    root = root_of(replace(RESULT, points=points, problems=(loose,)))
+    names = [found.get("name") for found in root.iter("testcase")]
+    assert names[:7] == ["a", "a/c", "a/c#2", "a/c/c", "a/c#3", "a#2", "[signal]"]
+    assert names[-1] == "[signal]#2"
+
+
+@pytest.mark.parametrize("seconds", [0.0, 1e-9, 1e9, 0.0005, 123456.789, -1.0])
+def test_times_have_three_decimals(seconds: float) -> None:
+    root_of(replace(RESULT, seconds=seconds, points=(replace(MOUNT, seconds=seconds),)))
+
+
+def test_large_results_stay_below_the_limit() -> None:
+    log = "<&>" * 60_000
+    points = [PointResult(f"p{n}", Outcome.PASSED, log=log) for n in range(400)]
+    points += [PointResult(f"f{n}", Outcome.FAILED, log=log) for n in range(400)]
+    points.append(PointResult("long", Outcome.FAILED, log="<" * 20_000_000))
+    root = root_of(replace(RESULT, points=tuple(points), problems=()))
+    assert len(root.findall(".//testcase")) == 801
+    assert "are left out" in str(root.findall(".//testcase")[399][0].text)
+
+
+anything = st.text(st.characters(), max_size=30) | st.binary(max_size=60).map(
+    lambda data: data.decode("utf-8", "surrogateescape")
+)
+
+
+@given(anything)
+def test_visible_is_fit_for_xml_and_loses_nothing(text: str) -> None:
+    element = etree.Element("a", x=visible_line(text))
+    element.text = visible(text)
+    again = etree.fromstring(etree.tostring(element))
+    assert (again.text or "") == visible(text)
+    assert again.get("x") == visible_line(text)
+    if text.isprintable():
+        assert visible(text) == text
+
+
+@given(st.binary(max_size=400))
+@settings(max_examples=200)
+def test_any_bytes_give_a_valid_document(data: bytes) -> None:
+    recorder, parser = Recorder(), Parser()
+    stream = b"1..2\nok 1 a\n ---\n log: |\n  " + data + b"\n ...\n" + data + b"\nnot ok 2 " + data
+    for event in parser.feed(stream) + parser.close():
+        recorder.add(event)
+    program = recorder.finish(Exit(1))
+    text = data.decode("utf-8", "surrogateescape")
+    root_of(
+        SuiteResult(
+            text,
+            text,
+            text,
+            program.points,
+            program.problems,
+            {text: text, "hostname": text},
+            skip=text,
+            output=program.output_tail,
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    ("suite", "variant", "host", "expected"),
+    [
+        ("disk", "ext4", "native", "disk-ext4@native.xml"),
+        ("boot", "", "wine", "boot@wine.xml"),
+        ("net-test", "", "native", "net%2Dtest@native.xml"),
+        ("../../etc", "a/b", "x", "%2E./..%2Fetc"),
+    ],
+)
+def test_file_name(suite: str, variant: str, host: str, expected: str) -> None:
+    name = file_name(SuiteResult(suite, variant, host))
+    if expected.endswith(".xml"):
+        assert name == expected
+    assert "/" not in name
+    assert not name.startswith(".")
+
+
+short = st.text(st.sampled_from("ab-@%./\0\u00e9"), max_size=4)
+long = short | short.map(lambda text: text * 100)
+
+
+@given(st.lists(st.tuples(long, long, long), max_size=30, unique=True))
+def test_file_names_are_injective_and_safe(parts: list[tuple[str, str, str]]) -> None:
+    names = [file_name(SuiteResult(*part)) for part in parts]
+    assert len(set(names)) == len(names)
+    for name in names:
+        assert name.isascii()
+        assert name.isprintable()
+        assert "/" not in name
+        assert not name.startswith(".")
+        assert len(name) <= 245
+
+
+def test_write(tmp_path: Path) -> None:
+    directory = tmp_path / "new" / "junit"
+    path = write(RESULT, directory)
+    assert path == directory / "disk-ext4@native.xml"
+    check(path.read_bytes())
+    (directory / "disk-ext4@native.xml.part").write_bytes(b"left by a run that was killed" * 9999)
+    assert write(RESULT, directory) == path
+    check(path.read_bytes())
+    assert os.listdir(directory) == [path.name]  # noqa: PTH208 - names alone
+
+
+def test_write_beside_another_run(tmp_path: Path) -> None:
+    part = tmp_path / "disk-ext4@native.xml.part"
+    with part.open("wb") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        check(write(RESULT, tmp_path).read_bytes())
+        remove_unfinished(tmp_path)
+        assert part.exists()
+    remove_unfinished(tmp_path)
+    assert not part.exists()
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_write_to_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
+    before = write(replace(RESULT, seconds=1.0), tmp_path).read_bytes()
+    large = replace(RESULT, points=(replace(MOUNT, log="x" * 500_000),))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+    try:
+        with pytest.raises(OSError, match=r"\.part"):
+            write(large, tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    (path,) = tmp_path.iterdir()
+    assert path.read_bytes() == before

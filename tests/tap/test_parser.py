@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The lines of a TAP stream, and its subtests."""
+
+import pytest
+
+from lkltest.tap.parser import (
+    BailOut,
+    Comment,
+    Event,
+    Output,
+    Parser,
+    Plan,
+    Pragma,
+    Started,
+    Version,
+)
+from tests.tap.parsing import damage, parse, point, points
+
+
+@pytest.mark.parametrize(
+    ("line", "event"),
+    [
+        (b"ok", point(None)),
+        (b"ok 1", point(1)),
+        (b"ok 1 ", point(1)),
+        (b"not ok 2 x y", point(2, "x y", ok=False)),
+        (b"ok 3 - with a dash", point(3, "with a dash")),
+        (b"ok - no number", point(None, "no number")),
+        (b"ok 1st test", point(None, "1st test")),
+        (b"ok 0007 bond", point(7, "bond")),
+        (b"ok 4 name # SKIP", point(4, "name", directive="SKIP")),
+        (b"ok 4 name # skip why not", point(4, "name", directive="SKIP", reason="why not")),
+        (b"ok 4 name #SKIP", point(4, "name", directive="SKIP")),
+        (b"ok 4 # Skipped: gone", point(4, directive="SKIP", reason="gone")),
+        (b"ok 4#SKIP", point(4, directive="SKIP")),
+        (b"not ok 5 x # TOdO later", point(5, "x", ok=False, directive="TODO", reason="later")),
+        (b"not ok 5 x # XFAIL known", point(5, "x", ok=False, directive="TODO", reason="known")),
+        (b"not ok 5 x # TODOORNOT", point(5, "x # TODOORNOT", ok=False)),
+        (b"not ok 5 x # exit=255", point(5, "x", ok=False, reason="exit=255")),
+        (b"not ok 5 x # TIMEOUT 45 s", point(5, "x", ok=False, reason="TIMEOUT 45 s")),
+        (b"ok 6 bug #12 # SKIP x", point(6, "bug #12", directive="SKIP", reason="x")),
+        (rb"ok 7 not a \# SKIP", point(7, "not a # SKIP")),
+        (rb"ok 7 back \\# SKIP", point(7, "back \\", directive="SKIP")),
+        (b"ok 7 ends with \\", point(7, "ends with \\")),
+        (b"ok 8 \xff\x00", point(8, "\\xff\x00")),
+        ("ok 8 é".encode(), point(8, "é")),
+        (b"\x1b[32mok\x1b[0m 9 \x1b[1mgreen\x1b[0m\x1b[K", point(9, "green")),
+        (b"\x1b]0;title\x07ok 9 title", point(9, "title")),
+        (b"ok 9 cr\r", point(9, "cr")),
+        (b"ok 9 crs\r\r", point(9, "crs")),
+        (b"1..35 # boot", Plan(35, "boot", None, 0)),
+        (b"1..35", Plan(35, "", None, 0)),
+        (b"1..5 todo 3 2;", Plan(5, "", None, 0)),
+        (b"1..0", Plan(0, "", "", 0)),
+        (b"1..0 # disk ext4", Plan(0, "disk ext4", "", 0)),
+        (b"1..0 # SKIP no disk", Plan(0, "", "no disk", 0)),
+        (b"1..0 # skipping: rope", Plan(0, "", "rope", 0)),
+        (b"1..0 Skipped: no net", Plan(0, "", "no net", 0)),
+        (b"* 6 readdir", Started(6, "readdir", 0)),
+        (b"* 6 ", Started(6, "", 0)),
+        (b"* 6 a # b", Started(6, "a # b", 0)),
+        (b"TAP version 13", Version(13, False, 0)),
+        (b"TAP Version 13", Version(13, False, 0)),
+        (b"KTAP version 1", Version(1, True, 0)),
+        (b"Bail out!", BailOut("")),
+        (b"Bail out!  no kernel", BailOut("no kernel")),
+        (b"  Bail out! too", BailOut("too")),
+        (b"pragma +strict", Pragma("+strict")),
+        (b"# text", Comment("text", 0)),
+        (b"#", Comment("", 0)),
+    ],
+)
+def test_line(line: bytes, event: Event) -> None:
+    assert parse(line + b"\n") == [event]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"",
+        b"okay",
+        b"ok, next",
+        b"OK 1",
+        b"not okay",
+        b"nothing",
+        b"not ",
+        b"1..5 is a range",
+        b"1..",
+        b"1.5",
+        b"* bullet",
+        b"*** VALIDATE kAFS ***",
+        b"* 9999999999 too many digits to be one",
+        b"TAP version",
+        b"TAP version 13 or so",
+        b"Bail out",
+        b"pragma",
+        b"pragmatic",
+        b" ---",
+        b" ...",
+        b"  ok 3",
+        b" not ok 3",
+        b"  * 3 x",
+        b"[    0.123456] ok 1 - forged",
+        b"--- 127.0.0.1 ping statistics ---",
+        b"\xff\xfe\x00",
+    ],
+)
+def test_no_tap(line: bytes) -> None:
+    assert parse(line + b"\n") == [Output(line + b"\n")]
+
+
+@pytest.mark.parametrize("last", [b"ok 2 b", b"1..2", b"Bail out!", b"x", b" ...", b"ok 2 b\r"])
+def test_a_last_line_without_newline_never_counts(last: bytes) -> None:
+    events = parse(b"ok 1 a\n" + last)
+    assert damage(events) == ["line-incomplete"]
+    assert Output(last.rstrip(b"\r")) in events
+    assert points(events) == [point(1, "a")]
+
+
+def test_an_escape_after_the_last_line_is_no_damage() -> None:
+    assert parse(b"ok 1 a\n\x1b[0m") == [point(1, "a")]
+
+
+def test_close_twice() -> None:
+    parser = Parser()
+    parser.feed(b"ok 1 a\nx")
+    assert parser.close()
+    assert parser.close() == []
+
+
+# Subtests
+
+
+def test_ktap_subtests_come_before_their_parent() -> None:
+    stream = b"""\
+KTAP version 1
+1..1
+  KTAP version 1
+  # Subtest: suite
+  1..1
+    KTAP version 1
+    1..1
+    ok 1 case
+  ok 1 suite
+ok 1 all
+"""
+    assert [(event.name, event.depth) for event in points(parse(stream))] == [
+        ("case", 2),
+        ("suite", 1),
+        ("all", 0),
+    ]
+
+
+def test_tap14_subtest_with_blocks() -> None:
+    stream = b"""\
+TAP version 14
+1..1
+# Subtest: foo
+    1..2
+    ok 1 - a
+      ---
+      duration_ms: 12.5
+      ok: 3
+      ...
+    not ok 2 - b
+not ok 1 - foo
+  ---
+  message: bad
+  ...
+"""
+    first, second, parent = points(parse(stream))
+    assert first == point(1, "a", block=b"      duration_ms: 12.5\n      ok: 3\n", depth=1)
+    assert first.seconds == pytest.approx(0.0125)
+    assert second == point(2, "b", ok=False, depth=1)
+    assert parent == point(1, "foo", ok=False, block=b"  message: bad\n")
+
+
+def test_a_line_of_the_parent_ends_a_block_of_the_subtest() -> None:
+    events = parse(b"    1..1\n    ok 1 a\n      ---\n      x: 1\nok 1 foo\n")
+    assert damage(events) == ["yaml-open"]
+    assert [event.depth for event in points(events)] == [1, 0]
+
+
+def test_a_subtest_is_closed_by_its_parent() -> None:
+    events = parse(b"  1..1\n  ok 1 a\nok 1 foo\n  ok 2 forged\n")
+    assert points(events) == [point(1, "a", depth=1), point(1, "foo")]
+
+
+def test_a_bare_subtest_point_is_indented_by_four_columns() -> None:
+    assert points(parse(b"    ok 1 a\n\tok 2 b\n  ok 3 c\n      ok 4 d\n")) == [
+        point(1, "a", depth=1),
+        point(2, "b", depth=1),
+    ]
+
+
+def test_printk_time_stamps_come_off_when_asked_to() -> None:
+    stream = b"""\
+[    0.060000] printk: console [mc-1] enabled
+[    0.060000][    T1] KTAP version 1
+<6>[    0.060000] 1..1
+[    0.060000] \tok 1 - case
+[    0.060000] ok 1 - suite
+"""
+    assert points(parse(stream)) == []
+    assert points(parse(stream, printk=True)) == [point(1, "case", depth=1), point(1, "suite")]
+
+
+# Limits
+
+
+# The text of a block

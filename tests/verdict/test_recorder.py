@@ -1,0 +1,308 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The verdict: streams and ends, good and bad, and the problems that they come to."""
+
+import signal
+
+import pytest
+
+from lkltest.tap.parser import Parser
+from lkltest.verdict.exit_status import judge_exit
+from lkltest.verdict.recorder import Recorder
+from lkltest.verdict.results import Exit, Outcome, Problem, ProblemKind
+from tests.verdict.recording import (
+    GOOD,
+    K,
+    check_tree,
+    outcomes,
+    problems,
+    record,
+)
+
+
+def test_pass() -> None:
+    result = record(GOOD)
+    assert result.passed
+    assert outcomes(result) == {"mutex": "passed", "semaphore": "passed"}
+    assert [(point.number, point.suite) for point in result.points] == [(1, "boot"), (2, "boot")]
+
+
+@pytest.mark.parametrize(
+    "cut",
+    ["1..2 # bo", "* 1 mut", "ok 1 mu", "ok 1 mutex # SKIP no su", "# a rem", "1..0 # SKIP no"],
+)
+def test_a_kernel_bug_in_the_midst_of_a_line_is_heard(cut: str) -> None:
+    start = GOOD.index(cut) if cut in GOOD else 0
+    whole = f"{GOOD[:start]}{cut}[    1.250000] BUG: spinlock bad magic\n{GOOD[start:]}"
+    assert K.BUG in {kind for kind, _ in problems(record(whole))}
+    assert record(GOOD.replace("mutex", "BUG: [1]")).passed, "a name may be about one"
+
+
+def test_a_result_without_number_is_not_what_another_number_announced() -> None:
+    result = record("1..2\n* 1 a\nok a\n* 7 b\nok b\n")
+    assert problems(result) == [(K.NEVER_REPORTED, "b")]
+
+
+def test_a_time_stamp_alone_is_no_last_line() -> None:
+    parser = Parser(printk=True)
+    events = parser.feed(b"[    0.100000] 1..1\n[    0.100000] ok 1 a\n[    0.100000]")
+    assert any(getattr(event, "what", "") == "line-incomplete" for event in parser.close())
+    assert events
+
+
+@pytest.mark.parametrize(
+    ("stream", "expected"),
+    [
+        ("", [(K.NO_PLAN, None)]),
+        ("hello\n", [(K.NO_PLAN, None)]),
+        ("ok 1 a\nok 2 b\n", [(K.NO_PLAN, None)]),
+        ("1..3\nok 1 a\nok 2 b\n", [(K.PLAN_NOT_MET, None)]),
+        ("1..1\nok 1 a\nok 2 b\n", [(K.TOO_MANY_POINTS, "b")]),
+        ("1..0\nok 1 a\n", [(K.TOO_MANY_POINTS, "a")]),
+        ("1..2\nok 1 a\nok 1 b\nok 2 c\n", [(K.DUPLICATE_NUMBER, "b")]),
+        ("1..2\nok 2 b\nok 1 a\n", [(K.OUT_OF_ORDER, "b"), (K.OUT_OF_ORDER, "a")]),
+        ("ok 1 a\nok 2 b\n1..1\n", [(K.TOO_MANY_POINTS, None)]),
+        ("1..1\nok 1 a\nBail out! no disk\n", [(K.BAIL_OUT, None)]),
+        ("1..1\n* 1 a\nBail out! no disk\nok 1 a\n", [(K.BAIL_OUT, "a")]),
+        ("1..1\n* 1 a\nok 1 a\n ---\n log: |\n  x\n", [(K.OPEN_YAML, "a")]),
+        ("1..1\nok 1 a\n ---\n log: |\n  x\n", [(K.OPEN_YAML, "a")]),
+        (
+            "1..2\nok 1 a\n ---\n log: |\n  x\nok 2 b\n",
+            [(K.OPEN_YAML, "a")],
+        ),
+        (
+            "1..1\n* 1 a\nok 1 a",
+            [(K.INCOMPLETE_LINE, "a"), (K.NEVER_REPORTED, "a"), (K.PLAN_NOT_MET, None)],
+        ),
+        ("1..1\nok 1 a\nlast words", [(K.INCOMPLETE_LINE, None)]),
+        ("1..1\n* 1 a\n", [(K.NEVER_REPORTED, "a"), (K.PLAN_NOT_MET, None)]),
+        ("1..2\n* 1 a\n* 2 b\nok 2 b\n", None),
+        ("1..1\nok 99999999999999 a\n", None),
+        ("1..1\nok 1 " + "x" * 100_000 + "\n", None),
+        ("1..99999999999999\nok 1 a\n", None),
+    ],
+)
+def test_bad_stream(stream: str, expected: list[tuple[ProblemKind, str | None]] | None) -> None:
+    result = record(stream)
+    assert not result.passed
+    assert result.problems
+    if expected is not None:
+        assert problems(result) == expected
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["Kernel panic - not syncing: x", "Oops: 0000", "BUG: x", "WARNING: x", "UBSAN: x"],
+)
+def test_kernel_trouble_is_tied_to_what_was_announced(line: str) -> None:
+    in_log = f"1..2\nok 1 a\n ---\n log: |\n  [ 0.1] {line}\n ...\nok 2 b\n"
+    between = f"1..2\n* 1 a\n[ 0.1] {line}\nok 1 a\nok 2 b\n"
+    for stream in (in_log, between):
+        result = record(stream)
+        assert [problem.point for problem in result.problems] == ["a"]
+        assert outcomes(result) == {"a": "failed", "b": "passed"}
+        assert line in result.points[0].reason
+    loose = record(f"1..1\nok 1 a\n ---\n log: |\n ...\n{line}\n")
+    assert [(problem.point, problem.reason) for problem in loose.problems] == [
+        (None, f"{line} (after a)")
+    ]
+    assert not loose.passed
+
+
+def test_harmless_warning() -> None:
+    log = "[    0.027739] Warning: unable to open an initial console."
+    assert record(f"{log}\n1..1\nok 1 a\n ---\n log: |\n  {log}\n ...\n").passed
+
+
+def test_panic_in_flight_keeps_its_stack() -> None:
+    stack = "".join(f"[  0.06] frame {number}\n" for number in range(100))
+    stream = f"1..1\n* 1 start_kernel\n[  0.06] Kernel panic - not syncing: oh\n{stack}"
+    result = record(stream, Exit(None, signal.SIGABRT, "signalled"))
+    assert problems(result) == [
+        (K.PANIC, "start_kernel"),
+        (K.SIGNAL, "start_kernel"),
+        (K.PLAN_NOT_MET, None),
+    ]
+    assert result.problems[0].detail.endswith("frame 99")
+    assert result.points[0].reason == "never reported: killed by SIGABRT"
+
+
+@pytest.mark.parametrize(
+    ("ending", "kind", "reason"),
+    [
+        (Exit(1), K.EXIT_STATUS, "exited with status 1"),
+        (Exit(139), K.EXIT_STATUS, "exited with status 139 (a shell's word for SIGSEGV)"),
+        (Exit(255), K.EXIT_STATUS, "exited with status 255"),
+        (Exit(None), K.EXIT_STATUS, "exited with status unknown"),
+        (Exit(None, 11, "signalled"), K.SIGNAL, "killed by SIGSEGV"),
+        (
+            Exit(None, 6, "signalled", "core dumped"),
+            K.SIGNAL,
+            "killed by SIGABRT, core dumped",
+        ),
+        (Exit(None, 63, "signalled"), K.SIGNAL, "killed by signal 63"),
+        (Exit(None, 9, "deadline", "60 s"), K.DEADLINE, "did not end in time, 60 s"),
+        (Exit(None, 9, "stall", "10 s"), K.STALL, "was silent for too long, 10 s"),
+    ],
+)
+def test_bad_end(ending: Exit, kind: ProblemKind, reason: str) -> None:
+    after = record(GOOD, ending)
+    assert [(p.kind, p.point, p.reason) for p in after.problems] == [
+        (kind, None, f"{reason} (after semaphore)")
+    ]
+    within = record(GOOD + "1..1 # boot\n* 1 halt\n", ending)
+    assert problems(within) == [(kind, "halt"), (K.PLAN_NOT_MET, None)]
+    assert within.points[-1].reason == f"never reported: {reason}"
+
+
+@pytest.mark.parametrize("ending", [Exit(0), Exit(cause="ended")])
+def test_good_end(ending: Exit) -> None:
+    assert record(GOOD, ending).passed
+
+
+def test_status_that_proves_nothing() -> None:
+    assert record(GOOD, Exit(3), exit_status_matters=False).passed
+    assert judge_exit(Exit(None, 11, "signalled"), status_matters=False)
+    assert judge_exit(Exit(None, None, "deadline"), status_matters=False)
+
+
+def test_later_plan_continues_the_suite() -> None:
+    stream = "1..1 # disk ext4\nok 1 prepfs\n1..2 # disk ext4\nok 1 add\nok 2 start\n"
+    result = record(stream)
+    assert result.passed
+    assert [(p.number, p.suite) for p in result.points] == [
+        (1, "disk ext4"),
+        (1, "disk ext4"),
+        (2, "disk ext4"),
+    ]
+
+
+def test_plan_cut_short_by_the_next_one() -> None:
+    result = record("1..2 # a\nok 1 x\n1..1 # b\nok 1 y\n")
+    assert problems(result) == [(K.PLAN_NOT_MET, None)]
+    assert "plan 1..2 # a: 1 of 2 points never came: 2" in result.problems[0].reason
+
+
+def test_plan_comes_last() -> None:
+    assert record("ok 1 a\nok 2 b\n1..2\n").passed
+
+
+@pytest.mark.parametrize(
+    ("stream", "name", "reason"),
+    [
+        ("1..0 # vde tests\nvde not supported\nmore\n", "vde tests", "vde not supported"),
+        ("1..0 # SKIP no tap\n", None, "no tap"),
+        ("1..1\nok 1 a # SKIP no json\n", "a", "no json"),
+        (
+            "1..1\nok 1 a # SKIP\n ---\n time_us: 2\n log: |\n  no json\n  no json\n ...\n",
+            "a",
+            None,
+        ),
+        ("KTAP version 1\n1..1\nnot ok 1 a # SKIP why\n", "a", "why"),
+    ],
+)
+def test_skip(stream: str, name: str | None, reason: str | None) -> None:
+    result = record(stream)
+    assert result.passed
+    (point,) = result.points
+    assert point.outcome is Outcome.SKIPPED
+    assert point.reason == (reason or "no json")
+    assert name in (None, point.name)
+
+
+def test_not_ok_skip_is_a_failure_in_tap() -> None:
+    assert not record("TAP version 13\n1..1\nnot ok 1 a # SKIP why\n").passed
+
+
+def test_todo_is_no_failure() -> None:
+    result = record("1..2\nnot ok 1 a # TODO later\nok 2 b # TODO\n")
+    assert result.passed
+    assert outcomes(result) == {"a": "todo", "b": "passed"}
+    assert result.points[0].reason == "later"
+
+
+def test_names_are_kept_apart_and_never_empty() -> None:
+    stream = "1..1 # x\n* 1 \nok 1 \n1..4 # x\nok 1 a\nok 2 a\nok 3\n* 4 \nok 4 \n"
+    assert list(outcomes(record(stream))) == [
+        "(unnamed 1)",
+        "a",
+        "a#2",
+        "(unnamed 3)",
+        "(unnamed 4)",
+    ]
+
+
+def test_announced_name_wins_over_none() -> None:
+    assert list(outcomes(record("1..1\n* 1 mutex\nok 1\n"))) == ["mutex"]
+
+
+def test_repeated_stream() -> None:
+    twice = GOOD + GOOD
+    assert record(twice).passed
+    result = record(twice, repeat_is_failure=True)
+    assert problems(result) == [(K.REPEATED, "mutex#2"), (K.REPEATED, "semaphore#2")]
+    other = (
+        "1..1 # disk\n* 1 \nok 1 \n1..1 # disk\n* 1 \nok 1 \n1..1 # net\nok 1 x\n1..1 # b\nok 1 x\n"
+    )
+    assert record(other, repeat_is_failure=True).passed
+
+
+def test_in_flight_and_done() -> None:
+    recorder, parser = Recorder(), Parser()
+
+    def feed(text: str) -> None:
+        for event in parser.feed(text.encode()):
+            recorder.add(event)
+
+    assert not recorder.done
+    seen = []
+    for line in GOOD.splitlines(keepends=True):
+        feed(line)
+        seen.append((recorder.in_flight, recorder.done))
+    assert seen[1] == ("mutex", False)
+    assert seen[3] == ("semaphore", False)
+    feed(" ---\n log: |\n")
+    assert not recorder.done
+    feed(" ...\n")
+    assert recorder.done
+    assert recorder.in_flight is None
+
+
+def test_wall_time() -> None:
+    recorder, parser = Recorder(), Parser()
+    recorder.add(parser.feed(b"1..2\n")[0], 1.0)
+    recorder.add(parser.feed(b"* 1 sleep\n")[0], 2.0)
+    events = parser.feed(b"ok 1 sleep\n ---\n time_us: 1000\n log: |\n ...\n")
+    (point,) = recorder.add(events[0], 5.5)
+    assert point.seconds == 3.5
+    (event,) = parser.feed(b"ok 2 quick\n ---\n time_us: 1000\n log: |\n ...\n")
+    (point,) = recorder.add(event, 6.0)
+    assert point.seconds == 0.001
+
+
+def test_given_problems() -> None:
+    recorder, parser = Recorder(), Parser()
+    for event in parser.feed(b"1..2\nok 1 a\n* 2 b\n") + parser.close():
+        recorder.add(event)
+    crash = Problem(K.CRASH, "page fault", recorder.in_flight)
+    given_problems = [crash, Problem(K.HELPER, "died", "a"), Problem(K.GUEST, "odd", "nowhere")]
+    result = recorder.finish(Exit(0), given_problems, 1.5)
+    check_tree(result)
+    assert problems(result) == [
+        (K.NEVER_REPORTED, "b"),
+        (K.PLAN_NOT_MET, None),
+        (K.CRASH, "b"),
+        (K.HELPER, "a"),
+        (K.GUEST, None),
+    ]
+    assert outcomes(result) == {"a": "failed", "b": "failed"}
+    assert result.points[1].reason == "never reported: crash: page fault"
+    assert result.seconds == 1.5
+
+
+def test_properties_from_the_banner() -> None:
+    banner = "[ 0.0] Linux version 4.9.0 (u@h) (gcc version 12.2.0 (Debian 12.2.0-14) ) #1 Sat"
+    expected = {"kernel": "4.9.0", "compiler": "gcc version 12.2.0 (Debian 12.2.0-14)"}
+    assert record(f"{banner}\n{GOOD}").properties == expected
+    in_log = f"1..1\nok 1 a\n ---\n log: |\n  {banner}\n ...\n"
+    assert record(in_log).properties == expected
+    assert record(GOOD).properties == {}
