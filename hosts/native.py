@@ -7,11 +7,12 @@ import os
 import shutil
 from pathlib import Path
 
-from lkltest.host.api import Host, Interface, Launch, LaunchError, Missing
+from lkltest.errors import ExecutableError, LaunchError, Missing
+from lkltest.host.api import Host, Interface, Launch
 from lkltest.host.build import Build
 from lkltest.host.console import Console, open_terminal
 from lkltest.host.disk import CHILD_DESCRIPTOR, Disk
-from lkltest.host.executable import ExecutableError, identify, machine_is_native
+from lkltest.host.executable import identify, machine_is_native
 from lkltest.sandbox.scope import Child, Scope
 
 _GDB_SECONDS = 20.0

@@ -12,7 +12,8 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
-from lkltest.host.executable import ExecutableError, identify, special
+from lkltest.errors import ExecutableError, LkltestError
+from lkltest.host.executable import identify, special
 
 _MULTIBOOT = 0x1BADB002
 _MULTIBOOT_WITHIN = 8192
@@ -21,7 +22,7 @@ _PVH = b"\x12\0\0\0Xen\0"
 """A note's type, XEN_ELFNOTE_PHYS32_ENTRY, and owner: where QEMU enters an ELF file."""
 
 
-class KindError(Exception):
+class KindError(LkltestError):
     """A file that cannot be booted; the message is one line that names it and what it is."""
 
 

@@ -13,13 +13,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from lkltest.errors import LkltestError
 from lkltest.nightly import toml_position
 
 _AT = re.compile(r" \(at line (\d+), column (\d+)\)$")
 _AT_END = " (at end of document)"
 
 
-class ConfigError(Exception):
+class ConfigError(LkltestError):
     """A file that cannot be used; the message is `FILE:LINE:COLUMN: what is wrong`."""
 
 

@@ -120,7 +120,7 @@ def test_an_interruption_while_hosts_are_imported_is_one_line(
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("lkltest.host.api.add_host_options", interrupted)
+    monkeypatch.setattr("lkltest.host.registry.add_host_options", interrupted)
     assert main(["run", "boot"]) == 130
     assert capsys.readouterr().err == "lkltest: interrupted\n"
 

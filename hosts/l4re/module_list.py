@@ -14,13 +14,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
+from lkltest.errors import LkltestError
+
 _LINE = re.compile(r"^([^\s\[]+)(?:\[\s*(.*?)\s*\])?(?:\s+(.*?))?\s*$")
 _DEFAULTS = ("fiasco", "sigma0", "moe")
 _SLOTS = {"kernel": 0, "sigma0": 1, "roottask": 2, "rmgr": 2}
 _PLAIN = ("bin", "data", "bin-nostrip", "data-nostrip", "module")
 
 
-class ModulesError(Exception):
+class ModulesError(LkltestError):
     """A module list that cannot be used; the message is one line."""
 
 

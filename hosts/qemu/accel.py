@@ -16,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from lkltest.host.api import Missing
+from lkltest.errors import Missing
 from lkltest.host.cache import cache_directory, write_atomically
 
 from .machine import Machine

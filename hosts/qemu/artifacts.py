@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lkltest.host.api import LaunchError
+from lkltest.errors import LaunchError
 
 if TYPE_CHECKING:
     from .process import QemuProcess

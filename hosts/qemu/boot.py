@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from lkltest.errors import LaunchError
 from lkltest.guest.linux import LinuxGuest
-from lkltest.host.api import LaunchError
 
 from ..l4re.module_list import Module, ModulesError, with_program
 from ..l4re.ned_script import SCRIPT, TAG, ned_script

@@ -7,8 +7,9 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from lkltest.errors import LaunchError
 from lkltest.guest.linux import LinuxGuest, check_program
-from lkltest.host.api import Interface, LaunchError
+from lkltest.host.api import Interface
 from lkltest.host.disk import Disk
 from lkltest.sandbox.scope import Scope
 

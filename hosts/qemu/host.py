@@ -15,10 +15,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from lkltest.errors import BuildError, LaunchError, Missing, NotInstalled
 from lkltest.guest.kernel_modules import KernelModules
 from lkltest.guest.programs import FEATURES, guest_program, guest_programs
-from lkltest.host.api import Host, Launch, LaunchError, Missing, NotInstalled, OptionGroup, Process
-from lkltest.host.build import Build, BuildError, default_directory
+from lkltest.host.api import Host, Launch, OptionGroup, Process
+from lkltest.host.build import Build, default_directory
 from lkltest.sandbox.scope import Scope
 
 from ..l4re.ned_script import TAG

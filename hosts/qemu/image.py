@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lkltest.host.build import BuildError
+from lkltest.errors import BuildError
 
 from ..l4re.module_list import Module
 from ..qemu_kind import KindError, kind_of

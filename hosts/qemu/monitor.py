@@ -22,11 +22,13 @@ from typing import Any, TypeVar
 
 from qemu.qmp import EventListener, ExecuteError, QMPClient, QMPError
 
+from lkltest.errors import LkltestError
+
 _T = TypeVar("_T")
 _CALL_SECONDS = 5.0
 
 
-class MonitorError(Exception):
+class MonitorError(LkltestError):
     """QEMU did not answer in time, has gone, or refused a command; the text is one line."""
 
 

@@ -9,7 +9,7 @@ import socket
 from collections.abc import Mapping
 from pathlib import Path
 
-from lkltest.host.api import LaunchError
+from lkltest.errors import LaunchError
 from lkltest.sandbox.scope import Child, Scope
 
 from .devices import Devices

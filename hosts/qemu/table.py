@@ -30,7 +30,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from lkltest.host.build import PROGRAMS, BuildError
+from lkltest.errors import BuildError
+from lkltest.host.build import PROGRAMS
 
 from ..l4re.module_list import ModulesError, find_modules, read_entry
 from ..qemu_kind import KindError, kind_of

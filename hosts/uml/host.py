@@ -15,10 +15,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from lkltest.errors import BuildError, LaunchError, Missing
 from lkltest.guest.linux import LinuxGuest, check_program
 from lkltest.guest.programs import FEATURES, guest_program, guest_programs, missing_compiler
-from lkltest.host.api import Host, Interface, Launch, LaunchError, Missing
-from lkltest.host.build import Build, BuildError, named_build
+from lkltest.host.api import Host, Interface, Launch
+from lkltest.host.build import Build, named_build
 from lkltest.host.disk import CHILD_DESCRIPTOR, Disk
 from lkltest.sandbox.scope import Scope
 

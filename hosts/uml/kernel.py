@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from lkltest.errors import BuildError, ExecutableError
 from lkltest.guest.kernel_modules import KernelModules
 from lkltest.guest.linux import filesystem_modules
-from lkltest.host.build import BuildError
-from lkltest.host.executable import ExecutableError, identify, is_dynamic, machine_is_native
+from lkltest.host.executable import identify, is_dynamic, machine_is_native
 
 INSTALLED_MODULES = Path("/usr/lib/uml/modules")
 """Where Debian's package user-mode-linux keeps the modules of its kernel."""

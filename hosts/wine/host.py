@@ -10,10 +10,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from lkltest.host.api import Host, Interface, Launch, LaunchError, Missing, OptionGroup
-from lkltest.host.build import Build, BuildError, default_directory, open_build
+from lkltest.errors import BuildError, ExecutableError, LaunchError, Missing
+from lkltest.host.api import Host, Interface, Launch, OptionGroup
+from lkltest.host.build import Build, default_directory, open_build
 from lkltest.host.disk import Disk
-from lkltest.host.executable import ExecutableError, identify
+from lkltest.host.executable import identify
 from lkltest.sandbox.scope import Scope
 
 from .console import WineConsole

@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from lkltest.host.api import LaunchError
+from lkltest.errors import LaunchError
 from lkltest.host.cache import cache_home
 from lkltest.report.terminal import complain
 

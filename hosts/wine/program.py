@@ -11,8 +11,8 @@ from __future__ import annotations
 import struct
 from pathlib import Path
 
-from lkltest.host.api import LaunchError, NotInstalled
-from lkltest.host.executable import Executable, ExecutableError, identify
+from lkltest.errors import ExecutableError, LaunchError, NotInstalled
+from lkltest.host.executable import Executable, identify
 
 INSTALL_32_BIT = "dpkg --add-architecture i386 && apt-get update && apt-get install wine32:i386"
 

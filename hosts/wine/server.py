@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lkltest.deadline import Deadline
-from lkltest.host.api import LaunchError
+from lkltest.errors import LaunchError
 from lkltest.report.terminal import complain
 from lkltest.sandbox.scope import Child, Scope, ScopeError
 

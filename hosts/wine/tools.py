@@ -11,7 +11,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from lkltest.host.api import Missing
+from lkltest.errors import Missing
 
 # Debian's /usr/bin/wine and wineserver are shell scripts: the first warns about wine32 on stderr,
 # the second passes -p0, which costs each run 2.7 s. The programs themselves are in here.

@@ -16,8 +16,10 @@ from collections.abc import Sequence
 
 import pytest
 
-from lkltest.host.api import Host, LaunchError, host_names, make_host
-from lkltest.host.build import Build, BuildError
+from lkltest.errors import BuildError
+from lkltest.host.api import Host
+from lkltest.host.build import Build
+from lkltest.host.registry import host_names, make_host, refusal_of
 from lkltest.plugin import inner_pytest
 from lkltest.plugin.progress import REPORTER, SuiteReporter
 from lkltest.plugin.suite_run import CAN_RUN
@@ -42,18 +44,6 @@ def report(build_name: str | None) -> int:
             say(f"{tool:9} missing ({purpose}): {install}")
     usable = [name for name in host_names() if _report_host(name, build_name)]
     return 0 if usable else 1
-
-
-def refusal_of(host: Host) -> str:
-    """Why a host cannot be used here, one line; "" when it can."""
-    missing = host.missing()
-    if missing is not None:
-        return str(missing)
-    try:
-        host.check()
-    except LaunchError as error:
-        return str(error)
-    return ""
 
 
 def _report_host(name: str, build_name: str | None) -> bool:

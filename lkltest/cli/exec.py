@@ -11,11 +11,13 @@ from typing import Any
 
 from lkltest.command_line import FAILED, PASSED, USED_WRONGLY
 from lkltest.deadline import DEFAULT_TIMEOUT, Deadlines
-from lkltest.host.api import Host, Launch, LaunchError, host_names, make_host
+from lkltest.errors import ExecutableError, LaunchError
+from lkltest.host.api import Host, Launch
 from lkltest.host.build import Build
 from lkltest.host.error_boundary import BUGS, one_line
-from lkltest.host.executable import ExecutableError, identify
+from lkltest.host.executable import identify
 from lkltest.host.execution import Execution
+from lkltest.host.registry import host_names, make_host
 from lkltest.report.terminal import complain, count_text, printable, problem_lines, say
 from lkltest.sandbox.scope import Scope, ScopeError
 from lkltest.signals import heed_signals

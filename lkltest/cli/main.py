@@ -169,7 +169,7 @@ class _HostOptions:
 
 
 def _add_host_options(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
-    from lkltest.host.api import add_host_options
+    from lkltest.host.registry import add_host_options
 
     options = _HostOptions(parser)
     add_host_options(options, words)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from lkltest.command_line import FAILED, USED_WRONGLY
+from lkltest.errors import LkltestError
 from lkltest.report.junit_case import CaseMaker
 from lkltest.report.junit_stream import JunitStream
 from lkltest.report.terminal import complain
@@ -39,7 +40,7 @@ def main(file: str, out: BinaryIO | None = None) -> int:
         return USED_WRONGLY
 
 
-class Unreadable(Exception):
+class Unreadable(LkltestError):
     """A stream that cannot be read; the message says why, not which."""
 
 

@@ -7,12 +7,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from lkltest.errors import ExecutableError, LaunchError
 from lkltest.guest import initramfs
 from lkltest.guest.init_config import Orders
 from lkltest.guest.kernel_modules import read_module
 from lkltest.guest.programs import INIT, guest_program
-from lkltest.host.api import LaunchError
-from lkltest.host.executable import ExecutableError, identify, is_dynamic
+from lkltest.host.executable import identify, is_dynamic
 
 _PROGRAMS = "/bin"
 _MODULES = "/modules"

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lkltest.host.api import LaunchError, Missing
+from lkltest.errors import LaunchError, Missing
 from lkltest.host.build import PROGRAMS
 from lkltest.host.cache import cache_directory, write_atomically
 

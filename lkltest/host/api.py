@@ -8,16 +8,14 @@ gives to `register`. lkltest itself names none.
 from __future__ import annotations
 
 import contextlib
-import functools
-import importlib.metadata
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from lkltest.deadline import Deadlines
+from lkltest.errors import LaunchError, Missing
 from lkltest.host.build import Build, open_build
-from lkltest.host.error_boundary import BUGS, one_line, shield
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,27 +23,6 @@ if TYPE_CHECKING:
     from lkltest.host.disk import Disk
     from lkltest.sandbox.scope import Scope
     from lkltest.verdict.results import Exit, Problem
-
-ENTRY_POINT_GROUP = "lkltest.hosts"
-
-
-class LaunchError(Exception):
-    """A program that could not be launched; the message is one line: what, where, what to do."""
-
-
-class NotInstalled(LaunchError):
-    """This machine lacks what would run the program, which is a SKIP; the message names it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Missing:
-    """What keeps a host (or a tool) from working here, and the command that would install it."""
-
-    what: str
-    install: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.what}: {self.install}" if self.install else self.what
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,98 +174,3 @@ class Host(ABC):
     def facts(self) -> dict[str, str]:
         """Facts for `lkltest doctor`, which may take seconds to find out."""
         return self.properties()
-
-
-class BrokenHost(Host):
-    """Stands for a host whose package cannot be loaded: it is listed, and missing."""
-
-    def __init__(self, name: str, reason: str) -> None:
-        super().__init__()
-        self.name = name  # type: ignore[misc]  # one class stands for hosts of many names
-        self.reason = reason
-
-    def missing(self) -> Missing:
-        return Missing(f"host {self.name} cannot be loaded: {self.reason}")
-
-    def suits(self, build: Build) -> bool:
-        del build
-        return False
-
-    def launch(self, launch: Launch, scope: Scope) -> Process:
-        raise LaunchError(str(self.missing()))
-
-
-_registered: dict[str, type[Host]] = {}
-_broken: dict[str, BrokenHost] = {}
-
-
-def register(host: type[Host]) -> type[Host]:
-    """Make a host class known without an entry point (from a conftest.py). Usable as decorator."""
-    _registered[host.name] = host
-    return host
-
-
-def host_names() -> list[str]:
-    """The names of all hosts that can be asked for, sorted."""
-    return sorted({*(entry.name for entry in _entry_points()), *_registered})
-
-
-def load_host_class(name: str) -> type[Host] | BrokenHost:
-    """Find the class of host `name`; KeyError if there is none, BrokenHost if it does not load."""
-    if name in _broken:
-        return _broken[name]
-    if name in _registered:
-        return _registered[name]
-    entry = next((entry for entry in _entry_points() if entry.name == name), None)
-    if entry is None:
-        raise KeyError(name)
-    try:
-        loaded = entry.load()
-    except BUGS as error:
-        return BrokenHost(name, one_line(error))
-    if not (isinstance(loaded, type) and issubclass(loaded, Host)):
-        return BrokenHost(name, f"{entry.value} is not a Host class")
-    return loaded
-
-
-def make_host(name: str, options: Mapping[str, Any] | None = None) -> Host:
-    """Make the host called `name`. Raises KeyError for an unknown name."""
-    loaded = load_host_class(name)
-    if isinstance(loaded, BrokenHost):
-        return loaded
-    try:
-        return shield(loaded(options))
-    except BUGS as error:
-        return BrokenHost(name, one_line(error))
-
-
-def add_host_options(parser: OptionGroup, words: Sequence[str]) -> None:
-    """Let hosts add their options with `parser.addoption`; one that fails is broken then.
-
-    Only those that the command line `words` name an option of (`--lkl-NAME-...`), or all when it
-    asks for help: loading every host would cost each run a tenth of a second.
-    """
-    for name in host_names():
-        prefixes = ("-h", "--help", f"--lkl-{name}-")
-        if not any(word.startswith(prefixes) for word in words):
-            continue
-        host_class = load_host_class(name)
-        if isinstance(host_class, BrokenHost):
-            continue
-        try:
-            host_class.add_options(parser)
-        except BUGS as error:
-            _broken[name] = BrokenHost(name, one_line(error))
-
-
-def host_for_build(name: str | None, options: Mapping[str, Any] | None = None) -> Host | None:
-    """The first host whose kind of programs the build called `name` holds (ELF, PE, ...)."""
-    build = open_build(name)
-    hosts = (make_host(host_name, options) for host_name in host_names())
-    return next((host for host in hosts if host.suits(build)), None)
-
-
-@functools.cache
-def _entry_points() -> tuple[importlib.metadata.EntryPoint, ...]:
-    """Read once: looking through all that is installed takes milliseconds."""
-    return tuple(importlib.metadata.entry_points(group=ENTRY_POINT_GROUP))

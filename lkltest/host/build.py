@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from lkltest.errors import BuildError
 from lkltest.host.executable import Executable, identify
 
 PROGRAMS = ("boot", "disk", "net-test")
@@ -23,10 +24,6 @@ PROGRAMS = ("boot", "disk", "net-test")
 
 _SETTING = re.compile(r"^\s*(?:export\s+)?(\w+)=(.*?)\s*$")
 _BANNER = re.compile(rb"Linux version (\d+)\.(\d+)[\w.+-]* \(")
-
-
-class BuildError(Exception):
-    """A build that cannot be used; the message is one line: what was looked for and where."""
 
 
 @dataclass(frozen=True)

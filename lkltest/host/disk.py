@@ -16,8 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lkltest.host.api import Missing
-from lkltest.unavailable import Unavailable
+from lkltest.errors import LkltestError, Missing, Unavailable
 
 if TYPE_CHECKING:
     from lkltest.sandbox.scope import Scope
@@ -31,7 +30,7 @@ CHILD_DESCRIPTOR = 10
 _TOOL_SECONDS = 60.0
 
 
-class DiskError(Exception):
+class DiskError(LkltestError):
     """An image could not be made; the message is one line."""
 
 

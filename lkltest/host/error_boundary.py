@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lkltest.host.build import BuildError
+from lkltest.errors import BuildError
 
 if TYPE_CHECKING:
     from lkltest.host.api import Host
@@ -32,7 +32,7 @@ def one_line(error: BaseException) -> str:
 
 def shield(host: Host) -> Host:
     """Wrap the methods of `host`, in place; returns it."""
-    from lkltest.host.api import LaunchError, Missing
+    from lkltest.errors import LaunchError, Missing
 
     def say(method: str, error: BaseException) -> str:
         return f"host {host.name}: {method}: {one_line(error)}"

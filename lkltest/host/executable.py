@@ -12,6 +12,8 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
+from lkltest.errors import ExecutableError
+
 ELF_MACHINES = {
     3: "i386",
     8: "mips",
@@ -36,10 +38,6 @@ _SPECIAL = {
     stat.S_IFSOCK: "a socket",
     stat.S_IFCHR: "a device",
 }
-
-
-class ExecutableError(Exception):
-    """A file that cannot be run; the message is one line that names the file and what it is."""
 
 
 @dataclass(frozen=True, slots=True)

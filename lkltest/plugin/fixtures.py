@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lkltest.host.api import LaunchError
+from lkltest.errors import LaunchError
 from lkltest.plugin.item import record_key
 from lkltest.plugin.session import session_of
 from lkltest.plugin.suite_run import SuiteRun

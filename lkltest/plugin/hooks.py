@@ -13,8 +13,8 @@ import pytest
 
 from lkltest.command_line import timeout
 from lkltest.deadline import DEFAULT_TIMEOUT
-from lkltest.host.api import LaunchError, add_host_options
-from lkltest.host.build import BuildError
+from lkltest.errors import BuildError, LaunchError
+from lkltest.host.registry import add_host_options
 from lkltest.plugin import xdist_workers as workers
 from lkltest.plugin.fixtures import disk_image, lkl, network
 from lkltest.plugin.item import host_of, record_key, recorded, result_of, select

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from lkltest.errors import Unavailable
 from lkltest.plugin.suite_run import SuiteRun
-from lkltest.unavailable import Unavailable
 from lkltest.verdict.results import Problem, ProblemKind, SuiteResult, suite_title
 
 _HOST_PARAMETER = "lkl_host"

@@ -6,10 +6,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from lkltest.errors import LkltestError
 from lkltest.verdict.results import SuiteResult
 
 
-class NotWritten(Exception):
+class NotWritten(LkltestError):
     """A file that could not be written; the message is one line."""
 
 

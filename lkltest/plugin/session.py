@@ -11,14 +11,16 @@ from typing import Any
 import pytest
 
 from lkltest.deadline import Deadlines
-from lkltest.host.api import Host, LaunchError, host_for_build, host_names, make_host
+from lkltest.errors import LaunchError, LkltestError
+from lkltest.host.api import Host
 from lkltest.host.build import Build, named_build, open_build
 from lkltest.host.executable import describe
+from lkltest.host.registry import host_for_build, host_names, make_host
 
 _session_key: pytest.StashKey[Session] = pytest.StashKey()
 
 
-class UnknownHost(Exception):
+class UnknownHost(LkltestError):
     """A host that does not exist was asked for; the message names those that do."""
 
 

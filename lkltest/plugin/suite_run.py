@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lkltest.deadline import Deadlines
-from lkltest.host.api import Host, Interface, Launch, LaunchError, NotInstalled
+from lkltest.errors import LaunchError, NotInstalled
+from lkltest.host.api import Host, Interface, Launch
 from lkltest.host.build import Build
 from lkltest.report.terminal import printable
 from lkltest.verdict.names import Names

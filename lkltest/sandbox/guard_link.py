@@ -15,6 +15,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from lkltest.errors import LkltestError
+
 ANSWER_SECONDS = 30.0  # a guard answers in milliseconds; this is for machines that swap
 CLOSE_SECONDS = 10.0
 # Imported, not run as a script, because only an import uses the compiled file: 5 ms less.
@@ -24,7 +26,7 @@ PACKAGES = os.fspath(Path(__file__).parents[2])
 Answer = tuple[dict[str, Any], list[int]]
 
 
-class ScopeError(Exception):
+class ScopeError(LkltestError):
     """A scope could not be made or its guard is gone; the text is one line."""
 
 

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from lkltest.errors import Unavailable
 from lkltest.sandbox.scope import NAMESPACE, Scope, ScopeError, probe
-from lkltest.unavailable import Unavailable
 
 if TYPE_CHECKING:
     from lkltest.sandbox.netns import Inside

@@ -12,7 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-from lkltest.host.api import Launch, Missing
+from lkltest.errors import Missing
+from lkltest.host.api import Launch
 from lkltest.host.execution import Execution
 from lkltest.hosts.wine.host import WineHost
 from lkltest.hosts.wine.prefix import copy

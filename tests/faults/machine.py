@@ -14,8 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from lkltest.host.api import make_host
-from lkltest.host.build import BuildError
+from lkltest.errors import BuildError
+from lkltest.host.registry import make_host
 from tests.faults import nights, plugins, programs, signals, surroundings, terminals
 from tests.faults.arena import Arena, NotSurvived, TooLate
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from lkltest.errors import LaunchError
 from lkltest.guest import programs as guest
-from lkltest.host.api import LaunchError
 from lkltest.host.executable import is_dynamic
 
 

@@ -5,16 +5,15 @@ from pathlib import Path
 
 import pytest
 
+from lkltest.errors import BuildError, ExecutableError
 from lkltest.host import build as module
 from lkltest.host.build import (
-    BuildError,
     default_directory,
     find_programs,
     named_build,
     open_build,
     read_autoconf,
 )
-from lkltest.host.executable import ExecutableError
 
 
 def make_build(directory: Path, *names: str, autoconf: str = "") -> Path:

@@ -12,7 +12,8 @@ import pytest
 
 from lkltest.command_line import timeout
 from lkltest.deadline import Deadline, Deadlines
-from lkltest.host.api import Host, Launch, Missing
+from lkltest.errors import Missing
+from lkltest.host.api import Host, Launch
 from lkltest.host.build import Build
 from lkltest.host.console import Console, exit_from_status, open_terminal
 from lkltest.host.execution import Execution

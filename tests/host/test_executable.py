@@ -12,13 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lkltest.host.executable import (
-    ELF_MACHINES,
-    PE_MACHINES,
-    ExecutableError,
-    identify,
-    machine_is_native,
-)
+from lkltest.errors import ExecutableError
+from lkltest.host.executable import ELF_MACHINES, PE_MACHINES, identify, machine_is_native
 from tests.compiler import compile_program
 
 PROGRAM_SOURCE = Path(__file__).parents[1] / "programs" / "contract.c"

@@ -9,14 +9,12 @@ from typing import Any
 
 import pytest
 
+from lkltest.errors import BuildError, LaunchError, Missing
 from lkltest.host import api as module
-from lkltest.host.api import (
+from lkltest.host.api import Host, Launch, Process
+from lkltest.host.build import Build
+from lkltest.host.registry import (
     BrokenHost,
-    Host,
-    Launch,
-    LaunchError,
-    Missing,
-    Process,
     add_host_options,
     host_for_build,
     host_names,
@@ -24,7 +22,6 @@ from lkltest.host.api import (
     make_host,
     register,
 )
-from lkltest.host.build import Build, BuildError
 from lkltest.sandbox.scope import Scope
 from tests.fake_build import environment
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from lkltest.deadline import Deadlines
-from lkltest.host.api import Host, Launch, LaunchError
+from lkltest.errors import LaunchError
+from lkltest.host.api import Host, Launch
 from lkltest.host.execution import Execution
 from lkltest.hosts.native import NativeHost
 from lkltest.sandbox.scope import Scope

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lkltest.host.api import LaunchError, Missing
-from lkltest.host.build import BuildError
+from lkltest.errors import BuildError, LaunchError, Missing
 from lkltest.hosts.l4re.module_list import Module
 from lkltest.hosts.native import backtrace, check_runnable
 from lkltest.hosts.qemu.boot import Job, lay_out

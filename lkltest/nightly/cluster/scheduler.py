@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lkltest.errors import LkltestError
 from lkltest.host.error_boundary import one_line
 from lkltest.nightly.cluster.remote_cell import WANTED, run_remote
 from lkltest.nightly.cluster.sent_builds import SentBuilds
@@ -32,7 +33,7 @@ _CONNECT = 15.0
 _MOVES = 1  # how often the cell of a dead worker is run again
 
 
-class ClusterError(Exception):
+class ClusterError(LkltestError):
     """No cluster to run on; the message is one line."""
 
 

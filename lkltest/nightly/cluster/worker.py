@@ -14,10 +14,9 @@ import platform
 from collections.abc import Iterable
 from pathlib import Path
 
-from lkltest.cli.doctor import refusal_of
 from lkltest.command_line import PASSED, USED_WRONGLY, count
-from lkltest.host.api import host_names, make_host
-from lkltest.host.build import BuildError
+from lkltest.errors import BuildError
+from lkltest.host.registry import host_names, make_host, refusal_of
 from lkltest.nightly.cluster.scheduler import ClusterError, load, resource
 from lkltest.report.terminal import complain, say
 from lkltest.sandbox.scope import Scope, ScopeError

@@ -22,8 +22,9 @@ from pathlib import Path
 
 from lkltest.command_line import count, timeout
 from lkltest.deadline import DEFAULT_TIMEOUT
-from lkltest.host.api import host_names
+from lkltest.errors import LkltestError
 from lkltest.host.error_boundary import BUGS, one_line
+from lkltest.host.registry import host_names
 from lkltest.nightly.config.discover import NoSuites, variants
 from lkltest.nightly.history.flatten import entries, is_problem
 from lkltest.nightly.run.cell import Cell, CellName, CellRecord, parse_id
@@ -69,7 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-class Mistake(Exception):
+class Mistake(LkltestError):
     """What no commit can be blamed for; the message is one line."""
 
 

@@ -10,7 +10,8 @@ from datetime import date
 from pathlib import Path
 
 from lkltest.command_line import USED_WRONGLY
-from lkltest.host.api import host_names
+from lkltest.errors import LkltestError
+from lkltest.host.registry import host_names
 from lkltest.nightly.compare import known
 from lkltest.nightly.compare.known import Known
 from lkltest.nightly.config import config, discover, matrix
@@ -30,7 +31,7 @@ DEFAULT_HISTORY = "nightly/history.sqlite"
 Command = Callable[[argparse.Namespace], int]
 
 
-class CannotRun(Exception):
+class CannotRun(LkltestError):
     """A night that cannot be run as it was asked for; the message is one line."""
 
 

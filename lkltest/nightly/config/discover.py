@@ -11,6 +11,7 @@ import io
 
 import pytest
 
+from lkltest.errors import LkltestError
 from lkltest.plugin import inner_pytest
 from lkltest.plugin.fixtures import disk_image, lkl, network
 from lkltest.plugin.item import suite_name
@@ -18,7 +19,7 @@ from lkltest.plugin.item import suite_name
 __all__ = ["disk_image", "lkl", "network"]
 
 
-class NoSuites(Exception):
+class NoSuites(LkltestError):
     """Suites that cannot be collected; the message is one line."""
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from lkltest.errors import LkltestError
 from lkltest.nightly.compare.compare import CellState, PointState
 from lkltest.nightly.config.commit import of_release
 from lkltest.nightly.history.flatten import entries, is_problem
@@ -27,7 +28,7 @@ _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _WORST = ("failed", "passed", "todo", "skipped")
 
 
-class NoBaseline(Exception):
+class NoBaseline(LkltestError):
     """A night to compare with that is not there; the message is one line."""
 
 

@@ -13,6 +13,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from lkltest.errors import LkltestError
+
 APPLICATION_ID = 0x4C4B4C54  # "LKLT"; sqlite.org/pragma.html#pragma_application_id
 LOCK_SECONDS = 30.0
 
@@ -48,7 +50,7 @@ MIGRATIONS: tuple[str, ...] = (
 """One script for each version of the schema; the file's version is how many were run."""
 
 
-class HistoryError(Exception):
+class HistoryError(LkltestError):
     """A history that cannot be used; the message is one line: which file, what is wrong."""
 
 

@@ -12,6 +12,7 @@ from collections import Counter
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
+from lkltest.errors import LkltestError
 from lkltest.nightly.report.failed_points import FailedPoint, failed_points
 from lkltest.nightly.report.heat_map import heat_map
 from lkltest.nightly.report.model import CellOutcome, ChangeKind, NightView
@@ -29,7 +30,7 @@ _LOGS = 4_000_000  # bytes of all logs together
 _OPEN = 5  # failures whose logs are seen without a touch
 
 
-class NoTemplates(Exception):
+class NoTemplates(LkltestError):
     """Jinja2 is not installed; the message says how to get it."""
 
 

@@ -18,8 +18,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from lkltest.errors import LkltestError
 
-class Overlap(Exception):
+
+class Overlap(LkltestError):
     """Another night is under way; the message says which, in one line."""
 
 

@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from lkltest.errors import LkltestError
 from lkltest.nightly.run.cell import Cell, CellRecord
 
 _NAME_LIMIT = 200
 
 
-class NoNight(Exception):
+class NoNight(LkltestError):
     """A night that is not there; the message is one line."""
 
 

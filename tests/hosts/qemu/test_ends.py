@@ -18,7 +18,8 @@ from pathlib import Path
 import pytest
 
 from lkltest.deadline import Deadlines
-from lkltest.host.api import Launch, LaunchError, NotInstalled
+from lkltest.errors import LaunchError, NotInstalled
+from lkltest.host.api import Launch
 from lkltest.host.execution import Execution
 from lkltest.hosts.qemu.host import QemuHost
 from lkltest.sandbox.scope import Scope

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lkltest.host.build import BuildError
+from lkltest.errors import BuildError
 from lkltest.hosts.qemu import accel as qemu_accel
 from lkltest.hosts.qemu.attach import CleanText, Keys
 from lkltest.hosts.qemu.hang import Sample, read_sample, verdict

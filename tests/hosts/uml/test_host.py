@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from lkltest.deadline import Deadlines
-from lkltest.host.api import Host, Launch, LaunchError
-from lkltest.host.build import Build, BuildError
+from lkltest.errors import BuildError, LaunchError
+from lkltest.host.api import Host, Launch
+from lkltest.host.build import Build
 from lkltest.host.execution import Execution
 from lkltest.hosts.uml import mconsole as uml_mconsole
 from lkltest.hosts.uml.host import UmlHost

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from lkltest.host.api import Missing
+from lkltest.errors import Missing
 from lkltest.hosts.wine.tools import find_tools
 from tests.compiler import ROOT, compile_program
 

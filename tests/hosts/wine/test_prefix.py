@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from lkltest.host.api import LaunchError
+from lkltest.errors import LaunchError
 from lkltest.hosts.wine.prefix import cache_directory, copy, ensure, flaw, in_use, refusal
 from tests.hosts.wine.fixtures import lkltest, misbehave, require_wine
 

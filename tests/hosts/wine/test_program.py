@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lkltest.host.api import LaunchError, NotInstalled
+from lkltest.errors import LaunchError, NotInstalled
 from lkltest.hosts.wine.host import WineHost
 from lkltest.hosts.wine.program import check_program
 from tests.hosts.wine.fixtures import lkltest, misbehave, require_wine

@@ -190,7 +190,7 @@ class TestCluster:
         assert not runs_below(workers[0], waiting / "tests" / "boot")
 
     def test_cells_go_where_their_host_is(self, cluster_: Cluster, tmp_path: Path) -> None:
-        from lkltest.host.api import make_host
+        from lkltest.host.registry import make_host
 
         missing = make_host("wine").missing()
         if missing is not None:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from lkltest.host.api import LaunchError, Missing
-from lkltest.host.build import Build, BuildError
+from lkltest.errors import BuildError, LaunchError, Missing
+from lkltest.host.build import Build
 from lkltest.hosts.native import NativeHost
 from lkltest.nightly.cluster import worker
 from lkltest.nightly.config import discover

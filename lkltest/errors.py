@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The errors of lkltest: each message is one line that says what is wrong, where, what to do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+class LkltestError(Exception):
+    """The base of every error that a user, a machine or a file can cause."""
+
+
+class LaunchError(LkltestError):
+    """A program that could not be launched."""
+
+
+class NotInstalled(LaunchError):
+    """This machine lacks what would run the program, which is a SKIP; the message names it."""
+
+
+class BuildError(LkltestError):
+    """A build directory that cannot be used."""
+
+
+class ExecutableError(LkltestError):
+    """A file that is no program which could be run here."""
+
+
+class Unavailable(LkltestError):
+    """What a suite needs and cannot have here: the suite is a SKIP, the message its reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """What keeps a host (or a tool) from working here, and the command that would install it."""
+
+    what: str
+    install: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.install}" if self.install else self.what
