@@ -14,7 +14,121 @@ from pathlib import Path
 from typing import Any
 
 from lkltest.errors import LkltestError
-from lkltest.nightly import toml_position
+
+KeyPath = tuple[str | int, ...]
+"""`("matrix", "hosts", 1)`: the second element of `hosts` in `[matrix]`."""
+
+_BLANK = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")
+_KEY = re.compile(r"""[A-Za-z0-9_-]+|"(?:[^"\\]|\\.)*"|'[^']*'""")
+_STRING = re.compile(
+    r'''"""(?:[^\\]|\\.)*?"{3,5}|\'\'\'.*?'{3,5}|"(?:[^"\\\n]|\\.)*"|'[^'\n]*\'''', re.DOTALL
+)
+_OTHER = re.compile(r"[^,\]}\n#]*")
+
+
+def line_and_column(text: str, offset: int) -> tuple[int, int]:
+    """Return line and column, both from 1, of a character."""
+    return text.count("\n", 0, offset) + 1, offset - text.rfind("\n", 0, offset)
+
+
+def positions(text: str) -> dict[KeyPath, int]:
+    """Return the offset of every value, and under `(..., key, "=")` of every key."""
+    scanner = _Scanner(text)
+    scanner.document()
+    return scanner.found
+
+
+class _Scanner:
+    def __init__(self, text: str) -> None:
+        self.found: dict[KeyPath, int] = {(): 0}
+        self._text = text
+        self._at = 0
+        self._tables: dict[KeyPath, int] = {}  # how many elements an array of tables has so far
+
+    def document(self) -> None:
+        table: KeyPath = ()
+        while self._skip_blank():
+            if self._text[self._at] == "[":
+                table = self._header()
+            else:
+                self._pair(table)
+
+    def _header(self) -> KeyPath:
+        start, array = self._at, self._text.startswith("[[", self._at)
+        self._at += 2 if array else 1
+        path: KeyPath = ()
+        for word in (words := self._keys())[:-1]:
+            path = self._element((*path, word))
+        path = (*path, words[-1])
+        if array:
+            self._tables[path] = self._tables.get(path, -1) + 1
+            self.found.setdefault(path, start)
+            path = self._element(path)
+        self._at += 2 if array else 1
+        self.found.setdefault(path, start)
+        self.found.setdefault((*path, "="), start)
+        return path
+
+    def _element(self, path: KeyPath) -> KeyPath:
+        """An array of tables is entered at its last element."""
+        return (*path, self._tables[path]) if path in self._tables else path
+
+    def _keys(self) -> list[str]:
+        words = []
+        while True:
+            self._skip_blank()
+            match = _KEY.match(self._text, self._at)
+            assert match is not None  # noqa: S101 - tomllib has read it
+            self._at = match.end()
+            words.append(_plain(match[0]))
+            self._skip_blank()
+            if not self._text.startswith(".", self._at):
+                return words
+            self._at += 1
+
+    def _pair(self, table: KeyPath) -> None:
+        start = self._at
+        path = (*table, *self._keys())
+        for length in range(len(table) + 1, len(path) + 1):
+            self.found.setdefault((*path[:length], "="), start)
+            self.found.setdefault(path[:length], start)
+        self._at += 1  # the equals sign
+        self._skip_blank()
+        self._value(path)
+
+    def _value(self, path: KeyPath) -> None:
+        self.found[path] = self._at
+        character = self._text[self._at]
+        if character in "[{":
+            self._at += 1
+            self._elements(path, "]" if character == "[" else "}")
+            return
+        match = (_STRING if character in "\"'" else _OTHER).match(self._text, self._at)
+        assert match is not None  # noqa: S101
+        self._at = match.end()
+
+    def _elements(self, path: KeyPath, end: str) -> None:
+        number = 0
+        while self._skip_blank() and self._text[self._at] != end:
+            if self._text[self._at] == ",":
+                self._at += 1
+                number += 1
+            elif end == "]":
+                self._value((*path, number))
+            else:
+                self._pair(path)
+        self._at += 1
+
+    def _skip_blank(self) -> bool:
+        match = _BLANK.match(self._text, self._at)
+        assert match is not None  # noqa: S101
+        self._at = match.end()
+        return self._at < len(self._text)
+
+
+def _plain(key: str) -> str:
+    return next(iter(tomllib.loads(f"{key} = 0"))) if key[0] in "\"'" else key
+
 
 _AT = re.compile(r" \(at line (\d+), column (\d+)\)$")
 _AT_END = " (at end of document)"
@@ -31,7 +145,7 @@ class Section:
     file: Path
     text: str
     data: dict[str, Any]
-    path: toml_position.Path = ()
+    path: KeyPath = ()
     seen: set[str] = field(default_factory=set)
 
     def error(self, message: str, *keys: str | int) -> ConfigError:
@@ -48,11 +162,11 @@ class Section:
         found = self._positions
         while path not in found:
             path = path[:-1]
-        return toml_position.line_and_column(self.text, found[path])
+        return line_and_column(self.text, found[path])
 
     @cached_property
-    def _positions(self) -> dict[toml_position.Path, int]:
-        return toml_position.positions(self.text)
+    def _positions(self) -> dict[KeyPath, int]:
+        return positions(self.text)
 
     def table(self, key: str) -> Section:
         """A table within; an empty one where there is none."""
@@ -153,7 +267,7 @@ def read(file: Path) -> Section:
         text = data.decode()
     except UnicodeDecodeError as error:
         before = data[: error.start].decode()
-        where = toml_position.line_and_column(before, len(before))
+        where = line_and_column(before, len(before))
         raise ConfigError(f"{file}:{where[0]}:{where[1]}: is not UTF-8") from None
     return parse(file, text)
 
@@ -166,11 +280,7 @@ def parse(file: Path, text: str) -> Section:
     except tomllib.TOMLDecodeError as error:
         message = str(error)
         match = _AT.search(message)
-        line, column = (
-            (int(match[1]), int(match[2]))
-            if match
-            else toml_position.line_and_column(text, len(text))
-        )
+        line, column = (int(match[1]), int(match[2])) if match else line_and_column(text, len(text))
         said = _AT.sub("", message).removesuffix(_AT_END)
         raise ConfigError(f"{file}:{line}:{column}: {said}") from None
     except RecursionError:

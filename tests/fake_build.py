@@ -15,7 +15,8 @@ SECONDS = 120.0
 """No command of these tests takes that long: what does, hangs."""
 
 MY_HOST = """\
-from lkltest.host.api import LaunchError, register
+from lkltest.errors import LaunchError
+from lkltest.host.registry import register
 from lkltest.hosts.native import NativeHost
 
 @register

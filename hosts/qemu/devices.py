@@ -4,18 +4,56 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from lkltest.errors import LaunchError
-from lkltest.guest.linux import LinuxGuest, check_program
+from lkltest.guest.kernel_modules import KernelModules
+from lkltest.guest.linux import LinuxGuest, check_program, filesystem_modules
 from lkltest.host.api import Interface
 from lkltest.host.disk import Disk
 from lkltest.sandbox.scope import Scope
 
-from ..qemu_drivers import module_files
 from .image import Image
 from .machine import LINUX_DISKS, Drive, Nic
+
+_ALWAYS = ("virtio_pci", "ipv6")
+_DISK_DRIVERS = {
+    "virtio": ("virtio_blk",),
+    "nvme": ("nvme",),
+    "ide": ("ata_piix", "sd_mod"),
+}
+_AHCI_DRIVERS = ("ahci", "sd_mod")
+_NIC_DRIVERS = {"virtio": ("virtio_net",), "e1000": ("e1000",)}
+
+
+def module_files(
+    image: Image, filesystems: Collection[str], *, disks: bool, nics: bool
+) -> list[Path]:
+    """The modules to load, in this order, for a machine with `disks` or `nics`, if it has some."""
+    names = [*_ALWAYS]
+    names += _disk_drivers(image) if disks else ()
+    names += _NIC_DRIVERS[image.nic] if nics else ()
+    names += filesystem_modules(filesystems)
+    return KernelModules(image.module_directory).files(names)
+
+
+def lacking_driver(image: Image, device: str) -> str | None:
+    """Which driver for a "disk" or "nic" of the image the kernel lacks; None when it has it."""
+    drivers = _disk_drivers(image) if device == "disk" else _NIC_DRIVERS[image.nic]
+    kernel = KernelModules(image.module_directory)
+    missing = [name for name in drivers if not kernel.has(name)]
+    if missing and image.linux is not None:
+        return f"kernel {image.linux.name} has no {', '.join(missing)}"
+    return None
+
+
+def _disk_drivers(image: Image) -> tuple[str, ...]:
+    """An IDE disk is on whatever controller the machine has for it."""
+    on_ahci = image.disk == "ide" and image.machine.machine == "q35"
+    return _AHCI_DRIVERS if on_ahci else _DISK_DRIVERS[image.disk]
+
 
 _DISKS, _NICS = 20, 40
 """First numbers of their descriptors in QEMU."""

@@ -23,14 +23,13 @@ from lkltest.host.build import Build, default_directory
 from lkltest.sandbox.scope import Scope
 
 from ..l4re.ned_script import TAG
-from ..qemu_drivers import lacking_driver
 from .accel import kvm_works, missing_qemu, qemu_version
 from .artifacts import Keeper, KeptFiles
 from .attach import attached
 from .boot import Job, lay_out
 from .console import GuestConsole
 from .deadlines import Clock, with_overrides
-from .devices import Devices, linux_guest, make_devices
+from .devices import Devices, lacking_driver, linux_guest, make_devices
 from .hang import hang_report
 from .image import ANY, Image, is_image
 from .machine import MACHINES, Setup, command

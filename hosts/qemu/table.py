@@ -34,8 +34,17 @@ from lkltest.errors import BuildError
 from lkltest.host.build import PROGRAMS
 
 from ..l4re.module_list import ModulesError, find_modules, read_entry
-from ..qemu_kind import KindError, kind_of
-from .image import ANY, PC, Image, find_kernel, image_name, modules_beside, single_image
+from .image import (
+    ANY,
+    PC,
+    Image,
+    KindError,
+    find_kernel,
+    image_name,
+    kind_of,
+    modules_beside,
+    single_image,
+)
 from .machine import DISK_DRIVERS, MACHINES, NICS, Machine
 
 TABLE = "images.toml"

@@ -3,13 +3,38 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import errno
 import fcntl
+import functools
 import os
 from pathlib import Path
 
-from lkltest.private_folder import private_folder
+from lkltest.sandbox.scope import Scope, ScopeError
+
+_open = contextlib.ExitStack()
+atexit.register(_open.close)
+
+
+def private_folder() -> Path:
+    """The folder: 0700, its name cannot be guessed, made once a process. Raises OSError."""
+    return _made(os.getpid())
+
+
+def close() -> None:
+    """Remove the folder before the process ends."""
+    _made.cache_clear()
+    _open.close()
+
+
+@functools.cache
+def _made(process: int) -> Path:
+    try:
+        return _open.enter_context(Scope()).folder  # its guard outlives us and removes it
+    except ScopeError as error:
+        raise OSError(str(error)) from error
+
 
 _NO_UNNAMED_FILES = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL)
 """What O_TMPFILE says on file systems that cannot make unnamed files (NFS, vfat), and older."""

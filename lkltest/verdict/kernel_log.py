@@ -8,9 +8,31 @@ KMSAN, KFENCE and UBSAN; compiler-rt's for programs built with -fsanitize.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from lkltest.verdict.results import ProblemKind
+
+_KERNEL_LINE = re.compile(
+    rb"^ {0,4}((?:<[0-9]{1,4}>)?\[ *[0-9]{1,10}\.[0-9]{1,9}\](?:\[ *[TC][0-9]{1,10}\])?[^\r\n]*)",
+    re.MULTILINE,
+)
+_BEGIN = re.compile(rb"^[^\n]*?\b(?:KTAP version [0-9]|TAP version 14\b)", re.MULTILINE)
+
+
+def ktap_of(console: bytes, logs: Iterable[str] = ()) -> bytes:
+    """The KTAP in a kernel's log, from its version line on; empty when there is none.
+
+    console: what a program and its kernel printed. logs: of its test points, for a kernel that
+    prints no time stamps.
+    """
+    kernel = b"\n".join(match[1] for match in _KERNEL_LINE.finditer(console))
+    for text in (kernel, *(log.encode("utf-8", "surrogateescape") for log in logs)):
+        begin = _BEGIN.search(text)
+        if begin is not None:
+            return text[begin.start() :].rstrip(b"\n") + b"\n"
+    return b""
+
 
 MAX_FINDINGS = 20  # of one scan: after that many the first ones matter
 _DETAIL_LINES = 80

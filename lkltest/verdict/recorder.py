@@ -14,8 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from lkltest.point import outcome_said, seconds_taken
-from lkltest.repeats import Repeats
 from lkltest.tap.grammar import decode
 from lkltest.tap.parser import (
     BailOut,
@@ -32,7 +30,51 @@ from lkltest.verdict.collector import Gathered, OnPassed, one_line
 from lkltest.verdict.exit_status import judge_exit
 from lkltest.verdict.results import Exit, Outcome, PointResult, Problem, ProblemKind, ProgramResult
 from lkltest.verdict.stream_log import StreamLog
-from lkltest.verdict.subtests import Nest, Trouble, shortened, subtest_troubles
+from lkltest.verdict.subtests import Announced, Nest, Trouble, shortened, subtest_troubles
+
+
+class Repeats:
+    """Remembers which points a stream had under which plan."""
+
+    def __init__(self) -> None:
+        self._reported: set[tuple[str, str]] = set()
+
+    def note(self, plan: str, name: str) -> list[Trouble]:
+        """Remember a point. Return a trouble if the stream had it before."""
+        if not name:
+            return []
+        if (plan, name) in self._reported:
+            reason = f"{name} came again: did the guest boot twice?"
+            return [Trouble(ProblemKind.REPEATED, reason)]
+        self._reported.add((plan, name))
+        return []
+
+
+def outcome_said(point: Point, ktap: bool) -> Outcome:
+    """Return the outcome by the line alone.
+
+    Args:
+        point: the event.
+        ktap: whether the stream is KTAP, where `not ok # SKIP` is a skip; in TAP it is a failure.
+    """
+    if point.directive == "SKIP" and (point.ok or ktap):
+        return Outcome.SKIPPED
+    if point.ok:
+        return Outcome.PASSED
+    return Outcome.TODO if point.directive == "TODO" else Outcome.FAILED
+
+
+def seconds_taken(point: Point, announced: Announced | None, at: float | None) -> float | None:
+    """Return a point's wall time, or what the program says where that is more or all there is.
+
+    Upstream's programs report CPU time. Events that were read at once have one time, so the wall
+    time of a short point can be 0 here.
+    """
+    said = point.seconds if point.block else None
+    if at is None or announced is None or announced.at is None:
+        return said
+    return max(at - announced.at, said or 0.0)
+
 
 _DAMAGE = {
     "yaml-open": ProblemKind.OPEN_YAML,

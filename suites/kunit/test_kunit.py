@@ -3,8 +3,8 @@
 
 import pytest
 
-from lkltest.boot_log import ktap_of
 from lkltest.plugin.suite_run import SuiteRun
+from lkltest.verdict.kernel_log import ktap_of
 
 
 def test_kunit(lkl: SuiteRun) -> None:

@@ -12,7 +12,7 @@ from tests.faults.surroundings import ROOT
 RAISER = """
 import os
 
-from lkltest.host.api import register
+from lkltest.host.registry import register
 from lkltest.hosts.native import NativeHost
 
 WHERE = os.environ["RAISES_IN"]

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from lkltest import private_folder
+from lkltest.host import cache
 from lkltest.host.cache import cache_directory, write_atomically
 
 KILLED = """
@@ -44,7 +44,7 @@ def test_cache_directory_that_cannot_be_made(
     assert folder.name == "initramfs"
     assert stat.S_IMODE(folder.parent.stat().st_mode) == 0o700
     assert re.fullmatch(r"lkltest-[0-9a-f]{16}", folder.parent.name), "nobody can take it first"
-    private_folder.close()
+    cache.close()
     assert not folder.parent.exists()
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from lkltest.errors import BuildError, LaunchError, Missing
-from lkltest.host import api as module
+from lkltest.host import registry as module
 from lkltest.host.api import Host, Launch, Process
 from lkltest.host.build import Build
 from lkltest.host.registry import (

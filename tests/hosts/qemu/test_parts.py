@@ -16,15 +16,14 @@ from hypothesis import strategies as st
 from lkltest.errors import BuildError
 from lkltest.hosts.qemu import accel as qemu_accel
 from lkltest.hosts.qemu.attach import CleanText, Keys
-from lkltest.hosts.qemu.hang import Sample, read_sample, verdict
+from lkltest.hosts.qemu.console import banners, find_sign
+from lkltest.hosts.qemu.hang import Sample, Symbols, read_sample, verdict
+from lkltest.hosts.qemu.image import KindError, kind_of
 from lkltest.hosts.qemu.machine import MACHINES, Boot, Drive, Nic, Setup, command
 from lkltest.hosts.qemu.monitor import MonitorEvent
 from lkltest.hosts.qemu.serial import SerialLine
 from lkltest.hosts.qemu.table import read_images
 from lkltest.hosts.qemu.verdict import Judge
-from lkltest.hosts.qemu_kind import KindError, kind_of
-from lkltest.hosts.qemu_signs import banners, find_sign
-from lkltest.hosts.qemu_symbols import Symbols
 from lkltest.verdict.results import ProblemKind
 from tests.hosts.qemu.fixtures import player
 

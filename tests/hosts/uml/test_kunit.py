@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from lkltest.boot_log import ktap_of
+from lkltest.verdict.kernel_log import ktap_of
 from tests.compiler import ROOT, compile_program
 from tests.fake_build import environment, lkltest
 from tests.fake_build import pytest as run_pytest
@@ -24,7 +24,7 @@ RECORDED = ROOT / "tests" / "streams" / "kunit" / "printk-time.log"
 SUITES = ["kunit-resource-test", "kunit-try-catch-test", "string-stream-test"]
 CONFTEST = """\
 from pathlib import Path
-from lkltest.host.api import register
+from lkltest.host.registry import register
 from lkltest.hosts.uml.host import UmlHost
 
 @register

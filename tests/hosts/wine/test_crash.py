@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from lkltest.hosts.wine.console import Crash, explain_status, find_crashes
 from lkltest.hosts.wine.debugger import WindowsThread, label_threads
-from lkltest.hosts.wine_crash import Crash, explain_status, find_crashes
 
 RECORDED = Path(__file__).parents[2] / "golden" / "wine"
 

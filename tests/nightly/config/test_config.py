@@ -9,8 +9,7 @@ import pytest
 
 from lkltest.nightly.config import config, matrix
 from lkltest.nightly.config.example import EXAMPLE
-from lkltest.nightly.toml_position import line_and_column, positions
-from lkltest.toml_reader import ConfigError
+from lkltest.toml_reader import ConfigError, line_and_column, positions
 
 VARIANTS = [("boot", ""), ("disk", "ext4"), ("disk", "xfs"), ("net", "tap")]
 HOSTS = ["native", "wine"]
