@@ -35,7 +35,7 @@ QEMU_PACKAGES := qemu-system-x86_64=qemu-system-x86 depmod=kmod
 BOOT_PACKAGES := qemu-system-aarch64=qemu-system-arm grub-mkrescue=grub-common /usr/lib/grub/i386-pc/multiboot.mod=grub-pc-bin \
 	xorriso=xorriso mformat=mtools
 
-.PHONY: run-tests check lint types tests faults coverage bench doctor clean setup setup-dev build windows windows-kernel linux \
+.PHONY: run-tests check lint types tests faults coverage bench doctor fresh clean setup setup-dev build windows windows-kernel linux \
 	linux-generic wine-for-tests qemu-for-tests uml-for-tests
 .DEFAULT_GOAL := run-tests
 
@@ -180,6 +180,13 @@ $(BUNDLED)/.packages-cd: Makefile | $(BUNDLED)/.packages
 $(BUNDLED)/.packages-windows: Makefile | $(BUNDLED)/.packages
 	@setup/packages.sh $(WINDOWS_PACKAGES)
 	@touch $@
+
+# What the README promises, in a fresh Debian (SUITE=trixie: another one; AS=user: as a user with
+# sudo; CHECK=1: `make check`, too).
+SUITE ?= bookworm
+fresh:
+	@setup/packages.sh debootstrap=debootstrap
+	@$(PYTHON) -m tests.fresh --suite $(SUITE) $(if $(CHECK),--check) $(if $(filter user,$(AS)),--user)
 
 clean:
 	rm -rf $(BUNDLED) $(VENV) junit
