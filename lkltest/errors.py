@@ -26,6 +26,10 @@ class ExecutableError(LkltestError):
     """A file that is no program which could be run here."""
 
 
+class SetupError(LkltestError):
+    """A set-up that cannot go on."""
+
+
 class Unavailable(LkltestError):
     """What a suite needs and cannot have here: the suite is a SKIP, the message its reason."""
 

@@ -23,7 +23,7 @@ BIN = Path(sys.executable).parent
 BUILD = ROOT / "build"
 
 pytestmark = pytest.mark.skipif(
-    not (BUILD / "tests" / "boot").exists(), reason="no bundled build: make build"
+    not (BUILD / "tests" / "boot").exists(), reason="no bundled build: make setup"
 )
 
 # command and the seconds within which it is killed: from its start-up into its last suites

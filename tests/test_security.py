@@ -80,7 +80,7 @@ def test_the_socket_of_umls_console_is_in_a_private_folder(short_folder: Path) -
 
 def test_qmp_has_no_path(tmp_path: Path) -> None:
     if QemuHost().missing() is not None or not (ROOT / "build" / "linux").is_dir():
-        pytest.skip("no QEMU, or no kernel for it: make linux")
+        pytest.skip("no QEMU, or no kernel for it: make setup HOST=qemu")
     command = ""
     with start(
         "lkltest", "run", "boot", "--host=qemu", env=environment(TMPDIR=str(tmp_path))

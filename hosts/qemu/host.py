@@ -19,7 +19,8 @@ from lkltest.errors import BuildError, LaunchError, Missing, NotInstalled
 from lkltest.guest.kernel_modules import KernelModules
 from lkltest.guest.programs import FEATURES, guest_program, guest_programs
 from lkltest.host.api import Host, Launch, OptionGroup, Process
-from lkltest.host.build import Build, default_directory
+from lkltest.host.build import Build
+from lkltest.places import build_places
 from lkltest.sandbox.scope import Scope
 
 from ..l4re.ned_script import TAG
@@ -268,14 +269,14 @@ def lacking_in_kernel(image: Image, kind: str, what: str) -> str | None:
 
 
 def default_kernel() -> Path:
-    """The folder of the kernel that `make` fetches. Raises BuildError."""
-    directory = default_directory()
-    if directory is None or not (directory / LINUX).is_dir():
-        raise BuildError(
-            "no image: fetch Debian's kernel with `make linux` in a checkout of lkltest, "
-            "or name images with --lkl-build=PATH"
-        )
-    return directory / LINUX
+    """The folder of the kernel that `lkltest setup qemu` fetches. Raises BuildError."""
+    for place in build_places():
+        if (place / LINUX).is_dir():
+            return place / LINUX
+    raise BuildError(
+        "no image: fetch Debian's kernel with `lkltest setup qemu`, "
+        "or name images with --lkl-build=PATH"
+    )
 
 
 def _console(image: Image) -> GuestConsole:

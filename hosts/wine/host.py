@@ -12,9 +12,10 @@ from typing import Any
 
 from lkltest.errors import BuildError, ExecutableError, LaunchError, Missing
 from lkltest.host.api import Host, Interface, Launch, OptionGroup
-from lkltest.host.build import Build, default_directory, open_build
+from lkltest.host.build import Build, open_build
 from lkltest.host.disk import Disk
 from lkltest.host.executable import identify
+from lkltest.places import build_places
 from lkltest.sandbox.scope import Scope
 
 from .console import WineConsole
@@ -73,13 +74,13 @@ class WineHost(Host):
         """None: the Windows programs beside the bundled build. One must be a program for Wine."""
         if name is not None:
             return _checked(open_build(name))
-        beside = default_directory() or Path("build")
-        for windows in (beside / "windows-kernel", beside / "windows"):
-            if (windows / "tests").is_dir():
-                return _checked(open_build(str(windows)))
+        for place in build_places():
+            for windows in (place / "windows-kernel", place / "windows"):
+                if (windows / "tests").is_dir():
+                    return _checked(open_build(str(windows)))
         raise BuildError(
-            f"no Windows build: {beside / 'windows-kernel'} is made by `make windows-kernel` in a "
-            "checkout of lkltest; or name one with --lkl-build=DIR or LKL_BUILD"
+            "no Windows build: make it with `lkltest setup wine`, "
+            "or name one with --lkl-build=DIR or LKL_BUILD"
         )
 
     def suits(self, build: Build) -> bool:

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from lkltest.errors import LaunchError
-from lkltest.host.cache import cache_home
+from lkltest.places import cache_home
 from lkltest.report.terminal import complain
 
 _REGISTRY = ("system.reg", "user.reg", "userdef.reg")

@@ -32,6 +32,7 @@ _TIMEOUT_HELP = f"limit for one program ({DEFAULT_TIMEOUT:g})"
 
 # Modules with `add_arguments(parser)` and `run(options)`; loaded only when they are asked for.
 _MORE = {
+    "setup": ("lkltest.setup.command", "make what hosts need, once for all folders"),
     "nightly": ("lkltest.nightly.commands.nightly", "run the matrix and say what changed"),
     "compare": ("lkltest.nightly.commands.compare", "say what changed between two nights"),
     "history": ("lkltest.nightly.commands.history", "look into the nights that were"),

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Guest programs: the suites' C programs as static executables for a guest's own Linux kernel.
 
-They are compiled when they are first needed: in a checkout into `build/guest`, where `make guest`
-puts them too, from an installed package into the user's cache.
+They are compiled when they are first needed: in a checkout into `build/guest`, from an installed
+package into the user's cache.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from lkltest.errors import LaunchError, Missing
 from lkltest.host.build import PROGRAMS
 from lkltest.host.cache import cache_directory, write_atomically
+from lkltest.places import checkout
 
 if TYPE_CHECKING:
     from lkltest.sandbox.scope import Scope
@@ -130,9 +131,9 @@ def _source_files(name: str) -> list[Path]:
 
 
 def _target(name: str) -> Path:
-    checkout = _PACKAGE.resolve().parent
-    if (checkout / "pyproject.toml").exists() and os.access(checkout, os.W_OK):
-        return checkout / "build" / "guest" / name
+    ours = checkout()
+    if ours is not None and os.access(ours, os.W_OK):
+        return ours / "build" / "guest" / name
     digest = hashlib.sha256(b"\0".join(file.read_bytes() for file in _source_files(name)))
     return cache_directory("guest") / digest.hexdigest()[:16] / name
 

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from lkltest.errors import BuildError
 from lkltest.host.executable import Executable, identify
+from lkltest.places import build_places
 
 PROGRAMS = ("boot", "disk", "net-test")
 """The programs that a build is looked through for, with or without `.exe`."""
@@ -56,12 +57,8 @@ class Build:
 
 
 def default_directory() -> Path | None:
-    """Where the bundled build is looked for: beside the package in a checkout, else `./build`."""
-    checkout = Path(__file__).resolve().parents[2]
-    candidates = [Path.cwd() / "build"]
-    if (checkout / "pyproject.toml").exists():
-        candidates.insert(0, checkout / "build")
-    return next((path for path in candidates if (path / "tests").is_dir()), None)
+    """Where the bundled build is: a checkout's `build/`, else what `lkltest setup` has made."""
+    return next((path for path in build_places() if (path / "tests").is_dir()), None)
 
 
 def named_build(option: str | None) -> str | None:
@@ -77,7 +74,7 @@ def open_build(name: str | None) -> Build:
     directory = Path(name).expanduser() if name else default_directory()
     if directory is None:
         raise BuildError(
-            "no build: make the bundled one with `make build` in a checkout of lkltest, "
+            "no build: make the bundled one with `lkltest setup`, "
             "or name one with --lkl-build=DIR or LKL_BUILD"
         )
     if not directory.is_dir():

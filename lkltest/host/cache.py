@@ -11,6 +11,7 @@ import functools
 import os
 from pathlib import Path
 
+from lkltest.places import cache_home
 from lkltest.sandbox.scope import Scope, ScopeError
 
 _open = contextlib.ExitStack()
@@ -38,16 +39,6 @@ def _made(process: int) -> Path:
 
 _NO_UNNAMED_FILES = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL)
 """What O_TMPFILE says on file systems that cannot make unnamed files (NFS, vfat), and older."""
-
-
-def cache_home() -> Path:
-    """Where this user's caches lie (XDG Base Directory Specification); it need not be there yet.
-
-    Raises RuntimeError for a user without a home directory.
-    """
-    named = os.environ.get("XDG_CACHE_HOME", "")
-    # A relative path is to be ignored, says the specification.
-    return (Path(named) if named.startswith("/") else Path.home().absolute() / ".cache") / "lkltest"
 
 
 def cache_directory(kind: str) -> Path:

@@ -16,9 +16,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
+from lkltest.errors import SetupError
+
 from .place import alone_in, own_place, prepare
 from .plan import Plan
-from .recipe import SetupError, default_names, find_recipe, recipe_names
+from .recipe import default_names, find_recipe, recipe_names
 
 FAILED, INTERRUPTED = 1, 130
 

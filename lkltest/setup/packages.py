@@ -14,8 +14,10 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from lkltest.errors import SetupError
+
 from .diagnosis import BROKEN_OFF, LOCKED, diagnose
-from .recipe import Package, SetupError
+from .recipe import Package
 from .step import Outcome, run_step
 
 _READ_AGAIN_SECONDS = 3600.0

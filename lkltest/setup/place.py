@@ -12,38 +12,16 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from lkltest.cache import cache_home
+from lkltest.errors import SetupError
+from lkltest.places import own_build_place
 
-from .recipe import SetupError
-
-_PACKAGE = Path(__file__).resolve().parent.parent
 _WAIT_SECONDS = 3600.0
 
 
 def own_place() -> Path:
-    """Where this user's default builds are made: `build/` in a checkout, else in the cache.
-
-    Raises SetupError for a user without a home directory.
-    """
-    checkout = _PACKAGE.parent
-    if (checkout / "pyproject.toml").exists() and os.access(checkout, os.W_OK):
-        return checkout / "build"
-    return _in_cache()
-
-
-def places() -> list[Path]:
-    """Where a default build is looked for, the nearest first."""
-    found = []
-    if (_PACKAGE.parent / "pyproject.toml").exists():
-        found.append(_PACKAGE.parent / "build")
-    with contextlib.suppress(SetupError):
-        found.append(_in_cache())
-    return found
-
-
-def _in_cache() -> Path:
+    """Where this user's default builds are made. Raises SetupError without a home directory."""
     try:
-        return cache_home() / "build"
+        return own_build_place()
     except RuntimeError as error:
         raise SetupError(f"{error}: set HOME, or name a folder with XDG_CACHE_HOME") from None
 

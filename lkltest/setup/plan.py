@@ -11,10 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from lkltest.errors import SetupError
+
 from .diagnosis import diagnose
 from .packages import Apt, install_command, missing
 from .place import prepare
-from .recipe import Package, Recipe, SetupError, Step
+from .recipe import Package, Recipe, Step
 from .step import run_step
 
 _SECONDS_PER_MEGABYTE = 0.2

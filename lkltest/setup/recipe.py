@@ -34,13 +34,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from lkltest.errors import SetupError
+
 ENTRY_POINT_GROUP = "lkltest.recipes"
 
 _FOLDER = Path(__file__).parent.parent / "hosts" / "setup"
-
-
-class SetupError(Exception):
-    """A set-up that cannot go on; the message is one line: what is wrong, where, what to do."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .recipe import SetupError
+from lkltest.errors import SetupError
 
 _GRACE_SECONDS = 0.4
 """Time that what is interrupted has to tidy up."""

@@ -41,7 +41,7 @@ FAULTS = {fault.name: fault for fault in faults() if "native" in fault.hosts}
 @pytest.fixture(scope="module")
 def arena(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]:
     if "native" not in present():
-        pytest.skip("no bundled build: make build")
+        pytest.skip("no bundled build: make setup")
     seed = os.environ.get("LKLTEST_SEED", str(random.randrange(2**32)))  # noqa: S311
     print(f"LKLTEST_SEED={seed}")
     chance = random.Random(seed)  # noqa: S311

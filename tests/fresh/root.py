@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from lkltest.cache import cache_directory
+from lkltest.places import cache_home
 
 from .configuration import Configuration
 
@@ -44,7 +44,8 @@ def make_root(root: Path, suite: str, found: Configuration, *, user: bool) -> No
 
 def _archive(suite: str, found: Configuration) -> Path:
     """The archive of a suite's smallest system, made when there is none or an old one."""
-    target = cache_directory("fresh") / f"{suite}.tar"
+    target = cache_home() / "fresh" / f"{suite}.tar"
+    target.parent.mkdir(parents=True, exist_ok=True)
     if target.exists() and time.time() - target.stat().st_mtime < _KEPT_SECONDS:
         return target
     if shutil.which("debootstrap") is None:

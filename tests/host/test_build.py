@@ -83,7 +83,7 @@ def test_a_relative_name_is_made_absolute(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_without_any_build_it_is_said_how_to_get_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "default_directory", lambda: None)
-    with pytest.raises(BuildError, match=r"make build.*--lkl-build=DIR or LKL_BUILD"):
+    with pytest.raises(BuildError, match=r"lkltest setup.*--lkl-build=DIR or LKL_BUILD"):
         open_build(None)
 
 
@@ -95,26 +95,16 @@ def test_the_option_goes_before_the_environment(monkeypatch: pytest.MonkeyPatch)
     assert named_build(None) is None
 
 
-def test_an_installed_package_looks_in_the_current_directory(
+def test_the_default_build_is_the_first_that_is_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "__file__", str(tmp_path / "site-packages/lkltest/host/build.py"))
-    monkeypatch.chdir(tmp_path)
+    ours, cache = tmp_path / "checkout" / "build", tmp_path / "cache" / "build"
+    monkeypatch.setattr(module, "build_places", lambda: [ours, cache])
     assert default_directory() is None
-    make_build(tmp_path / "build", "boot")
-    assert default_directory() == tmp_path / "build"
-
-
-def test_a_checkout_looks_beside_itself_first(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    checkout, elsewhere = tmp_path / "checkout", tmp_path / "elsewhere"
-    monkeypatch.setattr(module, "__file__", str(checkout / "lkltest" / "host" / "build.py"))
-    make_build(elsewhere / "build", "boot")
-    make_build(checkout / "build", "boot")
-    (checkout / "pyproject.toml").touch()
-    monkeypatch.chdir(elsewhere)
-    assert default_directory() == checkout / "build"
+    make_build(cache, "boot")
+    assert default_directory() == cache
+    make_build(ours, "boot")
+    assert default_directory() == ours
 
 
 def test_features_are_read_from_autoconf(tmp_path: Path) -> None:

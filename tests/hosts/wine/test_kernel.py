@@ -21,7 +21,7 @@ DISKS = [f"disk[{filesystem}]" for filesystem in ("ext4", "btrfs", "vfat", "xfs"
 def kernel() -> None:
     require_wine()
     if not (BUILD / "tests" / "boot.exe").exists():
-        pytest.skip(f"{BUILD.name} is missing: make windows-kernel")
+        pytest.skip(f"{BUILD.name} is missing: lkltest setup wine")
 
 
 @pytest.fixture(scope="module")

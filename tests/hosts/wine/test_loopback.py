@@ -19,7 +19,7 @@ PROGRAM = ROOT / "build" / "windows" / "tests" / "net-test.exe"
 def test_a_loopback_that_is_down_is_a_skip(tmp_path: Path) -> None:
     require_wine()
     if not PROGRAM.exists():
-        pytest.skip("no Windows programs: make windows")
+        pytest.skip("no Windows programs: lkltest setup wine")
     if os.geteuid() != 0 or shutil.which("unshare") is None:
         pytest.skip("only root makes a network namespace so easily")
     words = ["run", "net[loopback]", f"--build={PROGRAM.parents[1]}", f"--json-dir={tmp_path}"]

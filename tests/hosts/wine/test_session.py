@@ -246,7 +246,7 @@ def test_the_home_directory_s_prefix_is_never_touched(census: Census, tmp_path: 
 def test_the_suites_run_from_a_windows_build(census: Census, tmp_path: Path) -> None:
     windows = Path(__file__).parents[3] / "build" / "windows"
     if not windows.is_dir():
-        pytest.skip("build/windows is missing: make windows")
+        pytest.skip("build/windows is missing: lkltest setup wine")
     junit = tmp_path / "junit"
     done = lkltest("run", "--build", windows, "--junit-dir", junit, changes=marked(census))
     assert done.returncode == 0, done.stdout + done.stderr

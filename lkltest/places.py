@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The places of what outlives a run: the user's cache, a checkout's `build/`."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+_PACKAGE = Path(__file__).resolve().parent
+
+
+def cache_home() -> Path:
+    """Where this user's caches lie (XDG Base Directory Specification); it need not be there yet.
+
+    Raises RuntimeError for a user without a home directory.
+    """
+    named = os.environ.get("XDG_CACHE_HOME", "")
+    # A relative path is to be ignored, says the specification.
+    return (Path(named) if named.startswith("/") else Path.home().absolute() / ".cache") / "lkltest"
+
+
+def checkout() -> Path | None:
+    """The checkout that this package lies in; None when it is installed."""
+    above = _PACKAGE.parent
+    return above if (above / "pyproject.toml").exists() else None
+
+
+def build_places() -> list[Path]:
+    """Where default builds are looked for, the nearest first: a checkout's, then the user's."""
+    ours = checkout()
+    found = [ours / "build"] if ours else []
+    with contextlib.suppress(RuntimeError):
+        found.append(cache_home() / "build")
+    return found
+
+
+def own_build_place() -> Path:
+    """Where default builds are made: in a checkout that can be written, else in the cache.
+
+    Raises RuntimeError for a user without a home directory.
+    """
+    ours = checkout()
+    if ours is not None and os.access(ours, os.W_OK):
+        return ours / "build"
+    return cache_home() / "build"
