@@ -8,7 +8,7 @@ import pytest
 
 from tests.other_user import run_tests
 
-FILES = ("test_scope.py", "test_scope_namespaces.py", "test_scope_guard.py", "test_containment.py")
+FILES = ("test_scope.py", "test_scope_namespaces.py", "test_scope_guard.py", "test_isolation.py")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="is the test of a user when run as one")
