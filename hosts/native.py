@@ -26,13 +26,13 @@ class NativeHost(Host):
     def missing(self) -> Missing | None:
         return None
 
-    def suits(self, build: Build) -> bool:
+    def accepts(self, build: Build) -> bool:
         try:
             return any(identify(path).format == "ELF" for path in build.programs.values())
         except ExecutableError:
             return False
 
-    def lacks(self, feature: str, build: Build) -> str | None:
+    def unsupported(self, feature: str, build: Build) -> str | None:
         if feature.startswith("net") and "net-test" not in build.programs:
             return f"build {build.directory.name} ({build.kind}) has no tests/net-test"
         if feature == "net:pipe" and build.kind == "bundled" and not build.has("LKLTEST_NET_PIPE"):

@@ -125,16 +125,16 @@ def _add_disk(devices: Devices, disk: Disk, image: Image) -> None:
 
 
 def _add_nic(devices: Devices, interface: Interface, image: Image, scope: Scope, pcap: str) -> None:
-    from lkltest.sandbox.netns import InsideHelper, InsideThread
+    from lkltest.sandbox.netns import NetnsHelper, NetnsThread
 
     index = len(devices.nics)
-    enter = InsideHelper if scope.user else InsideThread
+    enter = NetnsHelper if scope.user else NetnsThread
     try:
-        inside = enter(scope.pid)
+        netns = enter(scope.pid)
         try:
-            tap = int(inside.call("open_tap", interface.name))
+            tap = int(netns.call("open_tap", interface.name))
         finally:
-            inside.close()
+            netns.close()
     except OSError as error:
         raise LaunchError(f"{interface.name}: cannot be opened: {error.strerror}") from None
     devices.taps.append(tap)

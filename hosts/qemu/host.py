@@ -115,12 +115,12 @@ class QemuHost(Host):
             return Build(path, "linux", guest_programs(), FEATURES, any_image.linux)
         return Build(path, "images", {image: path / image for image in images if image != ANY})
 
-    def suits(self, build: Build) -> bool:
+    def accepts(self, build: Build) -> bool:
         if build.kind == "program":  # asked what runs a file
             return all(is_image(path) for path in build.programs.values())
         return build.kind in ("images", "linux")
 
-    def lacks(self, feature: str, build: Build) -> str | None:
+    def unsupported(self, feature: str, build: Build) -> str | None:
         kind, _, what = feature.partition(":")
         if kind == "net" and what not in ("", "loopback", "tap"):
             return f"a virtual machine has no {what} device, only tap"

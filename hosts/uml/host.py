@@ -51,10 +51,10 @@ class UmlHost(Host):
         kernel = find_kernel(Path(found).expanduser().absolute())
         return Build(kernel.path.parent, "uml", guest_programs(), FEATURES, kernel.path)
 
-    def suits(self, build: Build) -> bool:
+    def accepts(self, build: Build) -> bool:
         return build.kind == "uml"
 
-    def lacks(self, feature: str, build: Build) -> str | None:
+    def unsupported(self, feature: str, build: Build) -> str | None:
         kind, _, what = feature.partition(":")
         if kind == "filesystem" and not kernel_of(build).has_filesystem(what):
             return f"kernel {kernel_of(build).release} has no {what}"

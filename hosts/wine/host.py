@@ -83,14 +83,14 @@ class WineHost(Host):
             "or name one with --lkl-build=DIR or LKL_BUILD"
         )
 
-    def suits(self, build: Build) -> bool:
+    def accepts(self, build: Build) -> bool:
         for path in build.programs.values():
             with contextlib.suppress(ExecutableError):
                 if identify(path).format == "PE":
                     return True
         return False
 
-    def lacks(self, feature: str, build: Build) -> str | None:
+    def unsupported(self, feature: str, build: Build) -> str | None:
         if feature in _SENSELESS:
             return _SENSELESS[feature]
         if feature.startswith("net") and "net-test" not in build.programs:
@@ -130,7 +130,7 @@ class WineHost(Host):
             finally:
                 self._server = None
 
-    def join(self) -> int | None:
+    def namespace_pid(self) -> int | None:
         return self._server.pid if self._server else None
 
     def launch(self, launch: Launch, scope: Scope) -> WineConsole:

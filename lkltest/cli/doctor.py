@@ -19,7 +19,7 @@ import pytest
 from lkltest.errors import BuildError
 from lkltest.host.api import Host
 from lkltest.host.build import Build
-from lkltest.host.registry import host_names, make_host, refusal_of
+from lkltest.host.registry import host_names, make_host, why_unusable
 from lkltest.plugin import inner_pytest
 from lkltest.plugin.progress import REPORTER, SuiteReporter
 from lkltest.plugin.suite_run import CAN_RUN
@@ -37,8 +37,8 @@ _TOOLS = {
 def report(build_name: str | None) -> int:
     """Print the report. Returns 0 when a host can run here, 1 when none can."""
     say(f"{'machine':9} Linux {platform.release()}, Python {platform.python_version()}")
-    containment = probe()
-    say(f"{'runs in':9} {containment.kind}" + _because(containment.reason))
+    isolation = probe()
+    say(f"{'runs in':9} {isolation.kind}" + _because(isolation.reason))
     for tool, (purpose, install) in _TOOLS.items():
         if shutil.which(tool) is None:
             say(f"{tool:9} missing ({purpose}): {install}")
@@ -48,7 +48,7 @@ def report(build_name: str | None) -> int:
 
 def _report_host(name: str, build_name: str | None) -> bool:
     host = make_host(name)
-    refusal = refusal_of(host)
+    refusal = why_unusable(host)
     if refusal:
         _line(f"host {name}", "no", refusal)
         return False
@@ -59,7 +59,7 @@ def _report_host(name: str, build_name: str | None) -> bool:
     except BuildError as error:
         _line(f"host {name}", "no", str(error) + known)
         return False
-    if not host.suits(build):
+    if not host.accepts(build):
         _line(f"host {name}", "no", f"build {build.directory} is not for it{known}")
         return False
     _line(f"host {name}", "yes", _build_text(build) + known)

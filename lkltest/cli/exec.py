@@ -50,7 +50,8 @@ def execute(
         host.check()
         # A program that cannot run is told before the host starts anything.
         host.program(Build(path.parent, "program", {path.name: path}), path.name)
-        with contextlib.ExitStack() as end, host.session(), Scope(join=host.join()) as scope:
+        with contextlib.ExitStack() as end, host.session():
+            scope = end.enter_context(Scope(join=host.namespace_pid()))
             end.callback(heed_signals())  # a terminal that a host has changed is put right again
             if dry_run:
                 say(host.dry_run(launch, scope))
@@ -80,7 +81,7 @@ def _host(name: str | None, path: Path, options: Mapping[str, Any]) -> Host:
     build = Build(path.parent, "program", {path.name: path})
     for candidate in host_names():
         host = make_host(candidate, options)
-        if host.suits(build):
+        if host.accepts(build):
             return host
     raise LaunchError(f"{path}: is {identify(path)}; no host runs that")
 

@@ -119,10 +119,10 @@ class Host(ABC):
         return open_build(name)
 
     @abstractmethod
-    def suits(self, build: Build) -> bool:
+    def accepts(self, build: Build) -> bool:
         """Whether the programs of `build` are this host's (ELF or PE, an image, ...)."""
 
-    def lacks(self, feature: str, build: Build) -> str | None:
+    def unsupported(self, feature: str, build: Build) -> str | None:
         """Why `feature` ("disk", "net:tap", "filesystem:xfs", ...) cannot be had; None if it can.
 
         The reason is shown as the reason of a SKIP.
@@ -143,7 +143,7 @@ class Host(ABC):
         del shared
         yield
 
-    def join(self) -> int | None:
+    def namespace_pid(self) -> int | None:
         """A process of the session's whose namespaces each run's scope enters (`Scope.pid`)."""
         return None
 

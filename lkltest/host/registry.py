@@ -30,7 +30,7 @@ class BrokenHost(Host):
     def missing(self) -> Missing:
         return Missing(f"host {self.name} cannot be loaded: {self.reason}")
 
-    def suits(self, build: Build) -> bool:
+    def accepts(self, build: Build) -> bool:
         del build
         return False
 
@@ -107,7 +107,7 @@ def host_for_build(name: str | None, options: Mapping[str, Any] | None = None) -
     """The first host whose kind of programs the build called `name` holds (ELF, PE, ...)."""
     build = open_build(name)
     hosts = (make_host(host_name, options) for host_name in host_names())
-    return next((host for host in hosts if host.suits(build)), None)
+    return next((host for host in hosts if host.accepts(build)), None)
 
 
 @functools.cache
@@ -116,7 +116,7 @@ def _entry_points() -> tuple[importlib.metadata.EntryPoint, ...]:
     return tuple(importlib.metadata.entry_points(group=ENTRY_POINT_GROUP))
 
 
-def refusal_of(host: Host) -> str:
+def why_unusable(host: Host) -> str:
     """Why a host cannot be used here, one line; "" when it can."""
     missing = host.missing()
     if missing is not None:

@@ -113,7 +113,7 @@ class SuiteRun:
         """Skip the test, with the reason, when host or build lack one of `features`."""
         for feature in features:
             try:
-                reason = self.host.lacks(feature, self.build)
+                reason = self.host.unsupported(feature, self.build)
             except LaunchError as error:
                 pytest.fail(str(error), pytrace=False)
             if reason is not None:
@@ -238,7 +238,7 @@ class SuiteRun:
     def _open_scope(self, *, network: bool, mounts: bool) -> Scope:
         from lkltest.sandbox.scope import Scope
 
-        scope = Scope(network=network, mounts=mounts, join=self.host.join())
+        scope = Scope(network=network, mounts=mounts, join=self.host.namespace_pid())
         self._scope = self._stack.enter_context(scope)
         return self._scope
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What this machine allows a scope to be contained by: PID namespaces or a child subreaper."""
+"""The isolation that this machine allows a scope: PID namespaces, or a child subreaper."""
 
 import functools
 import os
@@ -12,8 +12,8 @@ SUBREAPER = "subreaper"
 
 
 @dataclass(frozen=True, slots=True)
-class Containment:
-    """How processes are kept together.
+class Isolation:
+    """A way to keep processes together.
 
     kind: NAMESPACE or SUBREAPER.
     user: namespaces are made inside a user namespace of our own (we are not root).
@@ -39,21 +39,21 @@ class Containment:
 
 
 @functools.cache
-def probe() -> Containment:
+def probe() -> Isolation:
     """What is possible here, tried once a process (2 ms). Never raises."""
-    candidates = [Containment(NAMESPACE, user=True)]
+    candidates = [Isolation(NAMESPACE, user=True)]
     if os.geteuid() == 0:
-        candidates.insert(0, Containment(NAMESPACE))
+        candidates.insert(0, Isolation(NAMESPACE))
     failures: list[str] = []
     for candidate in candidates:
         reason = _refusal(candidate)
         if not reason:
             return candidate
         failures.append(reason)
-    return Containment(SUBREAPER, reason="; ".join(dict.fromkeys(failures)))
+    return Isolation(SUBREAPER, reason="; ".join(dict.fromkeys(failures)))
 
 
-def _refusal(candidate: Containment) -> str:
+def _refusal(candidate: Isolation) -> str:
     """Why a candidate does not work, in one line; empty when it does."""
     command = [*candidate.command(network=False, mounts=False), "true"]
     try:

@@ -22,7 +22,7 @@ from lkltest.errors import Unavailable
 from lkltest.sandbox.scope import NAMESPACE, Scope, ScopeError, probe
 
 if TYPE_CHECKING:
-    from lkltest.sandbox.netns import Inside
+    from lkltest.sandbox.netns import Netns
 
 TUN = Path("/dev/net/tun")
 
@@ -54,22 +54,22 @@ class Network:
     def __init__(self, scope: Scope) -> None:
         """`scope`: made with `network=True`, and `mounts=True` for macvtap."""
         self._scope = scope
-        self._inside: Inside | None = None
+        self._netns: Netns | None = None
         self._sockets: list[socket.socket] = []
 
     def __enter__(self) -> Self:
         """Raises MissingNetwork, ScopeError when the scope is gone or has no network of its own."""
-        from lkltest.sandbox.netns import InsideHelper, InsideThread  # ctypes, futures
+        from lkltest.sandbox.netns import NetnsHelper, NetnsThread  # ctypes, futures
 
-        if self._scope.contained != NAMESPACE:
+        if self._scope.isolated_by != NAMESPACE:
             raise MissingNetwork(lacking() or "the scope has no namespaces")
         self._check_scope()
-        enter = InsideHelper if self._scope.user else InsideThread
+        enter = NetnsHelper if self._scope.user else NetnsThread
         with ExitStack() as undo:
             try:
-                self._inside = enter(self._scope.pid)
-                undo.callback(self._inside.close)
-                self._inside.call("up", "lo")
+                self._netns = enter(self._scope.pid)
+                undo.callback(self._netns.close)
+                self._netns.call("up", "lo")
             except FileNotFoundError as error:
                 raise MissingNetwork(f"{error.filename} is missing (package util-linux)") from error
             except OSError as error:
@@ -82,9 +82,9 @@ class Network:
         for opened in self._sockets:
             opened.close()
         self._sockets.clear()
-        if self._inside is not None:
-            self._inside.close()
-            self._inside = None
+        if self._netns is not None:
+            self._netns.close()
+            self._netns = None
 
     def tap(self, name: str, addresses: Sequence[str] = ()) -> Tap:
         """Make a persistent TAP device, up, to which a program of the scope can attach.
@@ -159,10 +159,10 @@ class Network:
             raise ScopeError("the scope has no network of its own")
 
     def _call(self, name: str, *arguments: object) -> int:
-        if self._inside is None:
+        if self._netns is None:
             raise ScopeError("the network is not open")
         try:
-            result: int = self._inside.call(name, *arguments)
+            result: int = self._netns.call(name, *arguments)
         except OSError as error:
             if error.errno in {errno.EOPNOTSUPP, errno.EAFNOSUPPORT}:
                 raise MissingNetwork(f"this kernel cannot do it: {name}: {error}") from error

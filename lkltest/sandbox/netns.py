@@ -25,8 +25,8 @@ SECONDS = 30.0
 START = "import sys; from lkltest.sandbox.netns import serve; serve(int(sys.argv[1]))"
 
 
-class Inside(Protocol):
-    """Calls `Devices` in the namespace of another process."""
+class Netns(Protocol):
+    """`Devices` in the network namespace of another process."""
 
     def call(self, name: str, *arguments: Any) -> Any:
         """Call the method `name`. Raises what it raises: OSError."""
@@ -35,7 +35,7 @@ class Inside(Protocol):
         """Leave the namespace. Safe when repeated."""
 
 
-class InsideThread:
+class NetnsThread:
     """A thread that has entered the network namespace of process `pid`."""
 
     def __init__(self, pid: int) -> None:
@@ -73,7 +73,7 @@ def _enter(pid: int) -> Devices:
     return Devices()
 
 
-class InsideHelper:
+class NetnsHelper:
     """A helper process in the user and network namespaces of process `pid`."""
 
     def __init__(self, pid: int) -> None:

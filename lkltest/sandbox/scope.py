@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any, Self
 
 from lkltest.sandbox.guard_link import GuardLink, ScopeError
-from lkltest.sandbox.isolation import NAMESPACE, SUBREAPER, Containment, joined, probe
+from lkltest.sandbox.isolation import NAMESPACE, SUBREAPER, Isolation, joined, probe
 
-__all__ = ["NAMESPACE", "SUBREAPER", "Child", "Containment", "Scope", "ScopeError", "probe"]
+__all__ = ["NAMESPACE", "SUBREAPER", "Child", "Isolation", "Scope", "ScopeError", "probe"]
 
 
 class Child:
@@ -77,7 +77,7 @@ class Scope:
     join: the `pid` of another scope, perhaps made by another process, whose namespaces are entered
         instead of making new ones. Its end ends this one; this one's end leaves it alone. The run
         folder is made in that scope's, whose guard removes it if ours dies with the namespace.
-    containment: for tests; the default is what `probe()` found.
+    isolation: for tests; the default is what `probe()` found.
     """
 
     def __init__(
@@ -87,15 +87,15 @@ class Scope:
         mounts: bool = False,
         daemons: bool = False,
         join: int | None = None,
-        containment: Containment | None = None,
+        isolation: Isolation | None = None,
     ) -> None:
-        self._containment = containment or probe()
+        self._isolation = isolation or probe()
         self._network, self._mounts, self._daemons, self._join = network, mounts, daemons, join
         self._link: GuardLink | None = None
         self._children: list[Child] = []
-        self.contained = self._containment.kind
+        self.isolated_by = self._isolation.kind
         """NAMESPACE or SUBREAPER."""
-        self.user = self._containment.user
+        self.user = self._isolation.user
         """Whether the namespaces belong to a user namespace of their own."""
         self.pid = 0
         """The guard's pid as the runner sees it: /proc/<pid>/ns/* are the scope's namespaces."""
@@ -106,8 +106,8 @@ class Scope:
 
     def __enter__(self) -> Self:
         """Raises ScopeError with the reason in one line."""
-        if (self._network or self._mounts) and self.contained == SUBREAPER:
-            raise ScopeError(f"no namespaces here: {self._containment.reason}")
+        if (self._network or self._mounts) and self.isolated_by == SUBREAPER:
+            raise ScopeError(f"no namespaces here: {self._isolation.reason}")
         try:
             self._link = GuardLink(self._prefix(), self._settings())
             hello = self._link.hello()
@@ -204,7 +204,7 @@ class Scope:
         settings = {} if self._join is None else {"parents": [_folder_of(self._join)]}
         return {
             **settings,
-            "namespace": self.contained == NAMESPACE and self._join is None,
+            "namespace": self.isolated_by == NAMESPACE and self._join is None,
             "network": self._network,
             "mounts": self._mounts,
             "daemons": self._daemons,
@@ -216,7 +216,7 @@ class Scope:
                 return joined(self._join)
             except OSError as error:
                 raise ScopeError(f"cannot join process {self._join}: {error.strerror}") from error
-        return self._containment.command(network=self._network, mounts=self._mounts)
+        return self._isolation.command(network=self._network, mounts=self._mounts)
 
     def _open_link(self) -> GuardLink:
         if self._link is None:

@@ -66,7 +66,7 @@ def side_by_side(host: WineHost) -> None:
 
 def run_by_host(host: WineHost) -> None:
     """One run of boot.exe through the host, scope and verdict included."""
-    with Scope(join=host.join()) as scope:
+    with Scope(join=host.namespace_pid()) as scope:
         result = Execution(host, host.launch(Launch(PROGRAM), scope)).run()
     if not result.passed:
         raise RuntimeError(f"boot.exe failed: {result.problems}")

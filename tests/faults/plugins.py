@@ -65,13 +65,13 @@ ERRORS = ("RuntimeError", "OSError", "KeyError", "SystemExit", "StopIteration", 
 MISSING = ("__init__", "missing")
 REFUSED = ("check", "open_build")
 """What is asked before any suite is run: the command line cannot be followed."""
-SHIELDED = ("missing", "lacks", "program", "session", "join", "launch")
+BOUNDED = ("missing", "unsupported", "program", "session", "namespace_pid", "launch")
 FATAL = (
-    *SHIELDED[1:],
+    *BOUNDED[1:],
     *(f"process.{name}" for name in ("chunks", "close", "problems", "exit", "hang_report")),
     *("process.command", "process.stream_done"),
 )
-HARMLESS = ("properties", "suits", "facts", "dry_run", "add_options", "process.kill")
+HARMLESS = ("properties", "accepts", "facts", "dry_run", "add_options", "process.kill")
 PLACES = (*MISSING, *REFUSED, *FATAL, *HARMLESS)
 
 
@@ -97,7 +97,7 @@ def raising_host(arena: Arena, place: str) -> None:
         if status != USED_WRONGLY or f"host raiser: {place}: {error}" not in text:
             raise NotSurvived(f"{error}: status {status}: {text[-600:]}")
         return
-    if place in SHIELDED and f"host raiser: {place}: {error}" not in text:
+    if place in BOUNDED and f"host raiser: {place}: {error}" not in text:
         raise NotSurvived(f"nobody says that the host raised {error}: {text[-600:]}")
     wanted = {Outcome.FAILED if place in FATAL else Outcome.PASSED}
     if place in MISSING:

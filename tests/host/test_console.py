@@ -32,7 +32,7 @@ class Shell(Host):
     def missing(self) -> Missing | None:
         return None
 
-    def suits(self, build: Build) -> bool:
+    def accepts(self, build: Build) -> bool:
         return False
 
     def launch(self, launch: Launch, scope: Scope) -> Console:

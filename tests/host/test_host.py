@@ -34,7 +34,7 @@ class Toy(Host):
     def missing(self) -> Missing | None:
         return None
 
-    def suits(self, build: Build) -> bool:
+    def accepts(self, build: Build) -> bool:
         return "boot" in build.programs
 
     def launch(self, launch: Launch, scope: Scope) -> Process:
@@ -104,7 +104,7 @@ class TestDefaults:
             Toy().program(build, "disk")
 
     def test_nothing_is_lacking(self, tmp_path: Path) -> None:
-        assert Toy().lacks("net:tap", Build(tmp_path, "tools/lkl", {})) is None
+        assert Toy().unsupported("net:tap", Build(tmp_path, "tools/lkl", {})) is None
         assert Toy().properties() == {}
         with Toy().session(tmp_path):
             pass
@@ -133,7 +133,7 @@ from lkltest.host.api import Host
 class Broken(Host):
     name = "broken"
     def missing(self): return None
-    def suits(self, build): return True
+    def accepts(self, build): return True
     def launch(self, launch, scope): raise NotImplementedError
 """
 METHODS = {
@@ -210,12 +210,12 @@ def test_a_package_that_cannot_be_loaded_is_a_missing_host(
     reason = str(host.missing())
     assert reason.startswith("host broken cannot be loaded: ")
     assert "\n" not in reason
-    assert not host.suits(Build(Path(), "tools/lkl", {}))
+    assert not host.accepts(Build(Path(), "tools/lkl", {}))
     with pytest.raises(LaunchError, match="cannot be loaded"):
         host.launch(Launch(Path()), None)  # type: ignore[arg-type]
 
 
-class TestShield:
+class TestErrorBoundary:
     """Whatever a loaded host's methods raise is an error of the interface, in one line."""
 
     @pytest.fixture(params=[RuntimeError("no\nlicence"), SystemExit(3), KeyError("x")], ids=repr)
@@ -232,7 +232,7 @@ class TestShield:
 
     @pytest.mark.parametrize(
         ("method", "count"),
-        [("check", 0), ("lacks", 2), ("program", 2), ("join", 0), ("launch", 2)],
+        [("check", 0), ("unsupported", 2), ("program", 2), ("namespace_pid", 0), ("launch", 2)],
     )
     def test_a_launch_error(self, method: str, count: int, bug: BaseException) -> None:
         host = self.broken_in(method, bug)
@@ -257,8 +257,8 @@ class TestShield:
         (text,) = self.broken_in("properties", bug).properties().values()
         self.is_one_line(text, "properties", bug)
 
-    def test_suits(self, bug: BaseException, tmp_path: Path) -> None:
-        assert self.broken_in("suits", bug).suits(Build(tmp_path, "tools/lkl", {})) is False
+    def test_accepts(self, bug: BaseException, tmp_path: Path) -> None:
+        assert self.broken_in("accepts", bug).accepts(Build(tmp_path, "tools/lkl", {})) is False
 
     def test_add_options(self, bug: BaseException) -> None:
         self.broken_in("add_options", bug)

@@ -188,4 +188,4 @@ class HostContract:
         assert "\n" not in str(caught.value) and "notes.txt" in str(caught.value)
 
     def test_it_does_not_suit_an_empty_build(self, host: Host, tmp_path: Path) -> None:
-        assert not host.suits(Build(tmp_path, "empty", {}))
+        assert not host.accepts(Build(tmp_path, "empty", {}))

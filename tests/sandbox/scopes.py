@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from lkltest.sandbox.scope import NAMESPACE, SUBREAPER, Child, Containment, Scope, probe
+from lkltest.sandbox.scope import NAMESPACE, SUBREAPER, Child, Isolation, Scope, probe
 
 BEST = probe()
 
@@ -16,7 +16,7 @@ KINDS = [
     pytest.param(
         BEST, id="namespace", marks=pytest.mark.skipif(BEST.kind != NAMESPACE, reason=BEST.reason)
     ),
-    pytest.param(Containment(SUBREAPER), id="subreaper"),
+    pytest.param(Isolation(SUBREAPER), id="subreaper"),
 ]
 
 

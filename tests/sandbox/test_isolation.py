@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What this machine allows a scope to be contained by, and if not, why, in one line."""
+"""The isolation that this machine allows, and why it is no better, in one line."""
 
 import os
 from pathlib import Path
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lkltest.sandbox.isolation import _refusal
-from lkltest.sandbox.scope import NAMESPACE, SUBREAPER, Containment, Scope, ScopeError, probe
+from lkltest.sandbox.scope import NAMESPACE, SUBREAPER, Isolation, Scope, ScopeError, probe
 
 
 class TestProbe:
@@ -38,9 +38,9 @@ class TestProbe:
     def test_a_hint(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("PATH", "/nonexistent")
         monkeypatch.setattr(Path, "read_text", lambda *_, **__: "0\n")
-        assert _refusal(Containment(NAMESPACE)) == "unshare is missing (package util-linux)"
+        assert _refusal(Isolation(NAMESPACE)) == "unshare is missing (package util-linux)"
 
     def test_no_network_without_namespaces(self) -> None:
-        lesser = Containment(SUBREAPER, reason="because")
+        lesser = Isolation(SUBREAPER, reason="because")
         with pytest.raises(ScopeError, match="no namespaces here: because"):
-            Scope(network=True, containment=lesser).__enter__()
+            Scope(network=True, isolation=lesser).__enter__()

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from lkltest.sandbox import netdev
-from lkltest.sandbox.isolation import SUBREAPER, Containment
+from lkltest.sandbox.isolation import SUBREAPER, Isolation
 from lkltest.sandbox.netdev import MissingNetwork, Network, Tap, lacking
 from lkltest.sandbox.scope import Scope, ScopeError
 from tests.census import MARKER, Census, new_marker
@@ -221,7 +221,7 @@ class TestRefusals:
 
     def test_no_namespaces(self) -> None:
         with (
-            Scope(containment=Containment(SUBREAPER)) as scope,
+            Scope(isolation=Isolation(SUBREAPER)) as scope,
             pytest.raises(MissingNetwork, match="namespaces"),
         ):
             Network(scope).__enter__()

@@ -13,14 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from lkltest.sandbox.scope import Containment, Scope
+from lkltest.sandbox.scope import Isolation, Scope
 from tests.census import Census
 from tests.sandbox.scopes import DAEMON, KINDS, ended, needs_namespaces, output
 
 
 @pytest.fixture(params=KINDS)
 def scope(request: pytest.FixtureRequest) -> Iterator[Scope]:
-    with Scope(containment=request.param) as opened:
+    with Scope(isolation=request.param) as opened:
         yield opened
 
 
@@ -214,9 +214,9 @@ class TestEnds:
             ended(scope.spawn(["sh", "-c", "kill -9 -1; kill -9 1; kill -2 1; exit 5"]))
             assert ended(scope.spawn(["true"])) == 0
 
-    @pytest.mark.parametrize("containment", KINDS)
-    def test_the_folder(self, containment: Containment, census: Census) -> None:
-        with Scope(containment=containment) as scope:
+    @pytest.mark.parametrize("isolation", KINDS)
+    def test_the_folder(self, isolation: Isolation, census: Census) -> None:
+        with Scope(isolation=isolation) as scope:
             assert stat.S_IMODE(scope.folder.stat().st_mode) == 0o700
             script = "mkdir -p $0/a/b/c; touch $0/a/x; ln -s / $0/a/root; chmod 0 $0/a/b"
             ended(scope.spawn(["sh", "-c", script, os.fspath(scope.folder)]))

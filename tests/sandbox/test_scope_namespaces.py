@@ -37,7 +37,7 @@ class TestNamespaces:
         with Scope(network=True, mounts=True, daemons=True) as session:
             server = session.spawn(["sleep", "1000"])
             with Scope(join=session.pid) as run:
-                assert run.contained == NAMESPACE
+                assert run.isolated_by == NAMESPACE
                 for name in ("pid", "net", "mnt"):
                     links = {Path(f"/proc/{s.pid}/ns/{name}").readlink() for s in (run, session)}
                     assert len(links) == 1

@@ -11,7 +11,7 @@ import signal
 import sys
 import time
 
-from lkltest.sandbox.scope import NAMESPACE, SUBREAPER, Containment, Scope, probe
+from lkltest.sandbox.scope import NAMESPACE, SUBREAPER, Isolation, Scope, probe
 
 HARD_TO_END = """
 trap '' TERM HUP INT
@@ -31,15 +31,15 @@ def main() -> None:
 
         import lkltest.sandbox.netns  # noqa: F401
     devices = kind == "devices"
-    containment = {"subreaper": Containment(SUBREAPER)}.get(kind, probe())
+    isolation = {"subreaper": Isolation(SUBREAPER)}.get(kind, probe())
     print("start", flush=True)
-    with Scope(network=devices, mounts=devices, containment=containment, join=pid) as scope:
+    with Scope(network=devices, mounts=devices, isolation=isolation, join=pid) as scope:
         master, slave = pty.openpty()
         scope.spawn(
             ["sh", "-c", HARD_TO_END], stdin=slave, stdout=slave, stderr=slave, terminal=True
         )
         os.close(slave)
-        if devices and containment.kind == NAMESPACE:
+        if devices and isolation.kind == NAMESPACE:
             make_devices(scope)
         print(scope.folder, flush=True)
         time.sleep(1000)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from lkltest.command_line import PASSED, USED_WRONGLY, count
 from lkltest.errors import BuildError
-from lkltest.host.registry import host_names, make_host, refusal_of
+from lkltest.host.registry import host_names, make_host, why_unusable
 from lkltest.nightly.cluster.scheduler import ClusterError, load, resource
 from lkltest.report.terminal import complain, say
 from lkltest.sandbox.scope import Scope, ScopeError
@@ -63,7 +63,7 @@ def usable(names: Iterable[str], jobs: int) -> dict[str, float]:
     resources: dict[str, float] = {}
     for name in names:
         host = make_host(name)
-        refusal = refusal_of(host)
+        refusal = why_unusable(host)
         if refusal:
             say(f"host {name:10} no   {refusal}")
             continue
@@ -73,7 +73,7 @@ def usable(names: Iterable[str], jobs: int) -> dict[str, float]:
         except BuildError as error:
             say(f"host {name:10} yes  no default build: {error}")
             continue
-        if not host.suits(build):
+        if not host.accepts(build):
             say(f"host {name:10} yes  no default build: {build.directory} is not for it")
             continue
         resources[resource(name, default_build=True)] = float(jobs)

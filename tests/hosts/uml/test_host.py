@@ -216,7 +216,7 @@ class TestBuilds:
         build = UmlHost().open_build(None)
         assert build.kernel == kernel and build.kind == "uml"
         assert build.kernel_version is not None and build.kernel_version >= (5, 10)
-        assert UmlHost().suits(build)
+        assert UmlHost().accepts(build)
 
     def test_a_directory_that_holds_linux(self, kernel: Path, tmp_path: Path) -> None:
         (tmp_path / "linux").symlink_to(kernel)
@@ -225,11 +225,11 @@ class TestBuilds:
     @pytest.mark.parametrize("filesystem", ["ext4", "btrfs", "vfat", "xfs"])
     def test_its_file_systems(self, kernel: Path, filesystem: str) -> None:
         host = UmlHost()
-        assert host.lacks(f"filesystem:{filesystem}", host.open_build(str(kernel))) is None
+        assert host.unsupported(f"filesystem:{filesystem}", host.open_build(str(kernel))) is None
 
     def test_a_file_system_that_it_lacks(self, kernel: Path) -> None:
         host = UmlHost()
-        reason = host.lacks("filesystem:zonefs-of-mars", host.open_build(str(kernel)))
+        reason = host.unsupported("filesystem:zonefs-of-mars", host.open_build(str(kernel)))
         assert reason is not None and "has no zonefs-of-mars" in reason
 
     def test_without_its_modules_it_lacks_what_is_not_built_in(
@@ -242,15 +242,15 @@ class TestBuilds:
         shutil.copy(kernel, copy)
         host = UmlHost()
         build = host.open_build(str(copy))
-        assert host.lacks("filesystem:ext4", build) is None
-        assert host.lacks("filesystem:vfat", build) is not None
+        assert host.unsupported("filesystem:ext4", build) is None
+        assert host.unsupported("filesystem:vfat", build) is not None
 
     @pytest.mark.parametrize("backend", ["raw", "macvtap", "pipe"])
     def test_back_ends_that_it_lacks(self, kernel: Path, backend: str) -> None:
         host = UmlHost()
-        reason = host.lacks(f"net:{backend}", host.open_build(str(kernel)))
+        reason = host.unsupported(f"net:{backend}", host.open_build(str(kernel)))
         assert reason is not None and backend in reason
-        assert host.lacks("net:tap", host.open_build(str(kernel))) is None
+        assert host.unsupported("net:tap", host.open_build(str(kernel))) is None
 
     @pytest.mark.parametrize(
         ("name", "said"),

@@ -37,7 +37,7 @@ def wine() -> Iterator[WineHost]:
 
 @pytest.fixture
 def joined(wine: WineHost) -> Iterator[Scope]:
-    with Scope(join=wine.join()) as scope:
+    with Scope(join=wine.namespace_pid()) as scope:
         yield scope
 
 
@@ -134,7 +134,7 @@ def test_a_hang_names_the_function_of_each_thread(wine: WineHost, joined: Scope)
 def test_a_child_dies_with_the_run(wine: WineHost, tmp_path: Path, mode: str) -> None:
     program = tmp_path / f"{secrets.token_hex(8)}.exe"
     shutil.copy(misbehave(), program)
-    with Scope(join=wine.join()) as scope:
+    with Scope(join=wine.namespace_pid()) as scope:
         process = wine.launch(Launch(program, (mode,), {}, Deadlines(60, 2.0, 60, 60)), scope)
         chunks = process.chunks()
         stream = next(chunks)
@@ -189,14 +189,14 @@ def test_debug_channels_stay_out_of_the_stream(
 def test_what_makes_no_sense_under_wine_has_a_reason(wine: WineHost, tmp_path: Path) -> None:
     build = Build(tmp_path, "tools/lkl", {"net-test": misbehave()})
     for backend in ("tap", "raw", "macvtap", "pipe", "wintap"):
-        assert wine.lacks(f"net:{backend}", build)
-    assert wine.lacks("net:loopback", build) is None
+        assert wine.unsupported(f"net:{backend}", build)
+    assert wine.unsupported("net:loopback", build) is None
 
 
 def test_a_kernel_without_the_file_system_is_a_skip(wine: WineHost, tmp_path: Path) -> None:
     kernel = tmp_path / "disk.exe"
     kernel.write_bytes(b"MZ Linux version 6.1.0 (x) EXT4-fs: mounted SGI XFS with")
     build = Build(tmp_path, "tools/lkl", {"disk": kernel})
-    assert wine.lacks("filesystem:ext4", build) is None
-    assert wine.lacks("filesystem:xfs", build) is None
-    assert "no btrfs" in (wine.lacks("filesystem:btrfs", build) or "")
+    assert wine.unsupported("filesystem:ext4", build) is None
+    assert wine.unsupported("filesystem:xfs", build) is None
+    assert "no btrfs" in (wine.unsupported("filesystem:btrfs", build) or "")

@@ -135,10 +135,10 @@ def test_workers_share_the_controller_s_server(census: Census, tmp_path: Path) -
         patch.setenv("XDG_CACHE_HOME", str(CACHE))
         controller, worker = WineHost(), WineHost()
         with controller.session(shared), worker.session(shared):
-            assert worker.join() == controller.join()
-            with Scope(join=worker.join()) as scope:
+            assert worker.namespace_pid() == controller.namespace_pid()
+            with Scope(join=worker.namespace_pid()) as scope:
                 inside = Path(f"/proc/{scope.pid}/ns/pid").stat()
-                assert inside == Path(f"/proc/{controller.join()}/ns/pid").stat()
+                assert inside == Path(f"/proc/{controller.namespace_pid()}/ns/pid").stat()
 
 
 def test_eight_runs_share_a_prefix(census: Census) -> None:
@@ -154,7 +154,7 @@ def run_once(host: WineHost) -> bool:
     from lkltest.host.api import Launch
     from lkltest.host.execution import Execution
 
-    with Scope(join=host.join()) as scope:
+    with Scope(join=host.namespace_pid()) as scope:
         launch = Launch(misbehave(), ("status", "0"))
         return Execution(host, host.launch(launch, scope)).run().passed
 

@@ -100,7 +100,7 @@ class TestWorker:
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         monkeypatch.setattr(NativeHost, "open_build", lambda self, name: Build(Path("/b"), "x", {}))
-        monkeypatch.setattr(NativeHost, "suits", lambda self, build: False)
+        monkeypatch.setattr(NativeHost, "accepts", lambda self, build: False)
         assert len(worker.usable(["native"], 3)) == 1
         assert "yes  no default build: /b is not for it" in capsys.readouterr().out
 
