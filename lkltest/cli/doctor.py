@@ -27,11 +27,7 @@ from lkltest.report.terminal import printable, say, wants_colour
 from lkltest.sandbox.scope import probe
 from lkltest.verdict.results import SuiteResult
 
-_TOOLS = {
-    "gdb": ("backtraces of programs that hang", "apt-get install gdb"),
-    "npm": ("fetching the bundled kernel", "apt-get install npm"),
-    "gcc": ("building the bundled kernel", "apt-get install gcc"),
-}
+_TOOLS = {"gdb": ("backtraces of programs that hang", "apt-get install gdb")}
 
 
 def report(build_name: str | None) -> int:

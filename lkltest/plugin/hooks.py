@@ -92,7 +92,8 @@ def pytest_configure(config: pytest.Config) -> None:
             for name in option.lkl_host:
                 if session.host(name).missing() is None:
                     session.host(name).check()
-                    session.build(name)
+                    if session.build_name or not option.collectonly:
+                        session.build(name)
         except (BuildError, LaunchError, UnknownHost) as error:
             refuse(config, str(error))
         if getattr(option, "tx", None) and not worker:

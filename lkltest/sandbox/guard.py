@@ -36,7 +36,9 @@ INT = 4  # bytes of a C int in SCM_RIGHTS
 EMFILE = 24
 PR_SET_CHILD_SUBREAPER = 36
 MS_NOSUID, MS_NODEV, MS_NOEXEC = 2, 4, 8
+MS_REC, MS_PRIVATE = 1 << 14, 1 << 18
 MNT_DETACH = 2
+CLONE_NEWNS = 0x20000
 
 
 class RunnerGoneError(Exception):
@@ -100,6 +102,8 @@ class Guard:
 
     def mount(self, network: bool) -> dict[str, str]:
         """Mount what is private to the scope; returns what could not be, with the reason."""
+        if self.namespace:  # else it is another scope's, and private already
+            make_mounts_private()
         wanted = [("tmpfs", f"{self.folder}/dev", MS_NOSUID, b"mode=0700")]
         if network:  # sysfs shows the network namespace of whoever mounts it
             wanted.append(("sysfs", f"{self.folder}/sys", MS_NOSUID | MS_NODEV | MS_NOEXEC, b""))
@@ -355,6 +359,37 @@ def libc() -> Any:
     import ctypes  # costs 3 ms
 
     return ctypes.CDLL(None, use_errno=True)
+
+
+def make_mounts_private() -> None:
+    """Keep in our own mount namespace what is mounted from now on. Raises OSError.
+
+    In a chroot `/` is no mount point and cannot be made private. Entering the namespace that we are
+    in already leads out of the chroot, to the root of all mounts, which can be; then we go back.
+    """
+    if _make_root_private():
+        return
+    root, folder = (os.open(path, os.O_PATH | os.O_CLOEXEC) for path in ("/", "."))
+    namespace = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        if libc().setns(namespace, CLONE_NEWNS) != 0:
+            raise OSError(0, "/ is no mount point here, and the mounts cannot be made private")
+        private = _make_root_private()
+        os.fchdir(root)
+        os.chroot(".")
+        os.fchdir(folder)
+    finally:
+        for descriptor in (root, folder, namespace):
+            os.close(descriptor)
+    if not private:
+        raise OSError(0, "the mounts of this machine cannot be made private")
+
+
+def _make_root_private() -> bool:
+    import ctypes
+
+    flags = ctypes.c_ulong(MS_REC | MS_PRIVATE)
+    return bool(libc().mount(None, b"/", None, flags, None) == 0)
 
 
 def mount(kind: str, target: str, flags: int, data: bytes) -> int:

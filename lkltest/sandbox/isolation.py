@@ -34,7 +34,8 @@ class Isolation:
         if network:
             command.append("--net")
         if mounts:
-            command += ["--mount", "--propagation", "private"]
+            # The guard makes it private: unshare(1) cannot where / is no mount point.
+            command += ["--mount", "--propagation", "unchanged"]
         return [*command, "--"]
 
 

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NoReturn
 
 from lkltest.errors import SetupError
+from lkltest.signals import heed_signals
 
 from .place import alone_in, own_place, prepare
 from .plan import Plan
@@ -49,9 +48,6 @@ def main(words: Sequence[str]) -> int:
     """Run the set-up of a checkout; returns its exit status."""
     parser = argparse.ArgumentParser(prog="python3 -m lkltest.setup", description=__doc__)
     add_arguments(parser)
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is signal.SIG_DFL:
-            signal.signal(number, _interrupt)
     try:
         return run(parser.parse_args(words), quiet=True)
     except KeyboardInterrupt:
@@ -64,11 +60,14 @@ def run(options: argparse.Namespace, *, quiet: bool = False) -> int:
     start = time.monotonic()
     if options.archive:
         os.environ["LKLTEST_ARCHIVE"] = str(Path(options.archive).expanduser().absolute())
+    undo = heed_signals()
     try:
         _set_up(options)
     except SetupError as error:
         print(f"lkltest setup: {error}", file=sys.stderr)
         return FAILED
+    finally:
+        undo()
     if not quiet:
         names = ", ".join(options.hosts or default_names())
         print(f"{names}: ready in {own_place()} ({_duration(time.monotonic() - start)})")
@@ -98,7 +97,3 @@ def _set_up(options: argparse.Namespace) -> None:
 
 def _duration(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 60 else f"{seconds / 60:.0f} min"
-
-
-def _interrupt(number: int, frame: object) -> NoReturn:
-    raise KeyboardInterrupt

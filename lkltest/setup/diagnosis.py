@@ -15,6 +15,9 @@ LOCKED = re.compile(
 BROKEN_OFF = re.compile(r"dpkg was interrupted|--fix-broken install|dpkg --configure -a")
 """What apt says after one that was killed."""
 
+FULL_DISK = "No space left on device"
+"""What programs say of a full disk."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Cause:
@@ -31,7 +34,7 @@ def _any(*signs: str) -> re.Pattern[str]:
 
 _CAUSES = (
     _Cause(
-        _any(r"No space left on device", r"ENOSPC", r"don't have enough free space",
+        _any(FULL_DISK, r"ENOSPC", r"don't have enough free space",
              r"not enough free space"),
         "the disk is full",
         "free some of it and try again",

@@ -16,7 +16,8 @@ from pathlib import Path
 
 from lkltest.errors import SetupError
 
-from .diagnosis import BROKEN_OFF, LOCKED, diagnose
+from .diagnosis import BROKEN_OFF, FULL_DISK, LOCKED, diagnose
+from .place import has_room
 from .recipe import Package
 from .step import Outcome, run_step
 
@@ -110,11 +111,12 @@ class Apt:
             ).stdout  # fmt: skip
         except (OSError, subprocess.TimeoutExpired):
             return ""
-        number = re.search(r"(\d+) newly installed", text)
-        fetch = re.search(r"Need to get ([\d.,]+ \wB)", text)
-        disk = re.search(r"([\d.,]+ \wB) of additional disk space", text)
+        # In the words of apt 2 and of apt 3.
+        number = re.search(r"(\d+) newly installed|Installing: (\d+)", text)
+        fetch = re.search(r"(?:Need to get|Download size:) ([\d.,]+ \wB)", text)
+        disk = re.search(r"(?:Space needed: |operation, )([\d.,]+ \wB)", text)
         facts = [
-            f"{number[1]} with what they need" if number else "",
+            f"{number[1] or number[2]} with what they need" if number else "",
             f"{fetch[1]} to fetch" if fetch else "",
             f"{disk[1]} on disk" if disk else "",
         ]
@@ -149,7 +151,7 @@ class Apt:
         log = self.logs / "apt-install.log"
         update = self.logs / "apt-update.log"
         earlier = update.read_text(encoding="utf-8", errors="replace") if update.exists() else ""
-        cause = diagnose(done.text)
+        cause = diagnose(done.text if has_room(log) else FULL_DISK)
         if "apt does not know" in cause and "no network" in diagnose(earlier):
             cause, log = diagnose(earlier), update
         return f"installing {' '.join(names)}: {cause}; all of it: {log}"

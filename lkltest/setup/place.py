@@ -47,6 +47,11 @@ def prepare(place: Path, megabytes: float) -> None:
         )
 
 
+def has_room(file: Path) -> bool:
+    """Whether the disk of a log has any room: a log on a full one does not say that it is full."""
+    return shutil.disk_usage(file.parent).free > 1_000_000
+
+
 @contextlib.contextmanager
 def alone_in(place: Path) -> Iterator[None]:
     """Hold the lock of a place: two set-ups at once would undo each other's work."""

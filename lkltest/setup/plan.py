@@ -13,9 +13,9 @@ from pathlib import Path
 
 from lkltest.errors import SetupError
 
-from .diagnosis import diagnose
+from .diagnosis import FULL_DISK, diagnose
 from .packages import Apt, install_command, missing
-from .place import prepare
+from .place import has_room, prepare
 from .recipe import Package, Recipe, Step
 from .step import run_step
 
@@ -122,7 +122,8 @@ class Plan:
         log = self.place / "log" / f"{step.makefile.stem}-{step.target}.log"
         done = run_step(step.name, _make_command(step, self.place), log, environment=_environment())
         if done.status != 0:
-            raise SetupError(f"{step.name}: {diagnose(done.text)}; all of it: {log}")
+            cause = diagnose(done.text if has_room(log) else FULL_DISK)
+            raise SetupError(f"{step.name}: {cause}; all of it: {log}")
 
     def _all_packages(self) -> list[Package]:
         found = {package.name: package for package in [*self.packages, *self.wished_packages]}

@@ -20,6 +20,8 @@ from pathlib import Path
 
 from lkltest.errors import SetupError
 
+from .diagnosis import diagnose
+
 _GRACE_SECONDS = 0.4
 """Time that what is interrupted has to tidy up."""
 _EVERY_SECONDS = 30.0
@@ -58,8 +60,8 @@ def run_step(
             raise SetupError(f"{what}: {error.filename} is missing") from None
         except OSError as error:
             line.end("FAILED")
-            why = f"{error.filename or log}: {error.strerror}"
-            raise SetupError(f"{what}: {why}") from None
+            where = error.filename or log
+            raise SetupError(f"{what}: {where}: {diagnose(error.strerror)}") from None
         text = log.read_text(encoding="utf-8", errors="replace")
         held = lock.search(text) if lock and status else None
         if held is None or time.monotonic() > limit:
