@@ -162,7 +162,7 @@ def is_done(step: Step, place: Path) -> bool:
 
 def _make_command(step: Step, place: Path) -> list[str]:
     return [
-        *("make", "--no-print-directory", "-f", str(step.makefile)),
+        *("make", "-s", "--no-print-directory", "-f", str(step.makefile)),
         *(f"BUILD={place}", f"PYTHON={sys.executable}", step.target),
     ]
 

@@ -61,7 +61,7 @@ def run_step(
         except OSError as error:
             line.end("FAILED")
             where = error.filename or log
-            raise SetupError(f"{what}: {where}: {diagnose(error.strerror)}") from None
+            raise SetupError(f"{what}: {where}: {diagnose(str(error.strerror))}") from None
         text = log.read_text(encoding="utf-8", errors="replace")
         held = lock.search(text) if lock and status else None
         if held is None or time.monotonic() > limit:

@@ -41,7 +41,12 @@ def test_mounts_and_nodes_in_a_chroot(tmp_path: Path) -> None:
     new.mkdir()
     script = "\n".join([*making(new), f'exec chroot {new} "$0" -c "$1"'])
     done = subprocess.run(
-        [*"unshare --mount --propagation private sh -ec".split(), script, sys.executable, INSIDE],
+        [
+            *["unshare", "--mount", "--propagation", "private", "sh", "-ec"],
+            script,
+            sys.executable,
+            INSIDE,
+        ],
         env={**os.environ, "CHECKOUT": str(ROOT), "TMPDIR": "/tmp"},
         capture_output=True,
         text=True,
