@@ -57,11 +57,11 @@ def shield(host: Host) -> Host:
 
         return raising
 
-    for method in ("check", "lacks", "program", "join", "launch"):
+    for method in ("check", "unsupported", "program", "namespace_pid", "launch"):
         guard(method, LaunchError, refuse(LaunchError))
     guard("open_build", BuildError, refuse(BuildError))
     guard("missing", LaunchError, Missing)
-    guard("suits", LaunchError, lambda line: False)
+    guard("accepts", LaunchError, lambda line: False)
     guard("properties", LaunchError, lambda line: {"host error": line})
 
     opened = host.session
