@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,8 @@ from lkltest.plugin import xdist_workers as workers
 from lkltest.plugin.fixtures import disk_image, lkl, network
 from lkltest.plugin.item import host_of, record_key, recorded, result_of, select
 from lkltest.plugin.output_files import NotWritten, write_files
-from lkltest.plugin.progress import REPORTER, RESULT_PROPERTY, LineReporter, SuiteReporter
+from lkltest.plugin.point_report import all_skipped, mark_point, point_status
+from lkltest.plugin.progress import REPORTER, RESULT_ATTRIBUTE, LineReporter, SuiteReporter
 from lkltest.plugin.session import Session, UnknownHost, open_session, session_of
 from lkltest.plugin.usage_error import refuse
 from lkltest.plugin.xdist_crash import LostWorkers
@@ -229,6 +230,9 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
         if record.run.problems:
             record.judged = True
             pytest.fail("\n".join(problem_lines(record.run.problems)), pytrace=False)
+        if reasons := all_skipped(record.run.points):
+            record.judged = True
+            pytest.skip(printable(reasons))
     return result
 
 
@@ -238,15 +242,24 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """After tear-down, hand the suite's tree on with the report and write its JUnit file."""
     report = yield
+    mark_point(report, item)
     result = result_of(item) if call.when == "teardown" else None
     if result is None:
         return report
-    report.user_properties.append((RESULT_PROPERTY, result.to_dict()))
+    setattr(report, RESULT_ATTRIBUTE, result.to_dict())
     try:
         write_files(result, item.config.option)
     except NotWritten as error:
         pytest.exit(printable(str(error)), returncode=1)
     return report
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_report_teststatus(
+    report: pytest.CollectReport | pytest.TestReport, config: pytest.Config
+) -> tuple[str, str, tuple[str, Mapping[str, bool]]] | None:
+    """Show a point that was skipped as that."""
+    return point_status(report, config.get_verbosity(pytest.Config.VERBOSITY_SUBTESTS))
 
 
 def _enter_hosts(config: pytest.Config, names: Iterable[str]) -> None:

@@ -29,7 +29,7 @@ class ItemRecord:
     skip: str | None = None
     problems: list[Problem] = field(default_factory=list)
     judged: bool = False
-    """Whether the test is being failed for problems that `run` holds already."""
+    """Whether the test is being failed or skipped for what `run` holds already."""
 
 
 record_key: pytest.StashKey[ItemRecord] = pytest.StashKey()
@@ -99,7 +99,8 @@ def recorded(item: pytest.Item, phase: str) -> Generator[None]:
         with _unavailable_skips():
             yield
     except pytest.skip.Exception as skip:
-        record.skip = skip.msg or "no reason given"
+        if not record.judged:  # else its points say it
+            record.skip = skip.msg or "no reason given"
         raise
     except (KeyboardInterrupt, pytest.exit.Exception):
         record.problems.append(Problem(ProblemKind.INTERRUPTED, f"interrupted in {phase}"))

@@ -14,8 +14,11 @@ from lkltest.host.build import named_build
 from lkltest.report import terminal
 from lkltest.verdict.results import Outcome, SuiteResult
 
-RESULT_PROPERTY = "lkltest"
-"""Name of the user property that carries a suite's tree from a worker to the controller."""
+RESULT_ATTRIBUTE = "lkltest_result"
+"""The attribute of a report that carries a suite's tree from a worker to the controller.
+
+Not one of its `user_properties`, which other reports (JUnit's, allure's) show as they are.
+"""
 
 REPORTER = "lkltest-reporter"
 """Name under which the reporter is registered with pytest."""
@@ -33,9 +36,9 @@ class SuiteReporter:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.when != "teardown":
             return
-        for name, value in report.user_properties:
-            if name == RESULT_PROPERTY and isinstance(value, dict):
-                self.add(SuiteResult.from_dict(value))
+        data = getattr(report, RESULT_ATTRIBUTE, None)
+        if data is not None:
+            self.add(SuiteResult.from_dict(data))
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         if not self.results:

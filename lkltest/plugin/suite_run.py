@@ -62,6 +62,7 @@ class SuiteRun:
         self.build = build
         self.deadlines = deadlines
         self.points: list[PointResult] = []
+        self.reporting: PointResult | None = None  # the one that is being made a subtest
         self.problems: list[Problem] = []
         self.properties: dict[str, str] = {
             "build": str(build.directory),
@@ -266,16 +267,12 @@ class SuiteRun:
             log = "\n".join((named.log.rstrip("\n"), *self._evidence)).lstrip("\n")
             named = replace(named, log=log)
         self.points.append(named)
-        with self._subtests.test(msg=printable(named.name)):
-            _raise_outcome(named)
+        self.reporting = named
+        try:
+            with self._subtests.test(msg=printable(named.name)):
+                if named.outcome is Outcome.FAILED:
+                    text = f"not ok {named.name}" + (f": {named.reason}" if named.reason else "")
+                    pytest.fail(printable(f"{text}\n{named.log}".rstrip()), pytrace=False)
+        finally:
+            self.reporting = None
         return named.name
-
-
-def _raise_outcome(point: PointResult) -> None:
-    if point.outcome is Outcome.FAILED:
-        text = f"not ok {point.name}" + (f": {point.reason}" if point.reason else "")
-        pytest.fail(printable(f"{text}\n{point.log}".rstrip()), pytrace=False)
-    if point.outcome is Outcome.SKIPPED:
-        pytest.skip(printable(point.reason or "no reason given"))
-    if point.outcome is Outcome.TODO:
-        pytest.xfail(printable(point.reason or "TODO"))

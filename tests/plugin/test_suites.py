@@ -63,9 +63,9 @@ class TestOwnSuites:
     @pytest.mark.parametrize(
         "kind",
         [
-            "netdev import MissingNetwork",
-            "disk import MissingTool",
-            "unavailable import Unavailable",
+            "sandbox.netdev import MissingNetwork",
+            "host.disk import MissingTool",
+            "errors import Unavailable",
         ],
     )
     def test_what_the_machine_cannot_have_is_a_skip(self, empty: Path, kind: str) -> None:
