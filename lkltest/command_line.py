@@ -1,27 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the commands have in common: exit statuses, and types of arguments for argparse."""
+"""Exit statuses of the commands, and the type of argument that most of them take: a count.
+
+A leaf, because the pytest plugin and the nightly commands end with these, too, and neither may
+import cli/.
+"""
 
 from __future__ import annotations
 
 import argparse
-import math
 
 PASSED, FAILED, USED_WRONGLY, INTERRUPTED = 0, 1, 2, 130
 """Exit statuses; the last is what shells say of SIGINT."""
 
-_LONGEST = 1_000_000.0  # eleven days; poll(2) takes twice that
 _MOST_DIGITS = 4  # more is a slip of the finger, and no number of processes to start
-
-
-def timeout(text: str) -> float:
-    """Read a limit in seconds."""
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = math.nan
-    if not 0 < seconds <= _LONGEST:
-        raise argparse.ArgumentTypeError(f"{text} is no number of seconds to wait")
-    return seconds
 
 
 def count(text: str) -> int:
@@ -31,3 +22,9 @@ def count(text: str) -> int:
         most = 10**_MOST_DIGITS - 1
         raise argparse.ArgumentTypeError(f"{text} is no whole number from 1 to {most}")
     return number
+
+
+def spellings(*names: str) -> tuple[str, ...]:
+    """Both spellings of options: `--build`, and pytest's `--lkl-build`."""
+    long = [name for name in names if name.startswith("--")]
+    return (*names, *(f"--lkl-{name.removeprefix('--')}" for name in long))

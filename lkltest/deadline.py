@@ -3,11 +3,26 @@
 
 from __future__ import annotations
 
+import argparse
+import math
 import time
 from dataclasses import dataclass
 
 DEFAULT_TIMEOUT = 180.0
 """Seconds a program may run when nothing else is said."""
+
+_LONGEST = 1_000_000.0  # eleven days; poll(2) takes twice that
+
+
+def timeout(text: str) -> float:
+    """Read a limit in seconds, for `type=` of argparse."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds <= _LONGEST:
+        raise argparse.ArgumentTypeError(f"{text} is no number of seconds to wait")
+    return seconds
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,8 @@ class Census:
             *_terminals(),
             *_loop_devices(),
             *_system_v(),
-            *(f"cache {path}" for path in _names(_cache())),
+            # What runs remember of a directory and a build is to be left behind.
+            *(f"cache {path}" for path in _names(_cache()) if path != "runs"),
         }
         for folder in folders:
             things |= {f"file {path}" for path in _below(folder)}

@@ -7,6 +7,7 @@ so that its answer is not a second opinion but the first half of the real thing.
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import io
 import platform
@@ -18,7 +19,7 @@ import pytest
 
 from lkltest.errors import BuildError
 from lkltest.host.api import Host
-from lkltest.host.build import Build
+from lkltest.host.build import Build, named_build
 from lkltest.host.registry import host_names, make_host, why_unusable
 from lkltest.plugin import inner_pytest
 from lkltest.plugin.progress import REPORTER, SuiteReporter
@@ -28,6 +29,11 @@ from lkltest.sandbox.scope import probe
 from lkltest.verdict.results import SuiteResult
 
 _TOOLS = {"gdb": ("backtraces of programs that hang", "apt-get install gdb")}
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command; returns its exit status."""
+    return report(named_build(options.build))
 
 
 def report(build_name: str | None) -> int:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import sys
 from collections.abc import Mapping, Sequence
@@ -11,17 +12,37 @@ from typing import Any
 
 from lkltest.command_line import FAILED, PASSED, USED_WRONGLY
 from lkltest.deadline import DEFAULT_TIMEOUT, Deadlines
-from lkltest.errors import ExecutableError, LaunchError
+from lkltest.errors import BuildError, ExecutableError, LaunchError
 from lkltest.host.api import Host, Launch
 from lkltest.host.build import Build
 from lkltest.host.error_boundary import BUGS, one_line
 from lkltest.host.executable import identify
 from lkltest.host.execution import Execution
 from lkltest.host.registry import host_names, make_host
-from lkltest.report.terminal import complain, count_text, printable, problem_lines, say
+from lkltest.report.terminal import (
+    complain,
+    count_text,
+    mute_stdout,
+    printable,
+    problem_lines,
+    say,
+)
 from lkltest.sandbox.scope import Scope, ScopeError
 from lkltest.signals import heed_signals
 from lkltest.verdict.results import Outcome, ProgramResult
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command; returns its exit status."""
+    return execute(
+        options.host,
+        options.program,
+        options.arguments,
+        options.timeout,
+        vars(options),
+        build=options.build,
+        dry_run=options.dry_run,
+    )
 
 
 def execute(
@@ -31,12 +52,14 @@ def execute(
     timeout: float | None,
     host_options: Mapping[str, Any],
     *,
+    build: str | None = None,
     dry_run: bool = False,
 ) -> int:
     """Run `program` on the host (None: the one its format belongs to).
 
     The console goes to standard output, the verdict's reasons to standard error. Returns 0 when it
-    passed, 1 when it failed, 2 when it could not be launched. `dry_run` only prints what would run.
+    passed, 1 when it failed, 2 when it could not be launched. `build` is where a host that boots a
+    kernel has it from (None: its default one). `dry_run` only prints what would run.
     """
     path = Path(program).absolute()
     try:
@@ -44,9 +67,9 @@ def execute(
         missing = host.missing()
         if missing is not None:
             raise LaunchError(str(missing))
-        launch = Launch(
-            path, tuple(arguments), {}, Deadlines.from_timeout(timeout or DEFAULT_TIMEOUT)
-        )
+        kernel = host.open_build(build) if build else None
+        deadlines = Deadlines.from_timeout(timeout or DEFAULT_TIMEOUT)
+        launch = Launch(path, tuple(arguments), {}, deadlines, kernel)
         host.check()
         # A program that cannot run is told before the host starts anything.
         host.program(Build(path.parent, "program", {path.name: path}), path.name)
@@ -59,7 +82,7 @@ def execute(
             process = host.launch(launch, scope)
             with host.attach(process, _Passthrough()) as listen:
                 result = Execution(host, process, listen).run()
-    except (LaunchError, ExecutableError, ScopeError) as error:
+    except (BuildError, LaunchError, ExecutableError, ScopeError) as error:
         complain(str(error))
         return USED_WRONGLY
     except OSError:  # standard output cannot be written, above all
@@ -97,8 +120,11 @@ class _Passthrough:
             data = printable(
                 data.decode("utf-8", "backslashreplace").replace("\r\n", "\n")
             ).encode()
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
+        try:
+            sys.stdout.buffer.write(data)
+            sys.stdout.buffer.flush()
+        except BrokenPipeError:  # whoever read it has had enough; the verdict is still to come
+            mute_stdout()
 
 
 def _print_verdict(name: str, host: Host, result: ProgramResult) -> None:

@@ -6,6 +6,7 @@ How the program ended is not known here, so it does not count; all else of the v
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,12 +16,17 @@ from lkltest.command_line import FAILED, USED_WRONGLY
 from lkltest.errors import LkltestError
 from lkltest.report.junit_case import CaseMaker
 from lkltest.report.junit_stream import JunitStream
-from lkltest.report.terminal import complain
+from lkltest.report.terminal import complain, mute_stdout
 from lkltest.tap.parser import Parser
 from lkltest.verdict.recorder import Recorder
 from lkltest.verdict.results import Exit, Outcome, PointResult, Problem, SuiteResult
 
 _CHUNK = 256 * 1024
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command; returns its exit status."""
+    return main(options.file)
 
 
 def main(file: str, out: BinaryIO | None = None) -> int:
@@ -128,5 +134,8 @@ class _Conversion:
             output=ending.output_tail,
         )
         self.document.add(self._maker.of_rest(result, self.document.some, self._failed))
-        self.document.finish(result, out)
+        try:
+            self.document.finish(result, out)
+        except BrokenPipeError:  # whoever read it has had enough; the verdict stands
+            mute_stdout()
         return not self._failed and not ending.problems

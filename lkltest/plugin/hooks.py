@@ -11,8 +11,7 @@ from typing import Any
 
 import pytest
 
-from lkltest.command_line import timeout
-from lkltest.deadline import DEFAULT_TIMEOUT
+from lkltest.deadline import DEFAULT_TIMEOUT, timeout
 from lkltest.errors import BuildError, LaunchError
 from lkltest.host.registry import add_host_options
 from lkltest.plugin import xdist_workers as workers
@@ -29,39 +28,62 @@ from lkltest.signals import heed_signals, interrupt_workers, repeat_dropped_inte
 
 __all__ = ["disk_image", "lkl", "network"]
 
+_OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
+    (
+        "--lkl-host",
+        {"action": "append", "metavar": "NAME", "help": "host to run on; may be repeated"},
+    ),
+    ("--lkl-build", {"metavar": "DIR", "help": "build whose programs are run"}),
+    ("--lkl-junit-dir", {"metavar": "DIR", "help": "write a JUnit file a suite into DIR"}),
+    (
+        "--lkl-timeout",
+        {
+            "type": timeout,
+            "default": DEFAULT_TIMEOUT,
+            "metavar": "SECONDS",
+            "help": f"limit for one program (default {DEFAULT_TIMEOUT:g}); "
+            "other limits follow from it",
+        },
+    ),
+    (
+        "--lkl-suite",
+        {
+            "action": "append",
+            "metavar": "SUITE[VARIANT]",
+            "help": "run only this suite or variant; may be repeated",
+        },
+    ),
+)
+"""What people are to find in `pytest --help`; each has a short spelling, too (`--build`)."""
+
 _WORKER_ERROR = "lkltest_error"
 _nodes: list[Any] = []  # xdist's workers, as their controller sees them
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("lkl", "Linux Kernel Library")
-    group.addoption(
-        "--lkl-host", action="append", metavar="NAME", help="host to run on; may be repeated"
-    )
-    group.addoption("--lkl-build", metavar="DIR", help="build whose programs are run")
-    group.addoption("--lkl-junit-dir", metavar="DIR", help="write a JUnit file a suite into DIR")
-    group.addoption(
-        "--lkl-timeout",
-        type=timeout,
-        default=DEFAULT_TIMEOUT,
-        metavar="SECONDS",
-        help=f"limit for one program (default {DEFAULT_TIMEOUT:g}); other limits follow from it",
-    )
-    group.addoption(
-        "--lkl-suite",
-        action="append",
-        metavar="SUITE[VARIANT]",
-        help="run only this suite or variant; may be repeated",
-    )
+    for name, settings in _OPTIONS:
+        group.addoption(name, **settings)
     group.addoption("--lkl-json-dir", help=argparse.SUPPRESS)
     group.addoption("--lkl-dry-run", action="store_true", help=argparse.SUPPRESS)
     group.addoption("--lkl-command", action="store_true", help=argparse.SUPPRESS)
     group.addoption("--lkl-lines", action="store_true", help=argparse.SUPPRESS)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_load_initial_conftests(parser: pytest.Parser, args: list[str]) -> None:
-    add_host_options(parser.getgroup("lkl"), args)
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_load_initial_conftests(
+    parser: pytest.Parser, args: list[str]
+) -> Generator[None, object, object]:
+    group = parser.getgroup("lkl")
+    add_host_options(group, args)
+    result = yield
+    # The command's spellings, where no other plugin and no conftest.py has such an option.
+    for name, settings in _OPTIONS:
+        with contextlib.suppress(ValueError, argparse.ArgumentError):
+            short = "--" + name.removeprefix("--lkl-")
+            dest = name.removeprefix("--").replace("-", "_")
+            group.addoption(short, dest=dest, **{**settings, "help": argparse.SUPPRESS})
+    return result
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -10,8 +10,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from lkltest.command_line import timeout
-from lkltest.deadline import Deadline, Deadlines
+from lkltest.deadline import Deadline, Deadlines, timeout
 from lkltest.errors import Missing
 from lkltest.host.api import Host, Launch
 from lkltest.host.build import Build

@@ -20,15 +20,15 @@ from collections.abc import Sequence
 from enum import IntEnum
 from pathlib import Path
 
-from lkltest.command_line import count, timeout
-from lkltest.deadline import DEFAULT_TIMEOUT
+from lkltest.command_line import count, spellings
+from lkltest.deadline import DEFAULT_TIMEOUT, timeout
 from lkltest.errors import LkltestError
 from lkltest.host.error_boundary import BUGS, one_line
 from lkltest.host.registry import host_names
-from lkltest.nightly.config.discover import NoSuites, variants
 from lkltest.nightly.history.flatten import entries, is_problem
 from lkltest.nightly.run.cell import Cell, CellName, CellRecord, parse_id
 from lkltest.nightly.run.runner import run_cell
+from lkltest.plugin.discover import NoSuites, variants
 from lkltest.report.terminal import complain, say
 from lkltest.toml_reader import unknown
 from lkltest.verdict.results import Outcome, ProblemKind, SuiteResult, suite_title
@@ -54,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("id", metavar="ID", help="result id: SUITE[VARIANT]@HOST or .../POINT")
     parser.add_argument("--make", metavar="COMMAND", help="builds the commit; run without a shell")
-    parser.add_argument("--build", metavar="DIR", help="the build that COMMAND makes")
+    parser.add_argument(*spellings("--build"), metavar="DIR", help="the build that COMMAND makes")
     parser.add_argument(
         "--times", type=count, default=1, metavar="N", help="runs, which must agree (1)"
     )
@@ -62,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--any", action="store_true", help="one failure is enough: find what made it flaky"
     )
     parser.add_argument(
-        "--timeout",
+        *spellings("--timeout"),
         type=timeout,
         default=DEFAULT_TIMEOUT,
         metavar="SECONDS",

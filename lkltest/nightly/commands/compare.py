@@ -9,7 +9,13 @@ from dataclasses import asdict
 from pathlib import Path
 
 from lkltest.command_line import FAILED, PASSED
-from lkltest.nightly.commands.options import fail_on, load_known, one_line_errors, sources
+from lkltest.nightly.commands.options import (
+    FAIL_ON_KINDS,
+    fail_on,
+    load_known,
+    one_line_errors,
+    sources,
+)
 from lkltest.nightly.compare.compare import compare
 from lkltest.nightly.config.config import DEFAULT_FAIL_ON
 from lkltest.nightly.history import queries as memory
@@ -38,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=fail_on,
         default=DEFAULT_FAIL_ON,
         metavar="KIND,...",
-        help="what makes the exit status 1; or none",
+        help=f"what makes the exit status 1: {FAIL_ON_KINDS}",
     )
     parser.add_argument("--json", action="store_true", help="print the changes as JSON")
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from lkltest.command_line import FAILED, INTERRUPTED, PASSED, count
 from lkltest.nightly.commands.options import (
+    FAIL_ON_KINDS,
     CannotRun,
     add_config,
     fail,
@@ -55,7 +56,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--baseline", metavar="NIGHT", help="compare with this night, date or commit"
     )
     parser.add_argument(
-        "--fail-on", type=fail_on, metavar="KIND,...", help="what makes the night fail; or none"
+        "--fail-on",
+        type=fail_on,
+        metavar="KIND,...",
+        help=f"what makes the night fail: {FAIL_ON_KINDS}",
     )
     parser.add_argument(
         "--scheduler", metavar="URL", help="run the cells on the workers of a Dask scheduler"

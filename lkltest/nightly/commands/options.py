@@ -14,7 +14,7 @@ from lkltest.errors import LkltestError
 from lkltest.host.registry import host_names
 from lkltest.nightly.compare import known
 from lkltest.nightly.compare.known import Known
-from lkltest.nightly.config import config, discover, matrix
+from lkltest.nightly.config import config, matrix
 from lkltest.nightly.config.commit import of_directory
 from lkltest.nightly.history.queries import NoBaseline
 from lkltest.nightly.history.store import HistoryError
@@ -22,6 +22,7 @@ from lkltest.nightly.report.model import ChangeKind
 from lkltest.nightly.run.cell import Cell
 from lkltest.nightly.run.lock import Overlap
 from lkltest.nightly.run.store import NoNight
+from lkltest.plugin import discover
 from lkltest.report.terminal import complain
 from lkltest.toml_reader import ConfigError
 
@@ -69,6 +70,10 @@ def add_config(parser: argparse.ArgumentParser) -> None:
         metavar="CONFIG.toml",
         help=f"default: {DEFAULT_CONFIG}",
     )
+
+
+FAIL_ON_KINDS = f"{', '.join(kind.value for kind in ChangeKind)}, or none"
+"""What `--fail-on` takes, for its help."""
 
 
 def fail_on(text: str) -> frozenset[ChangeKind]:

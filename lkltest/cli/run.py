@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""`lkltest run`: suites on hosts, by a pytest of its own, a line a suite."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from lkltest.cli import points
+from lkltest.command_line import FAILED, PASSED, USED_WRONGLY
+from lkltest.plugin import inner_pytest
+from lkltest.report.terminal import complain
+
+# pytest.ExitCode: 0 ok, 1 failed, 2 interrupted (or used wrongly, by our own pytest.exit),
+# 3 internal error, 4 usage, 5 nothing collected.
+_EXIT_STATUS = {0: PASSED, 1: FAILED, 2: USED_WRONGLY, 3: FAILED, 4: USED_WRONGLY, 5: USED_WRONGLY}
+
+_OF_THE_TERMINAL = re.compile(
+    r"-[xsl]*[vqrlh].*|--(verbos|quiet|tb|show|no-show|full-trace|color|code-hi|no-header|no-summ"
+    r"|no-fold|force-short|xfail-tb|disable-|durations|co\b|collect|fixtures|markers|help|setup-"
+    r"|cache-show|trace|pdb).*"
+)
+"""Words for pytest that make sense with its own terminal's output alone."""
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command; returns its exit status."""
+    suites = [*options.suites, *options.more_suites]
+    arguments = inner_pytest.arguments(_packages(suites), cache=points.memory())
+    if options.verbose or any(map(_OF_THE_TERMINAL.fullmatch, options.for_pytest)):
+        arguments += ["-v", "--tb=short"]
+    else:
+        arguments += ["-p", "no:terminal", "--lkl-lines"]
+    arguments += [f"--lkl-host={host}" for host in options.host or ()]
+    arguments += [f"--lkl-suite={suite}" for suite in suites]
+    for name in ("build", "junit_dir", "json_dir", "timeout"):
+        value = getattr(options, name)
+        if value is not None:
+            arguments.append(f"--lkl-{name.replace('_', '-')}={value}")
+    arguments += _host_arguments(options)
+    if options.jobs > 1:
+        if importlib.util.find_spec("xdist") is None:
+            complain("-j needs pytest-xdist: pip install 'lkltest[parallel]'")
+            return USED_WRONGLY
+        arguments += ["-p", "xdist", "-n", str(options.jobs), "--dist=worksteal"]
+    arguments += ["--lkl-command", *options.for_pytest]
+    interrupts = _Interrupts()
+    status = int(pytest.main(arguments, plugins=[interrupts, points.Observer()]))
+    if interrupts.happened:
+        raise KeyboardInterrupt
+    return _EXIT_STATUS.get(status, FAILED)
+
+
+class _Interrupts:
+    """Learns whether Ctrl-C ended pytest, whose status does not tell it from `pytest.exit`."""
+
+    happened = False
+
+    def pytest_keyboard_interrupt(self, excinfo: Any) -> None:
+        self.happened = isinstance(excinfo.value, KeyboardInterrupt)
+
+
+def _host_arguments(options: argparse.Namespace) -> list[str]:
+    """The hosts' own options that were given, in pytest's words, which are the same."""
+    words = []
+    for action in options.host_actions:
+        value = getattr(options, action.dest)
+        if value is True:
+            words.append(action.option_strings[-1])
+        elif value not in (None, False, action.default):
+            values = value if isinstance(value, list) else [value]
+            words += [f"{action.option_strings[-1]}={item}" for item in values]
+    return words
+
+
+def _packages(suites: Sequence[str]) -> list[str]:
+    """The packages that hold `suites`, so that no other has to be imported; all when in doubt."""
+    names = {f"{inner_pytest.SUITES}.{suite.partition('[')[0]}" for suite in suites}
+    known = names and all(_is_package(name) for name in names)
+    return sorted(names) if known else [inner_pytest.SUITES]
+
+
+def _is_package(name: str) -> bool:
+    plain = re.fullmatch(r"lkltest\.suites\.\w+", name)
+    return plain is not None and importlib.util.find_spec(name) is not None
