@@ -4,18 +4,19 @@
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 
 from lkltest.errors import ExecutableError, LaunchError, Missing
 from lkltest.host.api import Host, Interface, Launch
 from lkltest.host.build import Build
 from lkltest.host.console import Console, open_terminal
+from lkltest.host.debugger import Debugger
 from lkltest.host.disk import CHILD_DESCRIPTOR, Disk
 from lkltest.host.executable import identify, machine_is_native
-from lkltest.sandbox.scope import Child, Scope
+from lkltest.sandbox.scope import Scope
 
-_GDB_SECONDS = 20.0
+_HELD_LOG = "log_buf"
+"""Where upstream's test programs keep the kernel's log until a test point ends (tests/test.c)."""
 
 
 class NativeHost(Host):
@@ -73,7 +74,7 @@ class NativeHost(Host):
             ours,
             tuple(words),
             launch.deadlines,
-            diagnose=lambda: backtrace(child, launch.program, scope),
+            debugger=Debugger(child, launch.program, scope, _HELD_LOG),
         )
 
 
@@ -96,35 +97,6 @@ def check_runnable(program: Path) -> None:
         raise LaunchError(f"{program}: is {executable}; this machine is {os.uname().machine}")
     if not os.access(program, os.X_OK):
         raise LaunchError(f"{program}: is not executable: chmod +x it")
-
-
-def backtrace(child: Child, program: Path, scope: Scope) -> str:
-    """Take a backtrace of every thread with gdb; says why when it cannot.
-
-    gdb runs inside the scope, so that it dies with the runner; it needs a /proc that shows the
-    scope's own process numbers.
-    """
-    gdb = shutil.which("gdb")
-    if gdb is None:
-        return "no backtrace: gdb is missing: apt-get install gdb"
-    command = ["unshare", "--mount", "--mount-proc", gdb, "--batch", "-nx"]
-    command += ["-ex", "set pagination off", "-ex", "set debuginfod enabled off"]
-    command += ["-ex", "thread apply all backtrace 30"]
-    command += ["-p", str(child.inner_pid), str(program)]
-    read_end, write_end = os.pipe()
-    with open(read_end, "rb") as output, Path(os.devnull).open("rb") as nothing:
-        try:
-            debugger = scope.spawn(
-                command, stdin=nothing.fileno(), stdout=write_end, stderr=write_end
-            )
-        except OSError as error:
-            return f"no backtrace: {command[0]}: {error.strerror}"
-        finally:
-            os.close(write_end)
-        if debugger.wait(_GDB_SECONDS) is None:
-            debugger.kill()
-            return f"no backtrace: gdb did not end within {_GDB_SECONDS:g} s"
-        return output.read().decode("utf-8", "backslashreplace")
 
 
 def _word(argument: str | Disk | Interface, pass_fds: dict[int, int]) -> str:

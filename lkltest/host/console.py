@@ -17,6 +17,7 @@ from lkltest.deadline import Deadline, Deadlines
 from lkltest.verdict.results import Cause, Exit, Problem
 
 if TYPE_CHECKING:
+    from lkltest.host.debugger import Debugger
     from lkltest.sandbox.scope import Child
 
 _CHUNK = 65536
@@ -41,7 +42,7 @@ class Console:
 
     `side` is a second descriptor (a pipe with the program's stderr) whose bytes are kept apart.
     `diagnose` is called once, while the program still lives, when a deadline has passed; what it
-    returns becomes the detail of the failure.
+    returns becomes the detail of the failure. A `debugger` does that, too, and sees faults.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class Console:
         *,
         side: int | None = None,
         diagnose: Callable[[], str] | None = None,
+        debugger: Debugger | None = None,
     ) -> None:
         self.child = child
         self.command = command
@@ -61,7 +63,8 @@ class Console:
         self.hang_report = ""
         self._terminal = fdspawn(terminal, use_poll=True)
         self._side = side
-        self._diagnose = diagnose
+        self._debugger = debugger
+        self._diagnose = debugger.look if debugger else diagnose
         self._total = Deadline(deadlines.total)
         self._silence = Deadline(deadlines.silence)
 
@@ -81,6 +84,7 @@ class Console:
             if self.child.fileno() in ready:
                 break
         yield from self._drain(_QUIET_AFTER_EXIT)
+        yield from self._what_was_seen()
         self.exit = exit_from_status(self.child.wait(5.0))
 
     def stream_done(self) -> None:
@@ -147,6 +151,12 @@ class Console:
             if self._total.expired:
                 return
 
+    def _what_was_seen(self) -> Iterator[bytes]:
+        """Yield what the debugger found in the program that it had not printed."""
+        if self._debugger is not None:
+            yield from self._debugger.settle()
+            self.hang_report = self._debugger.report
+
     def _give_up(self) -> Iterator[bytes]:
         """A deadline has passed: find out what the program was doing, then kill it."""
         limit = self._total if self._total.expired else self._silence
@@ -157,6 +167,7 @@ class Console:
         for data in self._drain(_QUIET_AFTER_EXIT):
             yield data
             break  # a flood would go on for ever; the buffer's content is all that can be late
+        yield from self._what_was_seen()
         cause: Cause = "deadline" if limit is self._total else "stall"
         self.exit = Exit(cause=cause, note=f"{limit.seconds:g} s")
 

@@ -12,6 +12,12 @@ from lkltest.tap.parser import Parser
 from lkltest.verdict.recorder import Recorder
 from lkltest.verdict.results import PointResult, Problem, ProblemKind, ProgramResult
 
+_ENDS = {
+    *(ProblemKind.SIGNAL, ProblemKind.DEADLINE, ProblemKind.STALL),
+    *(ProblemKind.PANIC, ProblemKind.BUG, ProblemKind.OOPS),
+}
+"""What a program ends by while somebody looks."""
+
 
 class Execution:
     """Drives a launched program. Iterate `points` to run it; then `result` is its verdict.
@@ -79,13 +85,16 @@ def _tied(problems: list[Problem], point: str | None) -> list[Problem]:
 
 
 def _with_hang_report(result: ProgramResult, report: str) -> ProgramResult:
-    """Attach what the program was doing to the failure that says it took too long."""
+    """Attach what the program was doing to the failure that ended it.
+
+    That is the signal or the deadline; a kernel that died by it has said so in a report of its own.
+    """
     if not report:
         return result
-    problems = tuple(
-        replace(problem, detail=f"{problem.detail}\n{report}".strip())
-        if problem.kind in (ProblemKind.DEADLINE, ProblemKind.STALL)
-        else problem
-        for problem in result.problems
-    )
-    return replace(result, problems=problems)
+    ends = [index for index, problem in enumerate(result.problems) if problem.kind in _ENDS]
+    if not ends:
+        return result
+    problems = list(result.problems)
+    last = problems[ends[-1]]
+    problems[ends[-1]] = replace(last, detail=f"{report}\n\n{last.detail}".strip())
+    return replace(result, problems=tuple(problems))

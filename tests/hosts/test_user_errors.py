@@ -10,11 +10,10 @@ import pytest
 
 from lkltest.errors import BuildError, LaunchError, Missing
 from lkltest.hosts.l4re.module_list import Module
-from lkltest.hosts.native import backtrace, check_runnable
+from lkltest.hosts.native import check_runnable
 from lkltest.hosts.qemu.boot import Job, lay_out
 from lkltest.hosts.qemu.image import Image, machine_for
 from lkltest.hosts.wine.tools import WineTools, find_tools, program_environment
-from lkltest.sandbox.scope import Scope
 from tests.compiler import ROOT, compile_program
 
 SAY = ROOT / "tests" / "programs" / "say.c"
@@ -41,13 +40,6 @@ class TestNative:
         program.write_bytes(compile_program(SAY).read_bytes())
         with pytest.raises(LaunchError, match=r"boot: is not executable: chmod \+x it"):
             check_runnable(program)
-
-    def test_without_gdb(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        with Scope() as scope:
-            child = scope.spawn(["sleep", "100"])
-            monkeypatch.setenv("PATH", "/nonexistent")
-            said = backtrace(child, Path("/bin/sleep"), scope)
-        assert said == "no backtrace: gdb is missing: apt-get install gdb"
 
 
 class TestWine:

@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""gdb on a program that is dying or hangs: its threads, the one that matters first."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lkltest.host.tracer import Tracer
+from lkltest.sandbox.scope import Child, Scope
+
+_SECONDS = 20.0
+_THREAD = re.compile(r"^Thread \d+ \(.*?\b(?:LWP |process )(\d+)\)?.*\):$", re.MULTILINE)
+_FRAME = re.compile(r"^#\d+ +(?:0x[0-9a-f]+ in )?([^ (]+)", re.MULTILINE)
+_WAITS = re.compile(
+    r"(?:__)?(?:GI_+)?(?:_*futex|_*nanosleep|_*clock_nanosleep|_*sem_|_*new_sem|do_futex|do_sigwait"
+    r"|_*sigwait|_*sigtimedwait|_*poll|ppoll|_*epoll|_*select|_*read$|_*internal_syscall_cancel"
+    r"|_*syscall_cancel|_*pthread_cond|___pthread_cond|_*lll_lock|timer_helper_thread)"
+)
+"""Functions of the C library in which a thread that has nothing to do waits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Thread:
+    """A thread's backtrace: its number as the programs of the scope see it, and gdb's text."""
+
+    number: int
+    text: str
+
+    @property
+    def waits(self) -> bool:
+        """Whether its innermost function is one in which idle threads wait."""
+        frame = _FRAME.search(self.text)
+        return frame is not None and _WAITS.match(frame[1]) is not None
+
+
+class Debugger:
+    """Looks at a program with gdb when it is dying of a fault, or when it is asked to.
+
+    Args:
+        held_log: a gdb expression of type char[]: where the program keeps what it has not printed.
+            Afterwards `held_log` has its text, up to the first NUL.
+    """
+
+    def __init__(self, child: Child, program: Path, scope: Scope, held_log: str = "") -> None:
+        self.report = ""
+        """The backtraces; "" before anything has happened."""
+        self.held_log = b""
+        self._child, self._program, self._scope = child, program, scope
+        self._expression = held_log
+        self._lock = threading.Lock()
+        self._tracer = Tracer(child.pid, self._on_fault)
+
+    def look(self) -> str:
+        """The backtraces of a program that hangs; says why when there are none."""
+        self._tracer.release()
+        return self._look(0)
+
+    def settle(self) -> Iterator[bytes]:
+        """Wait for the look at a program that has died; yield what it had not printed."""
+        self._tracer.join()
+        if self.held_log:
+            yield b"\n" + self.held_log + b"\n"
+
+    def _on_fault(self, thread: int, number: int) -> None:
+        del number
+        self._look(_inner_number(thread))
+
+    def _look(self, dying: int) -> str:
+        with self._lock:
+            if not self.report:
+                held = self._scope.folder / "held-log"
+                text = self._run_gdb(held)
+                self.report = arrange(text, dying)
+                if held.exists():
+                    self.held_log = held.read_bytes().partition(b"\0")[0].strip()
+                    held.unlink()
+            return self.report
+
+    def _run_gdb(self, held: Path) -> str:
+        """gdb's words. It runs inside the scope, so that it dies with the runner; it needs a /proc
+        that shows the scope's own process numbers."""
+        gdb = shutil.which("gdb")
+        if gdb is None:
+            return "no backtrace: gdb is missing: apt-get install gdb"
+        command = ["unshare", "--mount", "--mount-proc", gdb, "--batch", "-nx"]
+        for order in (*_ORDERS, *self._save(held), "thread apply all backtrace 30"):
+            command += ["-ex", order]
+        command += ["-p", str(self._child.inner_pid), str(self._program)]
+        return _output(self._scope, command)
+
+    def _save(self, held: Path) -> Sequence[str]:
+        return [f"dump binary value {held} {self._expression}"] if self._expression else []
+
+
+_ORDERS = (
+    "set pagination off",
+    "set debuginfod enabled off",
+    "set max-value-size unlimited",
+    "set print thread-events off",
+)
+
+
+def arrange(text: str, dying: int = 0) -> str:
+    """Return gdb's backtraces with the thread that matters first, and nothing but backtraces.
+
+    That is the thread `dying`, or else those that do not wait; of threads of one kind, the
+    program's first comes first. What is no backtrace (why there is none) is returned as it is.
+    """
+    starts = [(match.start(), int(match[1])) for match in _THREAD.finditer(text)]
+    if not starts:
+        return text.strip()
+    ends = [start for start, _ in starts[1:]] + [len(text)]
+    threads = [
+        Thread(number, _without_end(text[start:end]))
+        for (start, number), end in zip(starts, ends, strict=True)
+    ]
+    threads.sort(key=lambda thread: (thread.number != dying, thread.waits, thread.number))
+    return "\n\n".join(thread.text for thread in threads)
+
+
+def _without_end(text: str) -> str:
+    """Without what gdb says after the last frame."""
+    lines = text.strip().splitlines()
+    return "\n".join(line for line in lines if not line.startswith("[Inferior "))
+
+
+def _output(scope: Scope, command: Sequence[str]) -> str:
+    read_end, write_end = os.pipe()
+    with open(read_end, "rb") as output, Path(os.devnull).open("rb") as nothing:
+        try:
+            debugger = scope.spawn(
+                command, stdin=nothing.fileno(), stdout=write_end, stderr=write_end
+            )
+        except OSError as error:
+            return f"no backtrace: {command[0]}: {error.strerror}"
+        finally:
+            os.close(write_end)
+        if debugger.wait(_SECONDS) is None:
+            debugger.kill()
+            return f"no backtrace: gdb did not end within {_SECONDS:g} s"
+        return output.read().decode("utf-8", "backslashreplace")
+
+
+def _inner_number(thread: int) -> int:
+    """A thread's number in the innermost PID namespace that it is in (proc(5), NSpid)."""
+    try:
+        text = Path(f"/proc/{thread}/status").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return 0
+    numbers = re.search(r"^NSpid:\s*(.*)$", text, re.MULTILINE)
+    return int(numbers[1].split()[-1]) if numbers else thread

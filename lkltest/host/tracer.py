@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A tracer that stops a program at the signal that would end it, so that a debugger can look.
+
+A core file would be the machine's business (core_pattern is not a namespace's), and a program that
+runs under gdb from its start is slow. Here a thread of the runner seizes the program and sleeps
+until it is dying: nothing is slower where nothing crashes. See ptrace(2), PTRACE_SEIZE.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import functools
+import os
+import signal
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+_CONT, _DETACH = 7, 17
+_SEIZE, _INTERRUPT, _LISTEN = 0x4206, 0x4207, 0x4208
+_TRACE_CLONE = 1 << 3
+_EVENT_STOP = 128
+_WAIT_ANY_OF_THIS_THREAD = 0x40000000 | 0x20000000  # __WALL | __WNOTHREAD, wait(2)
+_RELEASE_SECONDS = 5.0  # a thread that sleeps in the kernel stops for nobody
+_STOPPING = {signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU}
+FATAL = frozenset(
+    {
+        *(signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT),
+        *(signal.SIGSYS, signal.SIGTRAP),
+    }
+)
+"""Signals by which a program dies of a fault of its own."""
+
+OnFault = Callable[[int, int], None]
+"""Takes the thread that is dying, by its number as the runner sees it, and the signal."""
+
+
+class Tracer:
+    """Watches a program for its death by a fault.
+
+    Args:
+        process: its number as the runner sees it.
+        on_fault: called in the tracer's thread while every thread of the program is stopped and
+            none is traced: gdb can attach. Afterwards the program dies of the signal.
+    """
+
+    def __init__(self, process: int, on_fault: OnFault) -> None:
+        self._process = process
+        self._on_fault = on_fault
+        self._threads: set[int] = set()
+        self._ready = threading.Event()
+        self._unwanted = False
+        self._thread = threading.Thread(target=self._run, name=f"tracer-{process}", daemon=True)
+        self._thread.start()
+        self._ready.wait()
+
+    def join(self) -> None:
+        """Wait until the program has died and `on_fault` has come back. The program is dying."""
+        self._thread.join()
+
+    def release(self) -> None:
+        """Trace the program no more, so that gdb can, and let it run on."""
+        self._unwanted = True
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self._process, signal.SIGURG)  # ignored by default, and told to a tracer first
+        self._thread.join(_RELEASE_SECONDS)
+
+    def _run(self) -> None:
+        try:
+            self._seize_all()
+        finally:
+            self._ready.set()
+        # Nobody may trace where the kernel or a container says so: the program is then not watched.
+        with contextlib.suppress(ChildProcessError):
+            while True:
+                thread, status = os.waitpid(-1, _WAIT_ANY_OF_THIS_THREAD)
+                if os.WIFSTOPPED(status) and self._stopped(thread, status):
+                    return
+                if not os.WIFSTOPPED(status):
+                    self._threads.discard(thread)
+
+    def _seize_all(self) -> None:
+        """Seize each thread; those that are made meanwhile come with their maker."""
+        while True:
+            try:
+                names = {int(name) for name in os.listdir(f"/proc/{self._process}/task")}  # noqa: PTH208
+            except OSError:
+                return
+            fresh = names - self._threads
+            if not fresh:
+                return
+            for thread in fresh:
+                if not _ptrace(_SEIZE, thread, _TRACE_CLONE) and thread == self._process:
+                    return
+                self._threads.add(thread)
+
+    def _stopped(self, thread: int, status: int) -> bool:
+        """Let a stopped thread go on. Return True when the program was dying and has been seen."""
+        self._threads.add(thread)
+        if self._unwanted:
+            self._release(thread, 0)
+            return True
+        number = os.WSTOPSIG(status)
+        event = status >> 16
+        if event == _EVENT_STOP and number in _STOPPING:
+            _ptrace(_LISTEN, thread)
+        elif event:
+            _ptrace(_CONT, thread)
+        elif number in FATAL and _default_action(self._process, number):
+            self._release(thread, signal.SIGSTOP)
+            self._on_fault(thread, number)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._process, number)
+                os.kill(self._process, signal.SIGCONT)
+            return True
+        else:
+            _ptrace(_CONT, thread, number)
+        return False
+
+    def _release(self, stopped: int, number: int) -> None:
+        """Trace no thread any more; the one that is `stopped` now gets the signal `number`."""
+        for thread in self._threads - {stopped}:
+            _ptrace(_INTERRUPT, thread)
+        _ptrace(_DETACH, stopped, number)
+        self._threads.discard(stopped)
+        with contextlib.suppress(ChildProcessError):
+            while self._threads:
+                thread, status = os.waitpid(-1, _WAIT_ANY_OF_THIS_THREAD)
+                self._threads.discard(thread)
+                if os.WIFSTOPPED(status):
+                    _ptrace(_DETACH, thread)
+
+
+def _default_action(process: int, number: int) -> bool:
+    """Whether the program neither handles nor ignores a signal (proc(5), status)."""
+    masks = {}
+    try:
+        text = Path(f"/proc/{process}/status").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return False
+    for line in text.splitlines():
+        name, _, value = line.partition(":")
+        if name in ("SigCgt", "SigIgn"):
+            masks[name] = int(value, 16)
+    return not any(mask >> (number - 1) & 1 for mask in masks.values())
+
+
+@functools.cache
+def _libc() -> ctypes.CDLL:
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
+    libc.ptrace.restype = ctypes.c_long
+    return libc
+
+
+def _ptrace(request: int, thread: int, data: int = 0) -> bool:
+    return bool(_libc().ptrace(request, thread, None, data) == 0)

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""lkltest.host.debugger and .tracer: a program that dies or hangs is looked at while it can be."""
+
+import os
+import shutil
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lkltest.deadline import Deadlines
+from lkltest.errors import Missing
+from lkltest.host.api import Host, Launch
+from lkltest.host.build import Build
+from lkltest.host.console import Console, open_terminal
+from lkltest.host.debugger import Debugger, arrange
+from lkltest.host.execution import Execution
+from lkltest.sandbox.scope import Scope
+from lkltest.verdict.results import Exit, ProblemKind, ProgramResult
+from tests.compiler import compile_program
+
+SOURCE = Path(__file__).parents[1] / "programs" / "dying.c"
+needs_gdb = pytest.mark.skipif(shutil.which("gdb") is None, reason="gdb is missing")
+
+
+class Here(Host):
+    name = "here"
+
+    def missing(self) -> Missing | None:
+        return None
+
+    def accepts(self, build: Build) -> bool:
+        return False
+
+    def launch(self, launch: Launch, scope: Scope) -> Console:
+        raise NotImplementedError
+
+
+@pytest.fixture
+def scope() -> Iterator[Scope]:
+    with Scope() as opened:
+        yield opened
+
+
+def start(scope: Scope, how: str, silence: float = 60.0) -> Console:
+    program = compile_program(SOURCE, "-pthread")
+    ours, theirs = open_terminal()
+    child = scope.spawn([program, how], stdin=theirs, stdout=theirs, stderr=theirs, terminal=True)
+    os.close(theirs)
+    deadlines = Deadlines(60.0, silence, silence, silence)
+    debugger = Debugger(child, program, scope, "log_buf")
+    return Console(child, ours, (str(program), how), deadlines, debugger=debugger)
+
+
+def run(scope: Scope, how: str, silence: float = 60.0) -> tuple[ProgramResult, Console]:
+    console = start(scope, how, silence)
+    return Execution(Here(), console).run(), console
+
+
+@needs_gdb
+@pytest.mark.parametrize(
+    ("how", "number", "function"),
+    [
+        ("segv", signal.SIGSEGV, "kernel_function"),
+        ("thread", signal.SIGSEGV, "kernel_function"),
+        ("abort", signal.SIGABRT, "main"),
+    ],
+)
+def test_a_death_is_seen_with_its_log(scope: Scope, how: str, number: int, function: str) -> None:
+    result, console = run(scope, how)
+    assert console.exit == Exit(signal=number, cause="signalled")
+    panic = next(problem for problem in result.problems if problem.kind is ProblemKind.PANIC)
+    assert panic.point == "first" and "planted" in panic.reason
+    first = console.hang_report.split("\n\n")[0]  # the dying thread's, before the idle one's
+    assert function in first and "wait_for_ever" not in first
+    assert "wait_for_ever" in console.hang_report
+    assert any(function in problem.detail for problem in result.problems)
+
+
+@needs_gdb
+def test_a_hang_shows_the_thread_that_spins_first(scope: Scope) -> None:
+    result, console = run(scope, "hang", silence=1.0)
+    assert result.exit.cause == "stall"
+    assert "spin" in console.hang_report.split("\n\n")[0]
+    assert ProblemKind.PANIC in {problem.kind for problem in result.problems}
+
+
+def test_a_signal_that_is_caught_is_left_to_the_program(scope: Scope) -> None:
+    result, console = run(scope, "caught")
+    assert console.exit == Exit(status=0)
+    assert console.hang_report == ""
+    assert [point.name for point in result.points] == ["first"]
+
+
+def test_without_gdb_the_program_dies_all_the_same(
+    scope: Scope, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compile_program(SOURCE, "-pthread")
+    monkeypatch.setattr(shutil, "which", lambda name: None if name == "gdb" else name)
+    _, console = run(scope, "segv")
+    assert console.exit == Exit(signal=signal.SIGSEGV, cause="signalled")
+    assert console.hang_report == "no backtrace: gdb is missing: apt-get install gdb"
+
+
+GDB = """
+[New LWP 12]
+Thread 2 (Thread 0x7f0 (LWP 12) "kworker"):
+#0  __futex_abstimed_wait_common64 (private=0) at ./nptl/futex-internal.c:57
+#1  0x1 in sem_down () at lib/posix-host.c:131
+
+Thread 1 (Thread 0x7f1 (LWP 11) "boot"):
+#0  0x000055 in ext4_fill_super (sb=0x0) at fs/ext4/super.c:5000
+[Inferior 1 (process 11) detached]
+"""
+
+
+class TestArrange:
+    def test_threads_that_wait_come_last(self) -> None:
+        assert arrange(GDB).startswith("Thread 1 ")
+
+    def test_the_dying_thread_comes_first(self) -> None:
+        assert arrange(GDB, 12).startswith("Thread 2 ")
+
+    def test_nothing_but_backtraces_is_kept(self) -> None:
+        assert "[New" not in arrange(GDB) and "[Inferior" not in arrange(GDB)
+
+    def test_why_there_is_none_is_kept(self) -> None:
+        assert arrange("ptrace: Operation not permitted.\n") == "ptrace: Operation not permitted."
