@@ -17,8 +17,7 @@ import pytest
 
 from lkltest.host.cache import write_atomically
 from lkltest.places import cache_home
-from lkltest.plugin.progress import RESULT_PROPERTY
-from lkltest.verdict.results import SuiteResult
+from lkltest.plugin.progress import REPORTER, SuiteReporter
 
 Points = dict[str, list[str]]
 """The names of the points of each suite variant on each host: `{"boot@native": [...]}`."""
@@ -40,28 +39,25 @@ def known_points(build: Path) -> Points:
 
 
 class Observer:
-    """A pytest plugin that keeps the names of the points which a run has."""
+    """A pytest plugin that keeps the names of the points which a run has had."""
 
-    def __init__(self) -> None:
-        self._seen: dict[Path, Points] = {}
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        reporter = session.config.pluginmanager.getplugin(REPORTER)
+        if isinstance(reporter, SuiteReporter):
+            seen: dict[str, Points] = {}
+            for result in reporter.results:
+                if result.points and "build" in result.properties:
+                    names = [point.name for point in result.points]
+                    seen.setdefault(result.properties["build"], {})[result.id] = names
+            for build, points in seen.items():
+                _keep(Path(build), points)
 
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        for name, value in report.user_properties:
-            if report.when == "teardown" and name == RESULT_PROPERTY and isinstance(value, dict):
-                self._add(SuiteResult.from_dict(value))
 
-    def pytest_sessionfinish(self) -> None:
-        for build, points in self._seen.items():
-            place = _place(f"points-{_key(build)}.json")
-            if place is not None:
-                with contextlib.suppress(OSError):
-                    text = json.dumps({**known_points(build), **points})
-                    write_atomically(place, text.encode())
-
-    def _add(self, result: SuiteResult) -> None:
-        if result.points and "build" in result.properties:
-            names = [point.name for point in result.points]
-            self._seen.setdefault(Path(result.properties["build"]), {})[result.id] = names
+def _keep(build: Path, points: Points) -> None:
+    place = _place(f"points-{_key(build)}.json")
+    if place is not None:
+        with contextlib.suppress(OSError):
+            write_atomically(place, json.dumps({**known_points(build), **points}).encode())
 
 
 def _key(path: Path) -> str:
