@@ -18,14 +18,17 @@ PAIR = {("hosts.qemu", "hosts.l4re")}
 """Hosts that are one: L4Re's images boot in QEMU."""
 
 
-def read_rooms() -> dict[str, set[str]]:
-    """Each room of ARCHITECTURE.md's table and the rooms that it may import."""
-    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8").split("\n## Rooms\n")[1]
-    rows = re.findall(r"^\| (\w+) \| .* \| ([\w -]+) \|$", text, re.MULTILINE)
+def read_rooms(heading: str) -> dict[str, set[str]]:
+    """Each room of the table of ARCHITECTURE.md below `heading`, and the rooms it may import."""
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8").split(f"\n{heading}")[1]
+    table = text[text.index("\n| room |") :].partition("\n\n")[0]
+    rows = re.findall(r"^\| (\w+) \| .* \| ([\w -]+) \|$", table, re.MULTILINE)
     return {room: set(imports.replace("-", "").split()) for room, imports in rows[1:]}
 
 
-ROOMS = read_rooms()
+ROOMS = read_rooms("## Rooms\n")
+INNER = {"nightly": read_rooms("Rooms inside `nightly`")}
+"""The tables of the rooms inside a room."""
 
 
 def find_modules() -> dict[str, Path]:
@@ -96,6 +99,23 @@ def test_every_arrow_of_the_picture_is_there() -> None:
     arrows = {(room(name), room(other)) for name in MODULES for other in ours(name)}
     drawn = {(name, other) for name, others in ROOMS.items() for other in others}
     assert drawn - arrows == set()
+
+
+def inner_arrows(outer: str) -> set[tuple[str, str]]:
+    """The imports between the rooms inside `outer`."""
+    inner = {name: name.split(".")[1] for name in MODULES if name.startswith(f"{outer}.")}
+    arrows = {(inner[name], inner[to]) for name in inner for to in ours(name) if to in inner}
+    return {(start, end) for start, end in arrows if start != end}
+
+
+def test_rooms_inside_a_room() -> None:
+    for outer, rooms in INNER.items():
+        folders = {path.parent.name for path in (ROOT / "lkltest" / outer).glob("*/__init__.py")}
+        assert folders == set(rooms)
+        assert inner_arrows(outer) == {
+            (room, to) for room, others in rooms.items() for to in others
+        }
+        TopologicalSorter(rooms).prepare()
 
 
 def test_no_host_imports_another() -> None:

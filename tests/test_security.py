@@ -19,7 +19,7 @@ import pytest
 
 from lkltest.hosts.qemu.artifacts import Keeper
 from lkltest.hosts.qemu.host import QemuHost
-from lkltest.nightly.run.cell import Cell, CellRecord
+from lkltest.nightly.model.cell import Cell, CellRecord
 from lkltest.nightly.run.store import new_night
 from lkltest.report import junit, tree
 from lkltest.sandbox.scope import Scope

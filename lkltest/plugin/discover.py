@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Which suites and variants there are: pytest collects them, nothing is run.
+"""The suites and variants that are installed: pytest collects them, nothing is run.
 
 It is a pytest plugin of its own, because lkltest's wants a host and its build to be there.
 """

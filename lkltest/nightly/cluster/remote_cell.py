@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a Dask worker does with one cell: find its build, run it, hand the record back.
+"""One cell on a Dask worker: find its build, run it, hand the record back.
 
 A worker takes a build by its path if what is there has the right content; else a copy by content
 hash; else it asks for one, and the night puts it where the engine's scheduler keeps it.
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from lkltest.nightly.cluster.build_copy import BadCopy, build_files, content_hash, copy_of, unpack
-from lkltest.nightly.run.cell import Cell, CellRecord
+from lkltest.nightly.model.cell import Cell, CellRecord
 from lkltest.nightly.run.runner import Quiet, run_cells
 
 WANTED = "build wanted"

@@ -23,7 +23,7 @@ from lkltest.errors import LkltestError
 from lkltest.host.error_boundary import one_line
 from lkltest.nightly.cluster.remote_cell import WANTED, run_remote
 from lkltest.nightly.cluster.sent_builds import SentBuilds
-from lkltest.nightly.run.cell import Cell, CellRecord
+from lkltest.nightly.model.cell import Cell, CellRecord
 from lkltest.nightly.run.runner import Listener
 from lkltest.report.terminal import printable
 

@@ -25,8 +25,9 @@ from lkltest.deadline import DEFAULT_TIMEOUT, timeout
 from lkltest.errors import LkltestError
 from lkltest.host.error_boundary import BUGS, one_line
 from lkltest.host.registry import host_names
-from lkltest.nightly.history.flatten import entries, is_problem
-from lkltest.nightly.run.cell import Cell, CellName, CellRecord, parse_id
+from lkltest.nightly.model.cell import Cell, CellRecord
+from lkltest.nightly.model.ids import CellName, parse_id
+from lkltest.nightly.model.rows import is_problem, point_rows
 from lkltest.nightly.run.runner import run_cell
 from lkltest.plugin.discover import NoSuites, variants
 from lkltest.report.terminal import complain, say
@@ -146,7 +147,7 @@ def judge(record: CellRecord, point: str) -> Answer:
     result = record.results[0]
     if not point:
         return _suite(result)
-    found = {entry.name: entry.outcome for entry in entries(result)}
+    found = {row.name: row.outcome for row in point_rows(result)}
     # A problem that is not there did not happen, provided that the suite came that far.
     absent = Outcome.PASSED if is_problem(point) and result.points else None
     outcome = found.get(point, absent)
@@ -160,8 +161,8 @@ def _reason(record: CellRecord, point: str) -> str:
     said = record.error
     for result in record.results:
         said = said or result.skip or ""
-        found = [entry for entry in entries(result) if entry.name == point or not point]
-        said = said or next((entry.reason for entry in found if entry.reason), "")
+        found = [row for row in point_rows(result) if row.name == point or not point]
+        said = said or next((row.reason for row in found if row.reason), "")
         said = said or ("" if found else f"there is no point {point!r}")
     return f": {said}" if said else ""
 

@@ -18,9 +18,9 @@ from lkltest.nightly.commands.options import (
 )
 from lkltest.nightly.compare.compare import compare
 from lkltest.nightly.config.config import DEFAULT_FAIL_ON
-from lkltest.nightly.history import queries as memory
+from lkltest.nightly.history import queries
 from lkltest.nightly.history.store import History
-from lkltest.nightly.report.model import Change, ChangeKind
+from lkltest.nightly.model.change import Change, ChangeKind
 from lkltest.nightly.report.text import lines, summary
 from lkltest.report.terminal import say
 
@@ -56,11 +56,11 @@ def run(options: argparse.Namespace) -> int:
     known = load_known(known_file)
     with History(file, must_exist=True) as history:
         night = chosen_night(history, options.night)
-        baseline = memory.baseline_of(history, night, options.baseline)
-        platforms = memory.platforms_of(history, night)
-        before = None if baseline is None else memory.baseline_cells(history, baseline, platforms)
-        histories = memory.histories_of(history, night, platforms)
-        changes = compare(memory.cells_of(history, night), before, histories, known)
+        baseline = queries.baseline_of(history, night, options.baseline)
+        platforms = queries.platforms_of(history, night)
+        before = None if baseline is None else queries.baseline_cells(history, baseline, platforms)
+        histories = queries.histories_of(history, night, platforms)
+        changes = compare(queries.cells_of(history, night), before, histories, known)
     if options.json:
         data = [asdict(change) for change in changes]
         say(json.dumps({"night": night, "baseline": baseline, "changes": data}, indent=1))
@@ -73,12 +73,12 @@ def run(options: argparse.Namespace) -> int:
 def chosen_night(history: History, wanted: str | None) -> str:
     """The id of a night, by default of the last one that was finished. Raises NoBaseline."""
     if wanted is not None:
-        return memory.named_night(history, wanted)
+        return queries.named_night(history, wanted)
     found = history.rows(
         "SELECT night FROM nights WHERE finished IS NOT NULL ORDER BY started DESC LIMIT 1"
     )
     if not found:
-        raise memory.NoBaseline(f"history {history.file}: has no finished night")
+        raise queries.NoBaseline(f"history {history.file}: has no finished night")
     return str(found[0][0])
 
 

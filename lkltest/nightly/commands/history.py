@@ -10,11 +10,10 @@ from pathlib import Path
 
 from lkltest.command_line import FAILED, PASSED, count
 from lkltest.nightly.commands.compare import chosen_night
+from lkltest.nightly.commands.night import remember_folder
 from lkltest.nightly.commands.options import CannotRun, one_line_errors, sources
-from lkltest.nightly.history import browse as questions
-from lkltest.nightly.history import queries as memory
+from lkltest.nightly.history import browse, queries
 from lkltest.nightly.history.store import History, prune_moment
-from lkltest.nightly.run.night import remember_folder
 from lkltest.nightly.run.store import NightFolder
 from lkltest.report.terminal import complain, say
 
@@ -66,40 +65,40 @@ def run(options: argparse.Namespace) -> int:
 
 def _answer(history: History, options: argparse.Namespace) -> Iterator[str]:
     if options.flaky:
-        for point in questions.flakiest(history, options.count):
+        for point in browse.flakiest(history, options.count):
             yield f"{point.flips:3} flips, {point.failures:3} of {point.runs} failed  {point.id}"
     elif options.slowest:
         night = chosen_night(history, options.night)
-        for name, seconds in questions.slowest(history, night, options.count):
+        for name, seconds in browse.slowest(history, night, options.count):
             yield f"{seconds:9.3f} s  {name}"
     elif options.added or options.vanished:
         yield from _difference(history, options)
     elif options.pattern is not None:
-        for result_id in questions.ids(history, options.pattern):
+        for result_id in browse.ids(history, options.pattern):
             yield result_id
             yield from _outcomes(history, result_id, options.count)
     else:
-        for row in questions.last_nights(history, options.count):
+        for row in browse.last_nights(history, options.count):
             yield _night_line(row)
 
 
 def _difference(history: History, options: argparse.Namespace) -> Iterator[str]:
     night = chosen_night(history, options.night)
-    other = memory.baseline_of(history, night, options.baseline)
+    other = queries.baseline_of(history, night, options.baseline)
     if other is None:
-        raise memory.NoBaseline(f"the history has no night before {night}")
+        raise queries.NoBaseline(f"the history has no night before {night}")
     pair = (night, other) if options.added else (other, night)
-    yield from questions.only_in(history, *pair)
+    yield from browse.only_in(history, *pair)
 
 
 def _outcomes(history: History, result_id: str, count: int) -> Iterator[str]:
-    for one in questions.outcomes(history, result_id, count):
+    for one in browse.outcomes(history, result_id, count):
         seconds = "" if one.seconds is None else f"{one.seconds:.3f} s"
         facts = " ".join(word for word in (one.kernel, one.revision[:12], one.machine) if word)
         yield f"  {one.night}  {one.outcome:8}{seconds:>11}  {facts}  {one.reason}".rstrip()
 
 
-def _night_line(row: questions.NightRow) -> str:
+def _night_line(row: browse.NightRow) -> str:
     state = "" if row.finished else "  (not finished)"
     counts = f"{row.passed} passed, {row.failed} failed, {row.skipped} skipped, {row.errors} errors"
     return f"{row.night}  {row.name}: {counts}{state}"

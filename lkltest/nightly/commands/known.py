@@ -15,11 +15,12 @@ from lkltest.nightly.commands.options import (
     one_line_errors,
 )
 from lkltest.nightly.compare.known import Known, KnownFailure
-from lkltest.nightly.history.flatten import entries
-from lkltest.nightly.run.cell import Cell, CellRecord
+from lkltest.nightly.model.cell import Cell, CellRecord
+from lkltest.nightly.model.rows import point_rows
 from lkltest.nightly.run.progress import Display, State
 from lkltest.nightly.run.runner import Quiet, run_cells
 from lkltest.report.terminal import say
+from lkltest.verdict.results import Outcome
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,15 +55,15 @@ def verdict(failure: KnownFailure, known: Known, records: Sequence[CellRecord]) 
     """`fails` as known, `PASSES`, `expired`, `did not run`, or `matches nothing`."""
     cells = [record for record in records if failure.fits_cell(record.cell.id)]
     outcomes = [
-        entry.outcome.value
+        row.outcome
         for record in cells
         for result in record.results
-        for entry in entries(result)
-        if failure.fits(f"{record.cell.id}/{entry.name}")
+        for row in point_rows(result)
+        if failure.fits(f"{record.cell.id}/{row.name}")
     ]
-    if "failed" in outcomes:
+    if Outcome.FAILED in outcomes:
         return "EXPIRED" if failure.expired(known.today) else "fails"
-    if "passed" in outcomes:
+    if Outcome.PASSED in outcomes:
         return "PASSES"
     ran = any(result.points for record in cells for result in record.results)
     return "MATCHES NOTHING" if not outcomes and (ran or not cells) else "DID NOT RUN"

@@ -11,6 +11,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lkltest.command_line import FAILED, INTERRUPTED, PASSED, count
+from lkltest.nightly.commands.night import (
+    Judgement,
+    Recorder,
+    Terms,
+    expected_seconds,
+    history_of_folders,
+    judge,
+)
 from lkltest.nightly.commands.options import (
     FAIL_ON_KINDS,
     CannotRun,
@@ -25,17 +33,9 @@ from lkltest.nightly.config.config import Config
 from lkltest.nightly.config.example import EXAMPLE
 from lkltest.nightly.history.queries import named_night
 from lkltest.nightly.history.store import History, HistoryError
+from lkltest.nightly.model.cell import Cell
 from lkltest.nightly.report.text import lines, summary
-from lkltest.nightly.run.cell import Cell
 from lkltest.nightly.run.lock import locked
-from lkltest.nightly.run.night import (
-    Judgement,
-    Recorder,
-    Terms,
-    expected_seconds,
-    history_of_folders,
-    judge,
-)
 from lkltest.nightly.run.progress import Display, State, duration
 from lkltest.nightly.run.runner import run_cells
 from lkltest.nightly.run.store import NightFolder, new_night, unfinished
@@ -126,11 +126,11 @@ def _run_cells(
     if options.scheduler is None:
         run_cells(cells, options.jobs, recorder, config.machine)
         return
-    from lkltest.nightly.cluster import scheduler as cluster
+    from lkltest.nightly.cluster import scheduler
 
     try:
-        cluster.run_cells(cells, options.scheduler, recorder)
-    except cluster.ClusterError as error:
+        scheduler.run_cells(cells, options.scheduler, recorder)
+    except scheduler.ClusterError as error:
         raise CannotRun(str(error)) from None
 
 

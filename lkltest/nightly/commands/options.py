@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the nightly commands are given: the configuration, or just the history's file."""
+"""The input of the nightly commands: the configuration, or just the history's file."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from lkltest.nightly.config import config, matrix
 from lkltest.nightly.config.commit import of_directory
 from lkltest.nightly.history.queries import NoBaseline
 from lkltest.nightly.history.store import HistoryError
-from lkltest.nightly.report.model import ChangeKind
-from lkltest.nightly.run.cell import Cell
+from lkltest.nightly.model.cell import Cell
+from lkltest.nightly.model.change import ChangeKind
 from lkltest.nightly.run.lock import Overlap
 from lkltest.nightly.run.store import NoNight
 from lkltest.plugin import discover

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What changed from one night to another: each point in a class of its own. Pure.
+"""The changes from one night to another: each point in a class of its own. Pure.
 
 Only what is alike is compared: ids hold host and build, and histories are of one architecture and
 their times of one machine (see `lkltest.nightly.history.queries`).
@@ -9,36 +9,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from lkltest.nightly.compare.flaky import failing_runs, flips, is_flaky
 from lkltest.nightly.compare.known import Known, KnownFailure
 from lkltest.nightly.compare.slowness import slowdown
-from lkltest.nightly.history.flatten import is_problem
-from lkltest.nightly.report.model import Change, ChangeKind, PointHistory
-
-_FAILED, _SKIPPED, _ERROR = "failed", "skipped", "error"
-
-
-@dataclass(frozen=True, slots=True)
-class PointState:
-    """One point in one night: the worst outcome of its repeats, and why."""
-
-    outcome: str
-    reason: str = ""
-    seconds: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class CellState:
-    """One cell in one night; `points` by name. Outcome as a `CellOutcome`, `error` without any."""
-
-    outcome: str
-    reason: str = ""
-    seconds: float | None = None
-    commit: str = ""
-    points: Mapping[str, PointState] = field(default_factory=dict)
-
+from lkltest.nightly.model.cell import CellOutcome
+from lkltest.nightly.model.change import CellState, Change, ChangeKind, PointHistory, PointState
+from lkltest.nightly.model.rows import is_problem
+from lkltest.verdict.results import Outcome
 
 Cells = Mapping[str, CellState]
 Histories = Mapping[str, PointHistory]
@@ -73,11 +52,11 @@ def _of_cell(
     cell_id: str, cell: CellState, before: Cells | None, histories: Histories, known: Known
 ) -> Iterator[Change]:
     old = (before or {}).get(cell_id)
-    if cell.outcome == _ERROR:
+    if cell.outcome is CellOutcome.ERROR:
         yield _change(ChangeKind.ERROR, cell_id, cell.reason, old, cell)
         return
-    if cell.outcome == _SKIPPED and not cell.points:
-        if old is not None and (old.points or old.outcome != _SKIPPED):
+    if cell.outcome is CellOutcome.SKIPPED and not cell.points:
+        if old is not None and (old.points or old.outcome is not CellOutcome.SKIPPED):
             yield _change(ChangeKind.NEWLY_SKIPPED, cell_id, cell.reason, old, cell)
         return
     if before is not None and old is None:
@@ -115,9 +94,9 @@ class _Point:
         found = known.find(self.id)
         if found is None or (self.now is None and not is_problem(self.name)):
             return None
-        if self.now is None or self.now.outcome == "passed":
+        if self.now is None or self.now.outcome is Outcome.PASSED:
             return self._outdated(found)
-        if self.now.outcome != _FAILED:
+        if self.now.outcome is not Outcome.FAILED:
             return None
         if found.expired(known.today):
             return self._change(ChangeKind.EXPIRED, f"expired on {found.expires}: {found.said()}")
@@ -127,18 +106,22 @@ class _Point:
         """What passes; nothing if the same entry is about something here that still fails."""
         cell_id = self.id.removesuffix(f"/{self.name}")
         for name, point in self.cell.points.items():
-            if point.outcome == _FAILED and found.fits(f"{cell_id}/{name}"):
+            if point.outcome is Outcome.FAILED and found.fits(f"{cell_id}/{name}"):
                 return None
         reason = f"no longer fails, remove it: {found.said()}"
         return replace(self._change(ChangeKind.OUTDATED, reason), id=f"{cell_id}/{found.point}")
 
     def change(self) -> Change | None:
         now, old = self.now, self.old
-        if now is None or now.outcome == _FAILED:
+        if now is None or now.outcome is Outcome.FAILED:
             return self._absent() if now is None else self._failing(now)
-        if old is not None and old.outcome == _FAILED and now.outcome != _SKIPPED:
+        if old is not None and old.outcome is Outcome.FAILED and now.outcome is not Outcome.SKIPPED:
             return self._recovered(old.reason)
-        if now.outcome == _SKIPPED and old is not None and old.outcome != _SKIPPED:
+        if (
+            now.outcome is Outcome.SKIPPED
+            and old is not None
+            and old.outcome is not Outcome.SKIPPED
+        ):
             return self._change(ChangeKind.NEWLY_SKIPPED, now.reason)
         if old is None and self.old_cell is not None and self.old_cell.points:
             return self._change(ChangeKind.ADDED, "")
@@ -158,7 +141,7 @@ class _Point:
     def _failing(self, now: PointState) -> Change:
         if self._flaky():
             return self._change(ChangeKind.FLAKY, f"{self._flips()}; {now.reason}".rstrip("; "))
-        if self.old is None or self.old.outcome != _FAILED:
+        if self.old is None or self.old.outcome is not Outcome.FAILED:
             return self._change(ChangeKind.NEW_FAILURE, now.reason)
         count = failing_runs(self.history.outcomes) if self.history is not None else 0
         since = f"since {self.history.nights[-count]}: " if self.history and count > 1 else ""
@@ -205,8 +188,8 @@ def _slower(
         result_id,
         f"{(found.factor - 1) * 100:.0f} % slower in the last {found.nights} nights"
         f" ({found.score:.1f} standard errors)",
-        before="passed",
-        after="passed",
+        before=Outcome.PASSED,
+        after=Outcome.PASSED,
         seconds_before=found.before,
         seconds_after=found.after,
         commit_before=old.commit if old else "",
@@ -241,7 +224,7 @@ def _change(
     )
 
 
-def _outcome(cells: Cells | None, cell_id: str) -> str | None:
+def _outcome(cells: Cells | None, cell_id: str) -> CellOutcome | None:
     return cells[cell_id].outcome if cells else None
 
 
@@ -251,7 +234,7 @@ def _expired_in_vain(now: Cells, known: Known) -> Iterator[Change]:
         f"{cell_id}/{name}"
         for cell_id, cell in now.items()
         for name, point in cell.points.items()
-        if point.outcome == _FAILED
+        if point.outcome is Outcome.FAILED
     ]
     for failure in known.failures:
         if failure.expired(known.today) and not any(failure.fits(name) for name in failing):

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from lkltest.nightly.config.config import matches
-from lkltest.nightly.history.flatten import loose_problems, problem_name
+from lkltest.nightly.model.ids import matches
+from lkltest.nightly.model.rows import loose_problems, problem_name
 from lkltest.toml_reader import read
 from lkltest.verdict.results import Outcome, SuiteResult
 

@@ -1,14 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Which commit of the kernel a build is of."""
+"""The commit of the kernel that a build is of."""
 
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 from pathlib import Path
 
-_IN_RELEASE = re.compile(r"-g([0-9a-f]{7,40})(?:-dirty)?\b")
 _SECONDS = 20.0
 
 
@@ -33,12 +31,6 @@ def of_directory(directory: Path) -> str:
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return done.stdout.decode(errors="replace").strip() if done.returncode == 0 else ""
-
-
-def of_release(release: str) -> str:
-    """Return the commit that a kernel's release names (`6.12.0-rc1-00012-g1234567`), or ""."""
-    match = _IN_RELEASE.search(release)
-    return match[1] if match else ""
 
 
 def _is_kernel(path: Path) -> bool:

@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a nightly run is to do: the TOML file as data, checked."""
+"""The configuration of a nightly run: the TOML file as data, checked."""
 
 from __future__ import annotations
 
-import fnmatch
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from lkltest.deadline import DEFAULT_TIMEOUT
-from lkltest.nightly.report.model import ChangeKind
+from lkltest.nightly.model.change import ChangeKind
+from lkltest.nightly.model.ids import matches
 from lkltest.toml_reader import Section, read, unknown
 from lkltest.verdict.results import suite_title
 
@@ -81,11 +81,6 @@ class Config:
     fail_on: frozenset[ChangeKind] = DEFAULT_FAIL_ON
     machine: str = ""
     name: str = "nightly"
-
-
-def matches(pattern: str, text: str) -> bool:
-    """As a shell matches, but brackets stand for themselves: `disk[*]`."""
-    return fnmatch.fnmatchcase(text, pattern.replace("[", "[[]"))
 
 
 def load(file: Path, hosts: Collection[str], suites: Collection[str]) -> Config:

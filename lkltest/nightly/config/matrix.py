@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from lkltest.nightly.config.config import BuildEntry, Config, limit_of, merged
-from lkltest.nightly.run.cell import Cell
+from lkltest.nightly.model.cell import Cell
 from lkltest.verdict.results import suite_title
 
 Variant = tuple[str, str]

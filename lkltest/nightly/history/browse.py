@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What people ask a history. Every function may raise HistoryError.
+"""The queries behind `lkltest history`. Every function may raise HistoryError.
 
 Each query goes from an index to the few rows that it needs: a million results take no longer.
 """
@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from lkltest.nightly.compare.flaky import WINDOW, flips
-from lkltest.nightly.config.config import matches
 from lkltest.nightly.history.store import History
+from lkltest.nightly.model.ids import matches
 
 _POINT = "cells.cell || '/' || points.name"
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """One outcome of one point; `revision` is the kernel's commit."""
+class OutcomeRow:
+    """One outcome of one point or cell; `revision` is the kernel's commit."""
 
     night: str
     outcome: str
@@ -74,7 +74,7 @@ def ids(history: History, pattern: str, limit: int = 1000) -> list[str]:
     return found[:limit]
 
 
-def outcomes(history: History, result_id: str, count: int) -> list[Outcome]:
+def outcomes(history: History, result_id: str, count: int) -> list[OutcomeRow]:
     """The last outcomes of a point or a cell, the newest first."""
     cell, _, name = result_id.partition("/")
     columns = "nights.night, {0}.outcome, {0}.seconds, {0}.reason, kernel, revision, machine"
@@ -160,5 +160,5 @@ def last_nights(history: History, count: int) -> list[NightRow]:
     return [NightRow(row[0], bool(row[1]), *row[2:]) for row in rows]
 
 
-def _outcomes(rows: list[tuple[Any, ...]]) -> list[Outcome]:
-    return [Outcome(row[0], row[1], row[2], row[3] or "", *row[4:]) for row in rows]
+def _outcomes(rows: list[tuple[Any, ...]]) -> list[OutcomeRow]:
+    return [OutcomeRow(row[0], row[1], row[2], row[3] or "", *row[4:]) for row in rows]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Between a night's records and the history: what is kept, and what compare and reports ask for."""
+"""The queries between a night's records and the history: the rows kept, the nights compared."""
 
 from __future__ import annotations
 
@@ -11,21 +11,23 @@ from dataclasses import dataclass
 from typing import Any
 
 from lkltest.errors import LkltestError
-from lkltest.nightly.compare.compare import CellState, PointState
-from lkltest.nightly.config.commit import of_release
-from lkltest.nightly.history.flatten import entries, is_problem
 from lkltest.nightly.history.store import History, RunRow
-from lkltest.nightly.report.model import PointHistory
-from lkltest.nightly.run.cell import CellRecord
-from lkltest.verdict.results import SuiteResult
+from lkltest.nightly.model.cell import CellOutcome, CellRecord
+from lkltest.nightly.model.change import CellState, PointHistory, PointState
+from lkltest.nightly.model.rows import is_problem, point_rows
+from lkltest.verdict.results import Outcome, SuiteResult
 
 NIGHTS = 62
 """How many nights back a point's history is looked at."""
 
+_IN_RELEASE = re.compile(r"-g([0-9a-f]{7,40})(?:-dirty)?\b")
 _EARLIER = "SELECT night FROM nights WHERE started < ? AND finished IS NOT NULL AND night != ?"
 _LAST = " ORDER BY started DESC LIMIT 1"
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
-_WORST = ("failed", "passed", "todo", "skipped")
+_Result = tuple[Outcome | CellOutcome, float | None]
+"""Outcome and seconds of one run."""
+
+_WORST = (Outcome.FAILED, Outcome.PASSED, Outcome.TODO, Outcome.SKIPPED)
 
 
 class NoBaseline(LkltestError):
@@ -40,7 +42,7 @@ class Platform:
     machine: str
 
 
-def rows(record: CellRecord) -> list[RunRow]:
+def run_rows(record: CellRecord) -> list[RunRow]:
     """What is kept of a cell: a row for each repeat, and one for an error."""
     found = [_row(record, number, result) for number, result in enumerate(record.results)]
     if record.error or not found:
@@ -63,15 +65,21 @@ def _row(record: CellRecord, repeat: int, result: SuiteResult | None) -> RunRow:
         seconds=record.seconds if result is None else result.seconds,
         started=record.started if result is None else result.started,
         kernel=kernel,
-        revision=record.commit or of_release(kernel),
+        revision=record.commit or commit_of_release(kernel),
         compiler=facts.get("compiler", ""),
         machine=record.machine,
         arch=record.arch,
         reason=record.error if result is None else result.skip or "",
         results=[]
         if result is None
-        else [(e.name, e.outcome.value, e.seconds, e.reason) for e in entries(result)],
+        else [(row.name, row.outcome.value, row.seconds, row.reason) for row in point_rows(result)],
     )
+
+
+def commit_of_release(release: str) -> str:
+    """Return the commit that a kernel's release names (`6.12.0-rc1-00012-g1234567`), or ""."""
+    match = _IN_RELEASE.search(release)
+    return match[1] if match else ""
 
 
 def cells_of(history: History, night: str) -> dict[str, CellState]:
@@ -209,12 +217,16 @@ def _of_cell(
     )
     last = list(dict.fromkeys(run[1] for run in runs))[:NIGHTS]
     runs = [run for run in reversed(runs) if run[1] in last]
-    points: dict[str, dict[int, tuple[str, float | None]]] = {}
+    points: dict[str, dict[int, _Result]] = {}
     for name, run, outcome, seconds in _results(history, [run[0] for run in runs]):
-        points.setdefault(name, {})[run] = (outcome, seconds)
-    found = {cell: _history(cell, runs, platform, {run[0]: run[3:5] for run in runs})}
+        points.setdefault(name, {})[run] = (Outcome(outcome), seconds)
+    found = {
+        cell: _history(
+            cell, runs, platform, {run[0]: (CellOutcome(run[3]), run[4]) for run in runs}
+        )
+    }
     for name, results in points.items():
-        absent = ("passed", None) if is_problem(name) else None
+        absent = (Outcome.PASSED, None) if is_problem(name) else None
         point_id = f"{cell}/{name}"
         found[point_id] = _history(point_id, runs, platform, results, absent)
     return found
@@ -224,14 +236,14 @@ def _history(
     point_id: str,
     runs: Sequence[tuple[Any, ...]],
     platform: Platform,
-    results: Mapping[int, tuple[str, float | None]],
-    absent: tuple[str, None] | None = None,
+    results: Mapping[int, _Result],
+    absent: _Result | None = None,
 ) -> PointHistory:
     kept = []
     for run, night, machine, run_outcome, _ in runs:
-        result = results.get(run, None if run_outcome == "error" else absent)
+        result = results.get(run, None if run_outcome == CellOutcome.ERROR else absent)
         if result is not None:
-            timed = result[0] == "passed" and machine == platform.machine
+            timed = result[0] == Outcome.PASSED and machine == platform.machine
             kept.append((result[0], result[1] if timed else None, night))
     return PointHistory(
         point_id, tuple(k[0] for k in kept), tuple(k[1] for k in kept), tuple(k[2] for k in kept)
@@ -261,8 +273,8 @@ def _states(history: History, runs: Sequence[int]) -> dict[str, CellState]:
 
 
 def _state(history: History, repeats: Sequence[tuple[Any, ...]]) -> CellState:
-    outcomes = [repeat[0] for repeat in repeats]
-    worst = next(o for o in ("error", *_WORST) if o in outcomes)
+    outcomes = {repeat[0] for repeat in repeats}
+    worst = next(o for o in (CellOutcome.ERROR, *_WORST) if o in outcomes)
     points: dict[str, list[tuple[Any, ...]]] = {}
     for *_, run in repeats:
         for name, *result in history.rows(
@@ -273,7 +285,7 @@ def _state(history: History, repeats: Sequence[tuple[Any, ...]]) -> CellState:
         ):
             points.setdefault(name, []).append(tuple(result))
     return CellState(
-        outcome=worst,
+        outcome=CellOutcome(worst),
         reason=next((r[1] for r in repeats if r[0] == worst and r[1]), ""),
         seconds=_median(repeat[2] for repeat in repeats),
         commit=next((r[3] for r in repeats if r[3]), ""),

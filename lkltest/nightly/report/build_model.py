@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Makes of records, histories and changes what the reports show. Pure."""
+"""The builder of the reports' model from records, histories and changes. Pure."""
 
 from __future__ import annotations
 
@@ -9,16 +9,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from lkltest.nightly.compare.flaky import flips, is_flaky
 from lkltest.nightly.compare.known import Known, all_known, known_points
 from lkltest.nightly.compare.slowness import slowdown
-from lkltest.nightly.report.model import (
-    CellOutcome,
-    CellView,
-    Change,
-    ChangeKind,
-    FlakyPoint,
-    PointHistory,
-    TrendPoint,
-)
-from lkltest.nightly.run.cell import Cell, CellRecord, parse_id
+from lkltest.nightly.model.cell import Cell, CellOutcome, CellRecord
+from lkltest.nightly.model.change import Change, ChangeKind, PointHistory
+from lkltest.nightly.model.ids import parse_id
+from lkltest.nightly.report.model import CellModel, FlakyPoint, TrendPoint
 from lkltest.verdict.results import Outcome, suite_title
 
 _WITH_HISTORY = (
@@ -30,10 +24,9 @@ _WITH_HISTORY = (
     ChangeKind.EXPIRED,
     ChangeKind.FIXED,
 )
-_BOOT = "boot"
 
 
-def cell_view(record: CellRecord, known: Known) -> CellView:
+def cell_model(record: CellRecord, known: Known) -> CellModel:
     """Return a cell as reports show it; a cell whose failures are all known has passed."""
     cell = record.cell
     expected = {
@@ -45,7 +38,7 @@ def cell_view(record: CellRecord, known: Known) -> CellView:
     if outcome is CellOutcome.FAILED and all(all_known(r, expected) for r in record.results):
         outcome = CellOutcome.PASSED
     failed = (result for result in record.results if result.outcome is Outcome.FAILED)
-    return CellView(
+    return CellModel(
         build=cell.build,
         host=cell.host,
         suite=cell.suite,
@@ -84,7 +77,7 @@ def flaky_points(histories: Mapping[str, PointHistory]) -> tuple[FlakyPoint, ...
         FlakyPoint(
             name,
             flips(history.outcomes),
-            history.outcomes.count("failed"),
+            history.outcomes.count(Outcome.FAILED),
             len(history.outcomes),
         )
         for name, history in histories.items()
@@ -108,13 +101,6 @@ def suite_trends(
         if name is not None and points:
             found[suite_title(name.suite, name.variant), name.host, name.build] = points
     return found
-
-
-def boot_trends(
-    suites: Mapping[tuple[str, str, str], tuple[TrendPoint, ...]],
-) -> dict[tuple[str, str], tuple[TrendPoint, ...]]:
-    """The trends of the suite `boot`, by host and build."""
-    return {(host, build): t for (title, host, build), t in suites.items() if title == _BOOT}
 
 
 def machine_text(records: Sequence[CellRecord]) -> str:

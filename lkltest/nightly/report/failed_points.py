@@ -6,15 +6,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from lkltest.nightly.history.flatten import problem_name
-from lkltest.nightly.report.model import (
-    CellOutcome,
-    CellView,
-    Change,
-    ChangeKind,
-    NightView,
-    PointHistory,
-)
+from lkltest.nightly.model.cell import CellOutcome
+from lkltest.nightly.model.change import Change, ChangeKind, PointHistory
+from lkltest.nightly.model.rows import problem_name
+from lkltest.nightly.report.model import CellModel, NightModel
 from lkltest.verdict.excerpt import Excerpt
 from lkltest.verdict.results import Outcome, PointResult, Problem, SuiteResult
 
@@ -46,7 +41,7 @@ class FailedPoint:
     history: PointHistory | None = None
 
 
-def failed_points(night: NightView, log_limit: int = 32_000) -> tuple[FailedPoint, ...]:
+def failed_points(night: NightModel, log_limit: int = 32_000) -> tuple[FailedPoint, ...]:
     """Return the failures of all cells, new ones first.
 
     Args:
@@ -66,7 +61,7 @@ def _rank(point: FailedPoint) -> int:
 
 
 def _of_cell(
-    cell: CellView, night: NightView, changes: dict[str, Change], limit: int
+    cell: CellModel, night: NightModel, changes: dict[str, Change], limit: int
 ) -> Iterator[FailedPoint]:
     for name, reason, log in _failures(cell):
         id_ = f"{cell.id}/{name}" if name else cell.id
@@ -83,7 +78,7 @@ def _of_cell(
         )
 
 
-def _failures(cell: CellView) -> Iterator[tuple[str, str, str]]:
+def _failures(cell: CellModel) -> Iterator[tuple[str, str, str]]:
     """Name, reason and log of each."""
     if cell.outcome is CellOutcome.ERROR:
         yield "", cell.error, cell.log

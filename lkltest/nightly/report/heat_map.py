@@ -7,7 +7,9 @@ from collections import Counter
 from dataclasses import dataclass
 from math import sqrt
 
-from lkltest.nightly.report.model import CellOutcome, CellView, ChangeKind, NightView
+from lkltest.nightly.model.cell import CellOutcome
+from lkltest.nightly.model.change import ChangeKind
+from lkltest.nightly.report.model import CellModel, NightModel
 from lkltest.verdict.results import Outcome
 
 _PALEST = 0.45
@@ -25,7 +27,7 @@ class Field:
         detail: a sentence for a pointer that rests on it.
     """
 
-    cell: CellView
+    cell: CellModel
     text: str
     heat: float
     news: str
@@ -40,7 +42,7 @@ class HeatMap:
     rows: tuple[tuple[str, tuple[Field | None, ...]], ...]
 
 
-def heat_map(night: NightView) -> HeatMap:
+def heat_map(night: NightModel) -> HeatMap:
     """Return the table of a night, in the order of its cells; None where there is no cell."""
     news = _news(night)
     fields = {
@@ -55,7 +57,7 @@ def heat_map(night: NightView) -> HeatMap:
     return HeatMap(columns, rows)
 
 
-def _news(night: NightView) -> dict[str, Counter[ChangeKind]]:
+def _news(night: NightModel) -> dict[str, Counter[ChangeKind]]:
     """What changed, by cell id; ids of points are the cell's, a slash and a name."""
     news: dict[str, Counter[ChangeKind]] = {cell.id: Counter() for cell in night.cells}
     # A variant may hold a slash itself: the longest id that fits is the cell's.
@@ -69,7 +71,7 @@ def _news(night: NightView) -> dict[str, Counter[ChangeKind]]:
     return news
 
 
-def _field(cell: CellView, news: Counter[ChangeKind]) -> Field:
+def _field(cell: CellModel, news: Counter[ChangeKind]) -> Field:
     counts = cell.result.counts() if cell.result else {}
     failed, total = counts.get(Outcome.FAILED, 0), sum(counts.values())
     heat = 0.0
@@ -86,7 +88,7 @@ def _field(cell: CellView, news: Counter[ChangeKind]) -> Field:
     return Field(cell, text, round(heat, 2), words, _detail(cell, words))
 
 
-def _detail(cell: CellView, news: str) -> str:
+def _detail(cell: CellModel, news: str) -> str:
     skip = cell.result.skip if cell.result and cell.result.skip else ""
     parts = [cell.id, cell.outcome.value, cell.error or skip, f"{cell.seconds:.1f} s", news]
     return ": ".join([", ".join(parts[:1]), "; ".join(part for part in parts[1:] if part)])

@@ -13,11 +13,13 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from lkltest.errors import LkltestError
+from lkltest.nightly.model.cell import CellOutcome
+from lkltest.nightly.model.change import ChangeKind
 from lkltest.nightly.report.failed_points import FailedPoint, failed_points
 from lkltest.nightly.report.heat_map import heat_map
-from lkltest.nightly.report.model import CellOutcome, ChangeKind, NightView
+from lkltest.nightly.report.labels import LABELS, duration, headline, point_counts, shows_times
+from lkltest.nightly.report.model import NightModel
 from lkltest.nightly.report.trends import plots
-from lkltest.nightly.report.words import LABELS, duration, headline, point_counts, shows_times
 from lkltest.report.terminal import printable
 from lkltest.verdict.results import Outcome
 
@@ -34,7 +36,7 @@ class NoTemplates(LkltestError):
     """Jinja2 is not installed; the message says how to get it."""
 
 
-def page(night: NightView) -> str:
+def page(night: NightModel) -> str:
     """Return the HTML document of a night. Raises NoTemplates."""
     found = failed_points(night)
     shown = _within_budget(found[:_FAILURES])

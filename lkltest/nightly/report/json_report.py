@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """A night as JSON: all that the other reports show, for programs. Pure.
 
-The document is `{"format": "lkltest-night", "version": 1, ...}` and the fields of `NightView`; what
-Python keys by a tuple is a list of objects. A later version adds fields; one that changes what a
-field means has another number.
+The document is `{"format": "lkltest-night", "version": 1, ...}` and the fields of `NightModel`;
+a mapping that Python keys by a tuple is a list of objects. A later version adds fields; one that
+changes the meaning of a field has another number.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ import json
 from dataclasses import asdict, fields
 from typing import Any
 
-from lkltest.nightly.report.model import CellView, NightView
+from lkltest.nightly.report.model import CellModel, NightModel
 
 VERSION = 1
 _WITH_TREES = {"result", "results"}
 
 
-def document(night: NightView) -> str:
+def document(night: NightModel) -> str:
     """Return the document, in ASCII: console output may hold any byte."""
     return json.dumps(to_dict(night), indent=1) + "\n"
 
 
-def to_dict(night: NightView) -> dict[str, Any]:
+def to_dict(night: NightModel) -> dict[str, Any]:
     """Return plain JSON types."""
     plain = {"night_id", "started", "baseline_id", "machine", "seconds", "failed", "notes"}
     return {
@@ -35,10 +35,6 @@ def to_dict(night: NightView) -> dict[str, Any]:
         "cells": [_cell(cell) for cell in night.cells],
         "flaky": [asdict(point) for point in night.flaky],
         "histories": {id_: asdict(history) for id_, history in night.histories.items()},
-        "boot_trends": [
-            {"host": host, "build": build, "nights": [asdict(point) for point in points]}
-            for (host, build), points in night.boot_trends.items()
-        ],
         "suite_trends": [
             {
                 "suite": title,
@@ -51,7 +47,7 @@ def to_dict(night: NightView) -> dict[str, Any]:
     }
 
 
-def _cell(cell: CellView) -> dict[str, Any]:
+def _cell(cell: CellModel) -> dict[str, Any]:
     names = [field.name for field in fields(cell) if field.name not in _WITH_TREES]
     return {
         "id": cell.id,

@@ -6,12 +6,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from lkltest.nightly.history.flatten import problem_name
-from lkltest.nightly.report.model import CellOutcome, CellView, NightView
+from lkltest.nightly.model.cell import CellOutcome
+from lkltest.nightly.model.rows import problem_name
+from lkltest.nightly.report.model import CellModel, NightModel
 from lkltest.verdict.results import Outcome, PointResult, Problem, ProblemKind, SuiteResult
 
 
-def junit_results(night: NightView) -> Iterator[SuiteResult]:
+def junit_results(night: NightModel) -> Iterator[SuiteResult]:
     """Yield one suite run a cell, whose host says the build too (`native#stable`).
 
     A cell without a result is a suite with an error. A known failure is a point that is expected
@@ -29,7 +30,7 @@ def junit_results(night: NightView) -> Iterator[SuiteResult]:
         yield replace(result, host=host, properties=properties)
 
 
-def _without_known(result: SuiteResult, cell: CellView) -> SuiteResult:
+def _without_known(result: SuiteResult, cell: CellModel) -> SuiteResult:
     if not cell.known:
         return result
     points = [_expected(point, cell.known.get(point.name)) for point in result.points]

@@ -15,8 +15,9 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from lkltest.nightly.history.flatten import problem_name
-from lkltest.nightly.report.model import CellOutcome, CellView, NightView
+from lkltest.nightly.model.cell import CellOutcome
+from lkltest.nightly.model.rows import problem_name
+from lkltest.nightly.report.model import CellModel, NightModel
 from lkltest.report.terminal import printable
 from lkltest.verdict.results import Outcome, PointResult, SuiteResult
 
@@ -34,12 +35,12 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 _Object = dict[str, Any]
 
 
-def document(night: NightView, origin: str = ORIGIN) -> str:
+def document(night: NightModel, origin: str = ORIGIN) -> str:
     """Return the report as JSON; `origin` names the CI system, in lower case letters and digits."""
     return json.dumps(to_dict(night, origin), indent=1) + "\n"
 
 
-def to_dict(night: NightView, origin: str = ORIGIN) -> _Object:
+def to_dict(night: NightModel, origin: str = ORIGIN) -> _Object:
     """Return the report in plain JSON types."""
     checkouts: dict[str, _Object] = {}
     builds: dict[str, _Object] = {}
@@ -70,7 +71,7 @@ def to_dict(night: NightView, origin: str = ORIGIN) -> _Object:
     }
 
 
-def _checkout(cell: CellView, night: NightView, origin: str) -> _Object:
+def _checkout(cell: CellModel, night: NightModel, origin: str) -> _Object:
     commit = cell.commit if _COMMIT.fullmatch(cell.commit) else ""
     checkout: _Object = {
         "id": f"{origin}:{_id(night.night_id, cell.build)}",
@@ -86,7 +87,7 @@ def _checkout(cell: CellView, night: NightView, origin: str) -> _Object:
     return checkout
 
 
-def _build(cell: CellView, checkout: str, origin: str) -> _Object:
+def _build(cell: CellModel, checkout: str, origin: str) -> _Object:
     properties = cell.result.properties if cell.result else {}
     # A name may stand for a build of its own on every host (ELF, PE, a kernel image).
     build: _Object = {
@@ -106,7 +107,7 @@ def _build(cell: CellView, checkout: str, origin: str) -> _Object:
 
 
 def _tests(
-    cell: CellView, night: NightView, build: str, origin: str
+    cell: CellModel, night: NightModel, build: str, origin: str
 ) -> Iterator[tuple[str, _Object]]:
     """Name and test of every point, every loose problem, or of the cell that has none."""
     number = 0

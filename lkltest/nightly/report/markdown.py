@@ -10,10 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
+from lkltest.nightly.model.cell import CellOutcome
+from lkltest.nightly.model.change import Change
 from lkltest.nightly.report.failed_points import FailedPoint, failed_points
 from lkltest.nightly.report.heat_map import Field, heat_map
-from lkltest.nightly.report.model import Change, NightView
-from lkltest.nightly.report.words import LABELS, duration, headline, shows_times
+from lkltest.nightly.report.labels import LABELS, duration, headline, shows_times
+from lkltest.nightly.report.model import NightModel
 from lkltest.report.terminal import printable
 
 _CHANGES = 100
@@ -25,12 +27,12 @@ _SPECIAL = re.compile(r"[\\`*\[\]<>|~&$]|(?<![^\W_])_|_(?![^\W_])|^[-+=#]")
 _NUMBERED = re.compile(r"^(\d+)([.)])")
 
 
-def document(night: NightView) -> str:
+def document(night: NightModel) -> str:
     """Return the document of a night."""
     return "\n".join(_lines(night)) + "\n"
 
 
-def _lines(night: NightView) -> Iterator[str]:
+def _lines(night: NightModel) -> Iterator[str]:
     yield f"# {_text(headline(night))}"
     yield ""
     yield from (f"> {_text(note)}\n" for note in night.notes)
@@ -74,7 +76,7 @@ def _what(change: Change) -> str:
     return "; ".join(part for part in parts if part)
 
 
-def _matrix(night: NightView) -> Iterator[str]:
+def _matrix(night: NightModel) -> Iterator[str]:
     table = heat_map(night)
     head = ["suite", *(_text(f"{host} {build}") for host, build in table.columns)]
     yield from ("", "## Matrix", "")
@@ -84,9 +86,14 @@ def _matrix(night: NightView) -> Iterator[str]:
 def _field(field: Field | None) -> str:
     if field is None:
         return ""
-    marks = {"passed": "✅", "failed": "❌", "skipped": "⏭️", "error": "💥"}
+    marks = {
+        CellOutcome.PASSED: "✅",
+        CellOutcome.FAILED: "❌",
+        CellOutcome.SKIPPED: "⏭️",
+        CellOutcome.ERROR: "💥",
+    }
     news = f" ({field.news})" if field.news else ""
-    return f"{marks[field.cell.outcome.value]} {_text(field.text + news)}"
+    return f"{marks[field.cell.outcome]} {_text(field.text + news)}"
 
 
 def _failures(points: tuple[FailedPoint, ...]) -> Iterator[str]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the reports of a night are made from; pure data.
+"""The model of a night that every report shows; pure data.
 
 All times are seconds; moments are seconds since the epoch. A *night* is one run of the matrix, a
 *cell* one suite variant on one host with one build. Ids of points are result ids with the build:
@@ -10,89 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 
+from lkltest.nightly.model.cell import CellOutcome
+from lkltest.nightly.model.change import Change, PointHistory
 from lkltest.verdict.results import SuiteResult, suite_title
 
 
-class ChangeKind(StrEnum):
-    """How a point differs from the baseline; the value is what people read and `--fail-on` takes.
-
-    In the order in which a person wants to read them. `OUTDATED` is a known failure that passes,
-    `EXPIRED` one whose date has passed.
-    """
-
-    NEW_FAILURE = "new"
-    VANISHED = "vanished"
-    ERROR = "error"  # a cell that brought no result at all
-    EXPIRED = "expired"
-    SLOWER = "slower"
-    NEWLY_SKIPPED = "skipped"
-    STILL_FAILING = "still"
-    FLAKY = "flaky"
-    OUTDATED = "outdated"
-    FIXED = "fixed"
-    ADDED = "added"
-    KNOWN = "known"
-
-
-class CellOutcome(StrEnum):
-    """What became of a cell; ERROR is trouble of the harness or the machine, not of a test."""
-
-    PASSED = "passed"
-    FAILED = "failed"
-    SKIPPED = "skipped"
-    ERROR = "error"
-
-
 @dataclass(frozen=True, slots=True)
-class PointHistory:
-    """The nights of one point on one platform, oldest first; this night's is the last.
-
-    `outcomes` are values of `Outcome` plus `known`; the three tuples have one length.
-    """
-
-    id: str
-    outcomes: tuple[str, ...]
-    seconds: tuple[float | None, ...]
-    nights: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One point that is worth a line.
-
-    Attributes:
-        id: of the point, or of the cell for an ERROR.
-        reason: one line: the failure, or by how much it is slower.
-        before, after: outcome in the baseline and now; None where it was not there.
-        seconds_before, seconds_after: the usual time and this night's.
-        commit_before, commit_after: the kernel's commits, "" when unknown.
-    """
-
-    kind: ChangeKind
-    id: str
-    reason: str = ""
-    before: str | None = None
-    after: str | None = None
-    seconds_before: float | None = None
-    seconds_after: float | None = None
-    commit_before: str = ""
-    commit_after: str = ""
-
-    @property
-    def commits(self) -> str:
-        """`1a2b3c4..5d6e7f8`, the range to look into; "" when unknown.
-
-        Also when the outcome is as it was: what is slow or fails for longer began elsewhere.
-        """
-        if self.before == self.after or not (self.commit_before or self.commit_after):
-            return ""
-        return f"{self.commit_before[:12] or 'unknown'}..{self.commit_after[:12] or 'unknown'}"
-
-
-@dataclass(frozen=True, slots=True)
-class CellView:
+class CellModel:
     """One cell of the matrix.
 
     Attributes:
@@ -157,7 +82,7 @@ class TrendPoint:
 
 
 @dataclass(frozen=True, slots=True)
-class NightView:
+class NightModel:
     """A whole night, ready to be shown.
 
     Attributes:
@@ -169,7 +94,6 @@ class NightView:
         changes: in the order of `ChangeKind`.
         histories: of failing, flaky and slower points, by id.
         suite_trends: by suite title, host and build.
-        boot_trends: by host and build; time of the whole `boot` suite.
         flaky: the flakiest first.
         failed: whether the night failed by its `--fail-on`.
         notes: lines that a reader must see, such as a history that could not be written.
@@ -180,13 +104,12 @@ class NightView:
     started: float
     baseline_id: str | None
     machine: str
-    cells: tuple[CellView, ...]
+    cells: tuple[CellModel, ...]
     changes: tuple[Change, ...] = ()
     histories: Mapping[str, PointHistory] = field(default_factory=dict)
     suite_trends: Mapping[tuple[str, str, str], tuple[TrendPoint, ...]] = field(
         default_factory=dict
     )
-    boot_trends: Mapping[tuple[str, str], tuple[TrendPoint, ...]] = field(default_factory=dict)
     flaky: tuple[FlakyPoint, ...] = ()
     seconds: float = 0.0
     failed: bool = False

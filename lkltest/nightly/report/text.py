@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What changed, in lines for a terminal. Pure."""
+"""The changes of a night in lines for a terminal. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
-from lkltest.nightly.report.model import Change, ChangeKind
+from lkltest.nightly.model.change import Change, ChangeKind
 from lkltest.report.terminal import printable
 
 WORDS = {

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from lkltest.report.terminal import printable
 
 if TYPE_CHECKING:
-    from lkltest.nightly.report.model import NightView, TrendPoint
+    from lkltest.nightly.report.model import NightModel, TrendPoint
 
 _LINES = 4  # in one plot; more cannot be told apart
 _INCHES = (4.4, 2.7)
@@ -52,8 +52,8 @@ class Plot:
     summary: str
 
 
-def plots(night: NightView) -> tuple[Plot, ...] | None:
-    """Draw the boot and suite times of each host; None when matplotlib is not installed."""
+def plots(night: NightModel) -> tuple[Plot, ...] | None:
+    """Draw the times of each host's suites; None when matplotlib is not installed."""
     try:
         import matplotlib as mpl
     except ImportError:
@@ -72,23 +72,15 @@ def plots(night: NightView) -> tuple[Plot, ...] | None:
     return tuple(drawn)
 
 
-def _all_lines(night: NightView) -> list[tuple[str, list[Line]]]:
+def _all_lines(night: NightModel) -> list[tuple[str, list[Line]]]:
     """Title and lines of every plot."""
     found = []
-    hosts = dict.fromkeys([host for host, _ in night.boot_trends])
-    hosts |= dict.fromkeys([host for _, host, _ in night.suite_trends])
-    for host in hosts:
-        boot = [
-            Line(build, points)
-            for (name, build), points in night.boot_trends.items()
-            if name == host and points
-        ]
+    for host in dict.fromkeys(host for _, host, _ in night.suite_trends):
         suites = [
             Line(f"{title} #{build}", points)
             for (title, name, build), points in night.suite_trends.items()
             if name == host and points
         ]
-        found += _chunks(f"boot on {host}", boot)
         found += _chunks(f"suites on {host}", suites)
     return found
 

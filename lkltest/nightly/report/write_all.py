@@ -8,18 +8,18 @@ from pathlib import Path
 
 from lkltest.nightly.report import html, json_report, kcidb, markdown
 from lkltest.nightly.report.junit import junit_results
-from lkltest.nightly.report.model import NightView
-from lkltest.nightly.run.store import write_whole
+from lkltest.nightly.report.model import NightModel
 from lkltest.report import junit
+from lkltest.whole_file import write_whole
 
-_DOCUMENTS: tuple[tuple[str, Callable[[NightView], str]], ...] = (
+_DOCUMENTS: tuple[tuple[str, Callable[[NightModel], str]], ...] = (
     ("report.json", json_report.document),
     ("report.md", markdown.document),
     ("kcidb.json", kcidb.document),
 )
 
 
-def write_all(night: NightView, directory: Path) -> tuple[Path, ...]:
+def write_all(night: NightModel, directory: Path) -> tuple[Path, ...]:
     """Write JUnit, JSON, Markdown, KCIDB and HTML, in that order: what programs read comes first.
 
     Each file is there whole or not at all, in place of an older one.

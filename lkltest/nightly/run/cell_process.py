@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from lkltest.deadline import Deadline
-from lkltest.nightly.run.cell import Cell
+from lkltest.nightly.model.cell import Cell
 from lkltest.report.terminal import printable
 from lkltest.report.tree import read
 from lkltest.sandbox.scope import Child, Scope, ScopeError

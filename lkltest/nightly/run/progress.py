@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What is shown of a running night: a line as each cell ends, and on a terminal one that moves."""
+"""The display of a running night: a line as each cell ends, and on a terminal one that moves."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TextIO
 
-from lkltest.nightly.report.model import CellOutcome
-from lkltest.nightly.run.cell import Cell, CellRecord
+from lkltest.nightly.model.cell import Cell, CellOutcome, CellRecord
 from lkltest.report.terminal import printable, wants_colour
+from lkltest.verdict.results import Outcome
 
 _WORDS = {
     CellOutcome.PASSED: ("ok", "32"),
@@ -87,7 +87,7 @@ def _detail(record: CellRecord) -> str:
         f"not ok {point.name}"
         for result in record.results
         for point in result.points
-        if point.outcome == "failed"
+        if point.outcome is Outcome.FAILED
     )
     points = sum(len(result.points) for result in record.results)
     return next(problems, "") or next(failed, "") or next(skipped, "") or f"{points} points"

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from lkltest.nightly.run.cell import Cell, CellRecord
+from lkltest.nightly.model.cell import Cell, CellRecord
 from lkltest.nightly.run.cell_process import CellProcess, NoResult
 from lkltest.verdict.results import SuiteResult
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +16,8 @@ from typing import Any
 from urllib.parse import quote
 
 from lkltest.errors import LkltestError
-from lkltest.nightly.run.cell import Cell, CellRecord
+from lkltest.nightly.model.cell import Cell, CellRecord
+from lkltest.whole_file import write_whole
 
 _NAME_LIMIT = 200
 
@@ -111,25 +111,6 @@ def unfinished(directory: Path, night_id: str | None = None) -> NightFolder:
     if folder.head().get("finished"):
         raise NoNight(f"{folder.path}: is complete, there is nothing to resume")
     return folder
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file so that it is there whole or not at all, and survives a loss of power.
-
-    Raises OSError with the file's name.
-    """
-    part = path.with_name(f".{path.name}.part")
-    try:
-        # A lone surrogate from a console must not cost the whole of a report.
-        with part.open("w", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except OSError as error:
-        error.filename = error.filename or str(path)
-        part.unlink(missing_ok=True)
-        raise
 
 
 def _file_name(cell: Cell) -> str:

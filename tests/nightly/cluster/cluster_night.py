@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from lkltest.nightly.cluster.scheduler import ClusterError, run_cells
-from lkltest.nightly.run.cell import Cell, CellRecord
+from lkltest.nightly.model.cell import Cell, CellRecord
 
 
 class Printer:

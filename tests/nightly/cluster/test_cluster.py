@@ -16,9 +16,8 @@ from typing import Any
 import pytest
 
 from lkltest.cli.main import main
-from lkltest.nightly.cluster import scheduler as cluster
-from lkltest.nightly.report.model import CellOutcome
-from lkltest.nightly.run.cell import Cell, CellRecord
+from lkltest.nightly.cluster import scheduler
+from lkltest.nightly.model.cell import Cell, CellOutcome, CellRecord
 from lkltest.nightly.run.runner import Quiet
 from lkltest.sandbox.scope import NAMESPACE, Child, Scope, ScopeError, probe
 from tests.compiler import ROOT, compile_program
@@ -293,21 +292,21 @@ class TestUsedWrongly:
         gc.collect()
 
     def test_no_scheduler(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(cluster, "_CONNECT", 0.5)
-        with pytest.raises(cluster.ClusterError, match=r"no Dask scheduler at tcp://127.0.0.1:9"):
-            cluster.run_cells([], "tcp://127.0.0.1:9", Quiet())
+        monkeypatch.setattr(scheduler, "_CONNECT", 0.5)
+        with pytest.raises(scheduler.ClusterError, match=r"no Dask scheduler at tcp://127.0.0.1:9"):
+            scheduler.run_cells([], "tcp://127.0.0.1:9", Quiet())
 
     @pytest.mark.parametrize("address", ["", "nonsense://x", "tcp://127.0.0.1:port"])
     def test_no_address(self, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(cluster, "_CONNECT", 0.5)
-        with pytest.raises(cluster.ClusterError) as caught:
-            cluster.run_cells([], address, Quiet())
+        monkeypatch.setattr(scheduler, "_CONNECT", 0.5)
+        with pytest.raises(scheduler.ClusterError) as caught:
+            scheduler.run_cells([], address, Quiet())
         assert "\n" not in str(caught.value)
 
     def test_no_dask(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sys.modules, "distributed", None)
-        with pytest.raises(cluster.ClusterError, match=r"pip install 'lkltest\[cluster\]'"):
-            cluster.run_cells([], ADDRESS, Quiet())
+        with pytest.raises(scheduler.ClusterError, match=r"pip install 'lkltest\[cluster\]'"):
+            scheduler.run_cells([], ADDRESS, Quiet())
 
     def test_dask_with_broken_settings(self) -> None:
         words = ("worker", ADDRESS, "--host=native")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lkltest.nightly.commands.bisect import Answer, judge, verdict
-from lkltest.nightly.run.cell import Cell, CellRecord
+from lkltest.nightly.model.cell import Cell, CellRecord
 from lkltest.verdict.results import Outcome, PointResult, Problem, ProblemKind, SuiteResult
 from tests.fake_build import environment, fake_build, lkltest
 

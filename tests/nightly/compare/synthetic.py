@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 
 from lkltest.nightly.compare.compare import compare
 from lkltest.nightly.compare.known import Known
-from lkltest.nightly.history import queries as memory
+from lkltest.nightly.history import queries
 from lkltest.nightly.history.store import History
-from lkltest.nightly.report.model import Change, ChangeKind
-from lkltest.nightly.run.cell import Cell, CellRecord
+from lkltest.nightly.model.cell import Cell, CellRecord
+from lkltest.nightly.model.change import Change, ChangeKind
 from lkltest.verdict.results import Outcome, PointResult, SuiteResult
 
 NIGHTS = 60
@@ -57,18 +57,18 @@ def play(truth: Truth, rng: random.Random) -> Iterator[tuple[int, list[Change]]]
             name = f"night-{night:02}"
             record = _record(truth, night, rng)
             history.begin_night(name, 1000.0 + night * 86_400, "synthetic", "0")
-            history.add(name, memory.rows(record))
+            history.add(name, queries.run_rows(record))
             history.finish_night(name, 2000.0 + night * 86_400)
             yield night, changes(history, name)
 
 
 def changes(history: History, night: str, known: Known | None = None) -> list[Change]:
     """What changed from the night before, as a night of `lkltest nightly` finds it."""
-    baseline = memory.baseline_of(history, night, None)
-    platforms = memory.platforms_of(history, night)
-    before = None if baseline is None else memory.baseline_cells(history, baseline, platforms)
-    histories = memory.histories_of(history, night, platforms)
-    return compare(memory.cells_of(history, night), before, histories, known or Known())
+    baseline = queries.baseline_of(history, night, None)
+    platforms = queries.platforms_of(history, night)
+    before = None if baseline is None else queries.baseline_cells(history, baseline, platforms)
+    histories = queries.histories_of(history, night, platforms)
+    return compare(queries.cells_of(history, night), before, histories, known or Known())
 
 
 def record(

@@ -7,11 +7,11 @@ from datetime import date
 import pytest
 
 from lkltest.nightly.compare.known import Known, KnownFailure, all_known, known_points
-from lkltest.nightly.history import queries as memory
+from lkltest.nightly.history import queries
 from lkltest.nightly.history.store import History
-from lkltest.nightly.report.build_model import cell_view, suite_trends
-from lkltest.nightly.report.model import CellOutcome, ChangeKind
-from lkltest.nightly.run.cell import Cell, CellRecord
+from lkltest.nightly.model.cell import Cell, CellOutcome, CellRecord
+from lkltest.nightly.model.change import ChangeKind
+from lkltest.nightly.report.build_model import cell_model, suite_trends
 from lkltest.verdict.results import Outcome, PointResult, Problem, ProblemKind, SuiteResult
 from tests.nightly.compare.synthetic import changes, record
 
@@ -44,7 +44,7 @@ def after(
             name = f"n{number:03}"
             history.begin_night(name, float(number), "x", "0")
             for one in records if isinstance(records, list) else [records]:
-                history.add(name, memory.rows(one))
+                history.add(name, queries.run_rows(one))
             history.finish_night(name, number + 0.5)
         found = changes(history, f"n{len(nights) - 1:03}", known)
     return [(change.kind.value, change.id) for change in found]
@@ -166,8 +166,8 @@ class TestKnown:
         one = replace(GOOD, results=(result,))
         known = self.known("disk@native/b")
         assert known_points(result, ID, known) == {"b": "so", "(exit status)": "so"}
-        assert cell_view(one, known).outcome is CellOutcome.PASSED
-        assert cell_view(one, Known()).outcome is CellOutcome.FAILED
+        assert cell_model(one, known).outcome is CellOutcome.PASSED
+        assert cell_model(one, Known()).outcome is CellOutcome.FAILED
         other = replace(result, problems=(status, SIGNAL))
         names = known_points(other, ID, known)
         assert names == {"b": "so"} and not all_known(other, names)
@@ -180,9 +180,9 @@ def test_a_trend_marks_where_it_became_slower() -> None:
             history.begin_night(name, float(number), "x", "0")
             seconds = (1.0 if number < 20 else 2.0) + number % 3 / 50
             result = replace(GOOD.results[0], seconds=seconds)
-            history.add(name, memory.rows(replace(GOOD, results=(result,))))
-        platforms = memory.platforms_of(history, "n29")
-        trends = suite_trends(memory.histories_of(history, "n29", platforms), {(ID, "n20"): "abc"})
+            history.add(name, queries.run_rows(replace(GOOD, results=(result,))))
+        platforms = queries.platforms_of(history, "n29")
+        trends = suite_trends(queries.histories_of(history, "n29", platforms), {(ID, "n20"): "abc"})
     trend = trends["disk[ext4]", "native", "b"]
     assert [point.night for point in trend if point.regressed] == ["n20"]
     assert trend[20].commit == "abc"
@@ -206,13 +206,15 @@ def test_baselines(wanted: str | None, found: str) -> None:
             name = f"n{number}"
             history.begin_night(name, 43_200.0 + number * 86_400, "x", "0")
             cell = replace(CELL, commit=f"abc{number}{number}{number}0")
-            history.add(name, memory.rows(record(points(a=PASSED), cell)))
-            history.add(name, memory.rows(record(points(a=PASSED), replace(CELL, suite="other"))))
+            history.add(name, queries.run_rows(record(points(a=PASSED), cell)))
+            history.add(
+                name, queries.run_rows(record(points(a=PASSED), replace(CELL, suite="other")))
+            )
             history.finish_night(name, 1.0)
-        assert memory.baseline_of(history, "n3", wanted) == found
+        assert queries.baseline_of(history, "n3", wanted) == found
         for nothing in ("1969-01-01", "abc", "fffffff", "%", "*", "", "v6.12", "nix"):
-            with pytest.raises(memory.NoBaseline):
-                memory.baseline_of(history, "n3", nothing)
+            with pytest.raises(queries.NoBaseline):
+                queries.baseline_of(history, "n3", nothing)
 
 
 def test_every_kind_has_a_place() -> None:

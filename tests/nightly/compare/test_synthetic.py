@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from lkltest.nightly.compare.slowness import slowdown
-from lkltest.nightly.report.model import ChangeKind
+from lkltest.nightly.model.change import ChangeKind
 from tests.nightly.compare.synthetic import NIGHTS, outcomes, play
 
 NOISE = 0.1

@@ -137,7 +137,7 @@ History.__init__.__kwdefaults__["lock_seconds"] = 0.1
 
 # Fills the disk once the first cell has been recorded, as another program might.
 FILL = """
-from lkltest.nightly.run.night import Recorder
+from lkltest.nightly.commands.night import Recorder
 finished = Recorder.finished
 def fill(self, record):
     finished(self, record)

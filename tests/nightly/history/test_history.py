@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from lkltest.nightly.history import browse as questions
+from lkltest.nightly.history import browse
 from lkltest.nightly.history import schema as history_file
 from lkltest.nightly.history.schema import MIGRATIONS, connect
 from lkltest.nightly.history.store import History, HistoryError, RunRow, prune_moment
@@ -64,13 +64,13 @@ class TestMemory:
     def test_outcomes(self, tmp_path: Path) -> None:
         with History(tmp_path / "h.sqlite") as history:
             fill(history)
-            last = questions.outcomes(history, "disk[ext4]@native#b/readdir", 2)
+            last = browse.outcomes(history, "disk[ext4]@native#b/readdir", 2)
             assert [one.night for one in last] == ["n2", "n1"]
             assert [one.outcome for one in last] == ["passed", "failed"]
             assert last[1].reason == "why" and last[1].seconds == 0.5
             assert (last[1].kernel, last[1].revision) == ("6.12.0", "1234567")
             assert last[1].machine == "lab"
-            cells = questions.outcomes(history, "disk[ext4]@native#b", 10)
+            cells = browse.outcomes(history, "disk[ext4]@native#b", 10)
             assert [one.seconds for one in cells] == [1.5] * 3
 
     def test_patterns_take_brackets_as_they_stand(self, tmp_path: Path) -> None:
@@ -78,26 +78,26 @@ class TestMemory:
             fill(history)
             point = "disk[ext4]@native#b/readdir"
             for pattern in (point, "disk[*]@native/read*", "*/readdir", "disk[ext4]@*#b/*"):
-                assert questions.ids(history, pattern) == [point], pattern
-            assert questions.ids(history, "disk*") == ["disk[ext4]@native#b"]
-            assert questions.ids(history, "disk[e]*/*") == []
+                assert browse.ids(history, pattern) == [point], pattern
+            assert browse.ids(history, "disk*") == ["disk[ext4]@native#b"]
+            assert browse.ids(history, "disk[e]*/*") == []
 
     def test_flaky_slow_added_and_vanished(self) -> None:
         with History(None) as history:
             fill(history)
             history.begin_night("n3", 3 * DAY, "nightly", "0.1")
             history.add("n3", [run_row("passed", [("other", "passed", 7.0, "")])])
-            assert [f.id for f in questions.flakiest(history, 5)] == ["disk[ext4]@native#b/readdir"]
-            assert questions.slowest(history, "n3", 5) == [("disk[ext4]@native#b/other", 7.0)]
-            assert questions.only_in(history, "n3", "n2") == ["disk[ext4]@native#b/other"]
-            assert questions.only_in(history, "n2", "n3") == ["disk[ext4]@native#b/readdir"]
-            assert [row.finished for row in questions.last_nights(history, 2)] == [False, True]
+            assert [f.id for f in browse.flakiest(history, 5)] == ["disk[ext4]@native#b/readdir"]
+            assert browse.slowest(history, "n3", 5) == [("disk[ext4]@native#b/other", 7.0)]
+            assert browse.only_in(history, "n3", "n2") == ["disk[ext4]@native#b/other"]
+            assert browse.only_in(history, "n2", "n3") == ["disk[ext4]@native#b/readdir"]
+            assert [row.finished for row in browse.last_nights(history, 2)] == [False, True]
 
     def test_a_cell_told_twice_is_kept_once(self) -> None:
         with History(None) as history:
             fill(history)
             history.add("n2", [run_row("failed")])
-            last = questions.outcomes(history, "disk[ext4]@native#b/readdir", 9)
+            last = browse.outcomes(history, "disk[ext4]@native#b/readdir", 9)
             assert [one.outcome for one in last] == ["failed", "failed", "passed"]
 
     def test_prune_forgets_nights_and_what_only_they_had(self, tmp_path: Path) -> None:
@@ -141,7 +141,7 @@ class TestVersions:
         with History(file) as history:
             assert history.rows("SELECT night FROM nights") == [("n",)]
             assert history.rows("PRAGMA user_version") == [(len(MIGRATIONS),)]
-            assert questions.flakiest(history, 1) == []
+            assert browse.flakiest(history, 1) == []
 
     def test_a_migration_that_fails_changes_nothing(self, tmp_path: Path) -> None:
         file = tmp_path / "h.sqlite"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lkltest.nightly.history import browse as questions
+from lkltest.nightly.history import browse
 from lkltest.nightly.history.schema import connect
 from lkltest.nightly.history.store import History
 
@@ -41,13 +41,13 @@ def test_a_million_rows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     file = tmp_path / "h.sqlite"
     a_million(file)
     asked: dict[str, Callable[[History], object]] = {
-        "last 20 outcomes of a point": lambda h: questions.outcomes(h, "s4@h#b/p4321", 20),
-        "ids of a pattern": lambda h: questions.ids(h, "s*@h/p43*"),
-        "flakiest points": lambda h: questions.flakiest(h, 20),
-        "slowest points": lambda h: questions.slowest(h, "n100", 20),
-        "added": lambda h: questions.only_in(h, "n100", "n99"),
-        "vanished": lambda h: questions.only_in(h, "n99", "n100"),
-        "nights": lambda h: questions.last_nights(h, 20),
+        "last 20 outcomes of a point": lambda h: browse.outcomes(h, "s4@h#b/p4321", 20),
+        "ids of a pattern": lambda h: browse.ids(h, "s*@h/p43*"),
+        "flakiest points": lambda h: browse.flakiest(h, 20),
+        "slowest points": lambda h: browse.slowest(h, "n100", 20),
+        "added": lambda h: browse.only_in(h, "n100", "n99"),
+        "vanished": lambda h: browse.only_in(h, "n99", "n100"),
+        "nights": lambda h: browse.last_nights(h, 20),
     }
     with History(file) as history, capsys.disabled():
         assert history.rows("SELECT count(*) FROM results") == [(1_000_000,)]
@@ -70,10 +70,10 @@ def _scans(history: History) -> list[str]:
     """Questions whose plan reads the whole table of results."""
     seen: list[str] = []
     history.connection.set_trace_callback(seen.append)
-    questions.outcomes(history, "s4@h#b/p4321", 20)
-    questions.flakiest(history, 20)
-    questions.slowest(history, "n100", 20)
-    questions.only_in(history, "n100", "n99")
+    browse.outcomes(history, "s4@h#b/p4321", 20)
+    browse.flakiest(history, 20)
+    browse.slowest(history, "n100", 20)
+    browse.only_in(history, "n100", "n99")
     history.connection.set_trace_callback(None)
     plans = {query: history.rows(f"EXPLAIN QUERY PLAN {query}") for query in seen}
     return [

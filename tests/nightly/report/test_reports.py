@@ -15,8 +15,9 @@ from hypothesis import strategies
 from kcidb_io.schema import LATEST
 from markdown_it import MarkdownIt
 
+from lkltest.nightly.model.cell import CellOutcome
 from lkltest.nightly.report import html, json_report, kcidb, markdown
-from lkltest.nightly.report.model import CellOutcome, CellView, NightView
+from lkltest.nightly.report.model import CellModel, NightModel
 from lkltest.nightly.report.write_all import write_all
 from lkltest.verdict.results import Outcome, PointResult, Problem, ProblemKind, SuiteResult
 from tests.nightly.report.views import COMMIT, HOSTILE, NIGHT, cell, example_night
@@ -24,11 +25,11 @@ from tests.nightly.report.views import COMMIT, HOSTILE, NIGHT, cell, example_nig
 HOSTILE_TEXT = strategies.text() | strategies.text("<>&'\"`|\\*_[]()#\x00\x1b\ud800\n\r\u202e")
 
 
-def night_of(view: CellView, **other: object) -> NightView:
-    return replace(NightView(NIGHT, 0.0, None, "x", (view,)), **other)  # type: ignore[arg-type]
+def night_of(view: CellModel, **other: object) -> NightModel:
+    return replace(NightModel(NIGHT, 0.0, None, "x", (view,)), **other)  # type: ignore[arg-type]
 
 
-def hostile_cell(text: str) -> CellView:
+def hostile_cell(text: str) -> CellModel:
     """A cell all of whose texts are `text`."""
     points = (
         PointResult(text or "-", Outcome.FAILED, reason=text, log=text),
@@ -107,14 +108,14 @@ class TestJson:
         assert len(data["changes"]) == len(night.changes)
         assert SuiteResult.from_dict(data["cells"][0]["result"]) == night.cells[0].result
         assert data["changes"][0]["kind"] == "new"
-        assert data["boot_trends"][0]["nights"][20]["regressed"] is True
+        assert data["suite_trends"][2]["nights"][20]["regressed"] is True
 
     def test_it_is_ascii(self) -> None:
         assert json_report.document(night_of(hostile_cell("\ud800 ü"))).isascii()
 
 
 class TestKcidb:
-    def validated(self, night: NightView) -> dict[str, Any]:
+    def validated(self, night: NightModel) -> dict[str, Any]:
         data: dict[str, Any] = json.loads(kcidb.document(night))
         LATEST.validate_exactly(data)
         return data
@@ -204,7 +205,7 @@ class TestHtml:
         assert len(page) < 30_000_000 and "more failures are in the JUnit files" in page
 
     def test_an_empty_night(self) -> None:
-        page = html.page(NightView(NIGHT, 0.0, None, "x", ()))
+        page = html.page(NightModel(NIGHT, 0.0, None, "x", ()))
         assert "Nothing changed." in page and "Nothing failed." in page
 
     def test_without_plots_it_says_why(self, monkeypatch: pytest.MonkeyPatch) -> None:

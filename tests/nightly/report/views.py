@@ -3,16 +3,9 @@
 
 from dataclasses import replace
 
-from lkltest.nightly.report.model import (
-    CellOutcome,
-    CellView,
-    Change,
-    ChangeKind,
-    FlakyPoint,
-    NightView,
-    PointHistory,
-    TrendPoint,
-)
+from lkltest.nightly.model.cell import CellOutcome
+from lkltest.nightly.model.change import Change, ChangeKind, PointHistory
+from lkltest.nightly.report.model import CellModel, FlakyPoint, NightModel, TrendPoint
 from lkltest.verdict.results import (
     Outcome,
     PointResult,
@@ -52,10 +45,10 @@ def suite_result(suite: str, variant: str, host: str, *points: PointResult) -> S
     )
 
 
-def cell(build: str, host: str, result: SuiteResult | None, **other: object) -> CellView:
+def cell(build: str, host: str, result: SuiteResult | None, **other: object) -> CellModel:
     """The cell of a suite run."""
     suite, variant = (result.suite, result.variant) if result else ("net", "tap")
-    view = CellView(
+    view = CellModel(
         build,
         host,
         suite,
@@ -71,7 +64,7 @@ def cell(build: str, host: str, result: SuiteResult | None, **other: object) -> 
     return replace(view, **other)  # type: ignore[arg-type]
 
 
-def example_night() -> NightView:
+def example_night() -> NightModel:
     """The night: a new failure, an error, a known failure, a slow point, flaky and fixed ones."""
     cells = []
     for build in ("stable", "next"):
@@ -79,7 +72,7 @@ def example_night() -> NightView:
             cells += [_cell(build, host, suite, variant) for suite, variant in SUITES]
     failure = "disk[ext4]@native#next/readdir"
     flaky = "net[tap]@qemu#stable/tcp"
-    return NightView(
+    return NightModel(
         NIGHT,
         STARTED,
         NIGHTS[-2],
@@ -122,7 +115,6 @@ def example_night() -> NightView:
             for number, (suite, variant) in enumerate(SUITES)
             for host in ("native", "qemu")
         },
-        boot_trends={(host, "next"): _trend(0.5, host == "native") for host in ("native", "qemu")},
         flaky=(FlakyPoint(flaky, 9, 4, 30),),
         seconds=125.0,
         failed=True,
@@ -131,7 +123,7 @@ def example_night() -> NightView:
     )
 
 
-def _cell(build: str, host: str, suite: str, variant: str) -> CellView:
+def _cell(build: str, host: str, suite: str, variant: str) -> CellModel:
     where = (build, host, suite)
     if where == ("next", "wine", "net"):
         lost = "worker died twice: tcp://10.0.0.2:1"
@@ -156,7 +148,7 @@ def _cell(build: str, host: str, suite: str, variant: str) -> CellView:
 
 def _history(id_: str, outcomes: list[str]) -> PointHistory:
     seconds = tuple(0.01 + 0.001 * (number % 3) for number in range(len(outcomes)))
-    return PointHistory(id_, tuple(outcomes), seconds, NIGHTS)
+    return PointHistory(id_, tuple(map(Outcome, outcomes)), seconds, NIGHTS)
 
 
 def _trend(base: float, regresses: bool) -> tuple[TrendPoint, ...]:

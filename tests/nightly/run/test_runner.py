@@ -14,9 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from lkltest.nightly.config.commit import of_directory, of_release
-from lkltest.nightly.report.model import CellOutcome
-from lkltest.nightly.run.cell import Cell, CellRecord, parse_id
+from lkltest.nightly.config.commit import of_directory
+from lkltest.nightly.history.queries import of_release
+from lkltest.nightly.model.cell import Cell, CellOutcome, CellRecord
+from lkltest.nightly.model.ids import parse_id
 from lkltest.nightly.run.lock import Overlap, locked
 from lkltest.nightly.run.progress import Display, State, duration, state_line
 from lkltest.nightly.run.runner import Quiet, run_cell, run_cells

@@ -14,9 +14,8 @@ from lkltest.errors import BuildError, LaunchError, Missing
 from lkltest.host.build import Build
 from lkltest.hosts.native import NativeHost
 from lkltest.nightly.cluster import worker
-from lkltest.nightly.report.model import CellOutcome
+from lkltest.nightly.model.cell import Cell, CellOutcome
 from lkltest.nightly.run import cell_process
-from lkltest.nightly.run.cell import Cell
 from lkltest.nightly.run.runner import run_cell
 from lkltest.plugin import discover, inner_pytest
 from lkltest.report import tree

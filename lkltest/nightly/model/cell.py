@@ -3,17 +3,21 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from enum import StrEnum
 from typing import Any
 
-from lkltest.nightly.report.model import CellOutcome
 from lkltest.verdict.results import Outcome, SuiteResult, suite_title
 
-_ID = re.compile(
-    r"(?P<suite>[^\[\]@#/]+)(\[(?P<variant>[^@#/]*)\])?@(?P<host>[^@#/]+)(#(?P<build>[^@#/]*))?"
-)
+
+class CellOutcome(StrEnum):
+    """What became of a cell; ERROR is trouble of the harness or the machine, not of a test."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    ERROR = "error"
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,21 +130,3 @@ class CellRecord:
         fields["cell"] = Cell.from_dict(fields["cell"])
         fields["results"] = tuple(SuiteResult.from_dict(item) for item in fields["results"])
         return cls(**fields)
-
-
-@dataclass(frozen=True, slots=True)
-class CellName:
-    """The parts of a cell's id."""
-
-    build: str
-    host: str
-    suite: str
-    variant: str
-
-
-def parse_id(cell_id: str) -> CellName | None:
-    """Take the id of a cell (`disk[ext4]@native#stable`) apart; None when it is none."""
-    match = _ID.fullmatch(cell_id)
-    if match is None:
-        return None
-    return CellName(match["build"] or "", match["host"], match["suite"], match["variant"] or "")

@@ -15,12 +15,13 @@ from pathlib import Path
 
 from lkltest.nightly.compare.compare import compare
 from lkltest.nightly.compare.known import Known
-from lkltest.nightly.history import queries as memory
+from lkltest.nightly.history import queries
 from lkltest.nightly.history.store import History, HistoryError
-from lkltest.nightly.report import build_model as show
+from lkltest.nightly.model.cell import Cell, CellRecord
+from lkltest.nightly.model.change import Change, ChangeKind
+from lkltest.nightly.report import build_model
 from lkltest.nightly.report.junit import junit_results
-from lkltest.nightly.report.model import Change, ChangeKind, NightView
-from lkltest.nightly.run.cell import Cell, CellRecord
+from lkltest.nightly.report.model import NightModel
 from lkltest.nightly.run.progress import Display, State
 from lkltest.nightly.run.store import NightFolder, nights
 from lkltest.report import junit
@@ -59,7 +60,7 @@ class Recorder:
         """Tell the history, unless it has failed before."""
         if self.history is not None and not self.trouble:
             try:
-                self.history.add(self.folder.id, memory.rows(record))
+                self.history.add(self.folder.id, queries.run_rows(record))
             except HistoryError as error:
                 self.trouble = str(error)
 
@@ -68,7 +69,7 @@ class Recorder:
 class Judgement:
     """What a night is compared with and what that came to."""
 
-    view: NightView
+    view: NightModel
     failing: tuple[Change, ...] = ()
     """The changes for which the night fails."""
 
@@ -84,7 +85,7 @@ class Terms:
 
 def write_junit(record: CellRecord, folder: NightFolder, known: Known) -> None:
     """One cell's JUnit file, as the reports of the whole night have it. Raises OSError."""
-    view = NightView(folder.id, record.started, None, "", (show.cell_view(record, known),))
+    view = NightModel(folder.id, record.started, None, "", (build_model.cell_model(record, known),))
     for result in junit_results(view):
         junit.write(result, folder.path / "junit")
 
@@ -114,7 +115,7 @@ def remember_folder(history: History, folder: NightFolder) -> int:
     )
     count = 0
     for record in folder.records():
-        history.add(folder.id, memory.rows(record))
+        history.add(folder.id, queries.run_rows(record))
         count += 1
     if head.get("finished"):
         history.finish_night(folder.id, head["finished"])
@@ -124,7 +125,7 @@ def remember_folder(history: History, folder: NightFolder) -> int:
 def history_of_folders(directory: Path) -> History:
     """A history in memory of the nights whose folders are still there, for want of a better one."""
     history = History(None)
-    for folder in nights(directory)[-memory.NIGHTS :]:
+    for folder in nights(directory)[-queries.NIGHTS :]:
         remember_folder(history, folder)
     return history
 
@@ -136,28 +137,27 @@ def judge(
     terms: Terms,
     notes: Sequence[str] = (),
 ) -> Judgement:
-    """Compare a night that the history knows. Raises HistoryError, memory.NoBaseline."""
-    baseline = memory.baseline_of(history, folder.id, terms.baseline)
-    platforms = memory.platforms_of(history, folder.id)
-    before = None if baseline is None else memory.baseline_cells(history, baseline, platforms)
-    histories = memory.histories_of(history, folder.id, platforms)
-    changes = compare(memory.cells_of(history, folder.id), before, histories, terms.known)
+    """Compare a night that the history knows. Raises HistoryError, queries.NoBaseline."""
+    baseline = queries.baseline_of(history, folder.id, terms.baseline)
+    platforms = queries.platforms_of(history, folder.id)
+    before = None if baseline is None else queries.baseline_cells(history, baseline, platforms)
+    histories = queries.histories_of(history, folder.id, platforms)
+    changes = compare(queries.cells_of(history, folder.id), before, histories, terms.known)
     failing = [c for c in changes if c.kind in terms.fail_on or c.kind is ChangeKind.EXPIRED]
-    suites = show.suite_trends(
-        {cell: histories[cell] for cell in platforms}, memory.commits_of(history, folder.id)
+    suites = build_model.suite_trends(
+        {cell: histories[cell] for cell in platforms}, queries.commits_of(history, folder.id)
     )
     head = folder.head()
-    view = NightView(
+    view = NightModel(
         night_id=folder.id,
         started=head["started"],
         baseline_id=baseline,
-        machine=show.machine_text(records),
-        cells=tuple(show.cell_view(record, terms.known) for record in records),
+        machine=build_model.machine_text(records),
+        cells=tuple(build_model.cell_model(record, terms.known) for record in records),
         changes=tuple(changes),
-        histories=show.shown_histories(changes, histories),
+        histories=build_model.shown_histories(changes, histories),
         suite_trends=suites,
-        boot_trends=show.boot_trends(suites),
-        flaky=show.flaky_points(histories),
+        flaky=build_model.flaky_points(histories),
         seconds=time.time() - head["started"],
         failed=bool(failing),
         notes=tuple(notes),

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the reports of a night call things, so that all of them say the same. Pure."""
+"""The labels that all reports of a night share. Pure."""
 
 from __future__ import annotations
 
 from collections import Counter
 
-from lkltest.nightly.report.model import CellOutcome, Change, ChangeKind, NightView
+from lkltest.nightly.model.cell import CellOutcome
+from lkltest.nightly.model.change import Change, ChangeKind
+from lkltest.nightly.report.model import NightModel
 from lkltest.verdict.results import Outcome
 
 LABELS = {
@@ -22,10 +24,10 @@ LABELS = {
     ChangeKind.ADDED: "added",
     ChangeKind.KNOWN: "known failure",
 }
-"""What a person reads for each kind of change."""
+"""The words that a person reads for each kind of change."""
 
 
-def headline(night: NightView) -> str:
+def headline(night: NightModel) -> str:
     """`FAILED: 1 new failure, 2 slower`; `ok: nothing changed`."""
     counts = Counter(change.kind for change in night.changes)
     parts = [counted(counts[kind], kind) for kind in ChangeKind if counts[kind]]
@@ -42,7 +44,7 @@ def counted(count: int, kind: ChangeKind) -> str:
     return f"{count} {label}{'s' if plural else ''}"
 
 
-def point_counts(night: NightView) -> Counter[Outcome]:
+def point_counts(night: NightModel) -> Counter[Outcome]:
     """Count the test points of all cells by outcome."""
     counts: Counter[Outcome] = Counter()
     for cell in night.cells:

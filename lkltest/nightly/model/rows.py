@@ -17,7 +17,7 @@ _REASON_LIMIT = 300
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class PointRow:
     """One point of one run; `name` holds its parents (`outer/inner`), seconds may be unknown."""
 
     name: str
@@ -26,15 +26,15 @@ class Entry:
     reason: str = ""
 
 
-def entries(result: SuiteResult) -> list[Entry]:
+def point_rows(result: SuiteResult) -> list[PointRow]:
     """Return the points of a run, subtests included, each name once; then its loose problems."""
     why = {problem.point: str(problem) for problem in reversed(result.problems)}
-    found: dict[str, Entry] = {}
-    for entry in _flat(result.points, "", why):
-        found.setdefault(entry.name, entry)
+    found: dict[str, PointRow] = {}
+    for row in _flat(result.points, "", why):
+        found.setdefault(row.name, row)
     for problem in loose_problems(result):
         name = problem_name(problem.kind)
-        found.setdefault(name, Entry(name, Outcome.FAILED, None, _short(problem.reason)))
+        found.setdefault(name, PointRow(name, Outcome.FAILED, None, _short(problem.reason)))
     return list(found.values())
 
 
@@ -60,12 +60,12 @@ def is_problem(point_name: str) -> bool:
 
 def _flat(
     points: Iterable[PointResult], prefix: str, why: dict[str | None, str]
-) -> Iterator[Entry]:
+) -> Iterator[PointRow]:
     for point in points:
         name = prefix + point.name
         said = point.reason or (why.get(point.name, "") if not prefix else "")
         reason = said if point.outcome is not Outcome.PASSED else ""
-        yield Entry(name, point.outcome, point.seconds, _short(reason))
+        yield PointRow(name, point.outcome, point.seconds, _short(reason))
         yield from _flat(point.children, f"{name}/", why)
 
 
