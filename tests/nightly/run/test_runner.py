@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from lkltest.nightly.config.commit import of_directory
-from lkltest.nightly.history.queries import of_release
+from lkltest.nightly.history.queries import commit_of_release
 from lkltest.nightly.model.cell import Cell, CellOutcome, CellRecord
 from lkltest.nightly.model.ids import parse_id
 from lkltest.nightly.run.lock import Overlap, locked
@@ -233,9 +233,9 @@ class TestNames:
         assert parse_id("boot@native#b/point") is None
 
     def test_commits(self, tmp_path: Path) -> None:
-        assert of_release("6.12.0-rc1-00012-g1234567") == "1234567"
-        assert of_release("6.12.0-rc1-g1234567abc-dirty") == "1234567abc"
-        assert of_release("6.1.0-generic") == ""
+        assert commit_of_release("6.12.0-rc1-00012-g1234567") == "1234567"
+        assert commit_of_release("6.12.0-rc1-g1234567abc-dirty") == "1234567abc"
+        assert commit_of_release("6.1.0-generic") == ""
         assert of_directory(tmp_path) == ""
         for name in ("Kbuild", "MAINTAINERS"):
             (tmp_path / name).touch()
