@@ -8,10 +8,13 @@ KMSAN, KFENCE and UBSAN; compiler-rt's for programs built with -fsanitize.
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from lkltest.verdict.results import ProblemKind
+from lkltest.verdict.signatures import TABLE, WORDS, Extent, Signature
+from lkltest.verdict.stack import telling_function
 
 _KERNEL_LINE = re.compile(
     rb"^ {0,4}((?:<[0-9]{1,4}>)?\[ *[0-9]{1,10}\.[0-9]{1,9}\](?:\[ *[TC][0-9]{1,10}\])?[^\r\n]*)",
@@ -34,37 +37,26 @@ def ktap_of(console: bytes, logs: Iterable[str] = ()) -> bytes:
     return b""
 
 
-MAX_FINDINGS = 20  # of one scan: after that many the first ones matter
-_DETAIL_LINES = 80
-_PANIC_BYTES = 64 * 1024
+MAX_FINDINGS = 20  # with a report each; of more in one scan only what ends the run has one
+_TRACE_LINES = 80
+_AFTERMATH = 4096  # bytes after a report in which a panic is its consequence
+_REPORT_BYTES = 64 * 1024
 
-# A word starts where no letter stands before it ("watchdog: BUG: " counts, "DEBUG: " does not); the
-# last letter of an ANSI escape is no letter in that sense.
-_START = rb"(?:^|[^A-Za-z]|\x1b\[[0-9;]*[A-Za-z])"
-_SANITIZERS = rb"(?:Address|HWAddress|Leak|Memory|Thread|UndefinedBehavior|DataFlow)Sanitizer"
-_TROUBLE = re.compile(
-    _START
-    + rb"(?:"
-    + rb"(?P<sanitizer>BUG: K(?:ASAN|CSAN|FENCE|MSAN)|(?:WARNING: |ERROR: |SUMMARY: )?"
-    + _SANITIZERS
-    + rb":|UBSAN: |[0-9]+:[0-9]+: runtime error: )"
-    + rb"|(?P<panic>Kernel panic - not syncing)"
-    + rb"|(?P<oops>Oops(?:: |\[#| - |: )|Unable to handle kernel|general protection fault"
-    + rb"|Kernel mode fault at)"
-    + rb"|(?P<bug>BUG: |kernel BUG at )"
-    + rb"|(?P<warning>WARNING: )"
-    + rb")",
-    re.MULTILINE,
+_WORDS = re.compile(b"|".join(map(re.escape, WORDS)))
+_BOOT_WORDS = b"Linux version "
+# Nearly no log holds trouble. Capital letters are rare, so a regex is the quickest way to look for
+# all words that begin with one; for the others it is slower than one search for each.
+_CAPITALS = re.compile(
+    b"|".join(re.escape(word) for word in (*WORDS, _BOOT_WORDS) if word[:1].isupper())
 )
-_KINDS = {
-    "sanitizer": ProblemKind.SANITIZER,
-    "panic": ProblemKind.PANIC,
-    "oops": ProblemKind.OOPS,
-    "bug": ProblemKind.BUG,
-    "warning": ProblemKind.WARNING,
-}
+_LOWER_CASE = tuple(word for word in WORDS if not word[:1].isupper())
+_RULER = re.compile(rb"={20}|-{4,}\[ cut here \]")
+_BOOT = re.compile(rb"Linux version [0-9]")
 _ESCAPES = re.compile(rb"\x1b\[[0-9;?]*[ -/]*[@-~]")
 _PREFIX = re.compile(r"^(?:<\d>)?\s*(?:\[[^\]]{0,40}\]\s*)*")
+_OFFSET = re.compile(r"\+0x[0-9a-f]+/0x[0-9a-f]+")
+_ADDRESS = re.compile(r"\b(?:0x[0-9a-f]+|[0-9a-f]{8,16})\b")
+_NUMBER = re.compile(r"(?<![\w.])[0-9]+\b")
 _BANNER = re.compile(rb"Linux version (\S+)([^\r\n]{0,2000})")
 
 
@@ -73,14 +65,44 @@ class Finding:
     """One report of trouble in a kernel's log.
 
     Attributes:
-        kind: PANIC, OOPS, BUG, WARNING or SANITIZER.
+        signature: the row of the table that it is of.
+        title: what it is about, in a few words that are the same for the same trouble.
         line: the line that says so, without printk's prefix and without escapes.
-        detail: that line and the stack that follows; all of it for a panic.
+        detail: the whole report.
+        fatal: whether it ended the run.
     """
 
-    kind: ProblemKind
+    signature: Signature
+    title: str
     line: str
     detail: str
+    fatal: bool
+
+    @property
+    def kind(self) -> ProblemKind:
+        """PANIC, OOPS, BUG, WARNING or SANITIZER."""
+        return self.signature.kind
+
+
+@dataclass(slots=True)
+class _Event:
+    """A report while the log is read.
+
+    Attributes:
+        signature: of its first line.
+        match: of that signature in its first line.
+        start: where its report starts in the log.
+        line: where its first line starts.
+        stop: where its report stops.
+        fatal: whether it ended the run.
+    """
+
+    signature: Signature
+    match: re.Match[bytes]
+    start: int
+    line: int
+    stop: int
+    fatal: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,31 +113,135 @@ class Banner:
     compiler: str
 
 
-def find_trouble(log: bytes) -> list[Finding]:
-    """Return the first `MAX_FINDINGS` reports of trouble in `log`, one a line, in their order."""
-    if not _is_suspicious(log):
+def find_trouble(log: bytes, dead: bool = False) -> list[Finding]:
+    """Return the reports of trouble in `log` in their order, one for each event.
+
+    Args:
+        log: what the kernel printed.
+        dead: whether the run had ended before, by a finding that was fatal: what follows is part
+            of it until the kernel boots again.
+    """
+    if not is_notable(log):
         return []
-    findings: list[Finding] = []
-    position = 0
-    while len(findings) < MAX_FINDINGS:
-        match = _TROUBLE.search(log, position)
-        if match is None:
-            break
-        # The match may begin with the newline before the line that it is about.
-        word = match.start(match.lastgroup or 0)
-        start = log.rfind(b"\n", 0, word) + 1
-        end = log.find(b"\n", word)
+    events: list[_Event] = []
+    boot = _BOOT.search(log) if dead else None
+    position = (boot.start() if boot else len(log)) if dead else 0
+    while (found := _WORDS.search(log, position)) is not None:
+        start = log.rfind(b"\n", 0, found.start()) + 1
+        end = log.find(b"\n", found.start())
         position = end = len(log) if end < 0 else end
-        kind = _KINDS[str(match.lastgroup)]
-        stop = start + _PANIC_BYTES if kind is ProblemKind.PANIC else _trace_end(log, end)
-        line = _PREFIX.sub("", _text(log[start:end][:2000]).strip())
-        findings.append(Finding(kind, line, _text(log[start:stop]).rstrip()))
+        row = _row_of(log[start : min(end, start + 2000)])
+        if row is None:
+            continue
+        signature, match = row
+        last = events[-1] if events else None
+        if last is not None:
+            if _is_part(log, last, signature, start):
+                last.fatal = last.fatal or signature.fatal
+                if last.fatal:
+                    last.stop = len(log)
+                continue
+            last.stop = min(last.stop, start)
+        stop = _end_of_report(log, end, signature.extent)
+        events.append(
+            _Event(signature, match, _start_of_report(log, start), start, stop, signature.fatal)
+        )
+    findings = []
+    for number, event in enumerate(events):
+        if number < MAX_FINDINGS or event.fatal:
+            findings.append(_finding(log, event))
+        else:
+            findings.append(
+                Finding(event.signature, _line(log, event), _line(log, event), "", False)
+            )
     return findings
+
+
+def _row_of(line: bytes) -> tuple[Signature, re.Match[bytes]] | None:
+    """Return the first row of the table that `line` is of, and its match."""
+    for words, rows in TABLE:
+        if words in line:
+            for row in rows:
+                match = row.pattern.search(line)
+                if match is not None:
+                    return row, match
+    return None
+
+
+def _is_part(log: bytes, last: _Event, signature: Signature, start: int) -> bool:
+    """Return whether what begins at `start` is part of the report before it."""
+    if last.fatal:
+        return _BOOT.search(log, last.line, start) is None
+    if signature.follows and last.signature.extent is not Extent.LINE:
+        return start < last.stop + (_AFTERMATH if signature.fatal else 0)
+    return signature.repeats and signature is last.signature and start < last.stop
+
+
+def _start_of_report(log: bytes, start: int) -> int:
+    """Return where the ruler above the line at `start` begins, if there is one."""
+    above = log.rfind(b"\n", 0, max(0, start - 1)) + 1
+    return above if above < start and _RULER.search(log, above, start) else start
+
+
+def _end_of_report(log: bytes, position: int, extent: Extent) -> int:
+    """Return where a report ends whose first line ends at `position`."""
+    if extent is Extent.LINE:
+        return position
+    if extent is Extent.REST:
+        boot = _BOOT.search(log, position)
+        return log.rfind(b"\n", 0, boot.start()) if boot else len(log)
+    limit = position
+    for _ in range(_TRACE_LINES):
+        following = log.find(b"\n", limit + 1)
+        if following < 0:
+            limit = len(log)
+            break
+        limit = following
+    mark = b"=" * 20 if extent is Extent.RULER else b"---[ end "
+    marker = log.find(mark, position, limit)
+    if marker >= 0:
+        limit = log.find(b"\n", marker)
+    return limit if limit >= 0 else len(log)
+
+
+def _line(log: bytes, event: _Event) -> str:
+    end = log.find(b"\n", event.line)
+    line = log[event.line : min(end if end >= 0 else len(log), event.line + 2000)]
+    return _PREFIX.sub("", _text(line).strip())
+
+
+def _finding(log: bytes, event: _Event) -> Finding:
+    detail = _text(log[event.start : min(event.stop, event.start + _REPORT_BYTES)]).rstrip()
+    line = _line(log, event)
+    return Finding(event.signature, _title(event, log, line), line, detail, event.fatal)
+
+
+def _title(event: _Event, log: bytes, line: str) -> str:
+    report = log[event.line : event.stop]
+    values = {name: _text(value or b"") for name, value in event.match.groupdict().items()}
+    more = event.signature.more and event.signature.more.search(report)
+    values.update(
+        {name: _text(value or b"") for name, value in more.groupdict().items()} if more else {}
+    )
+    values["line"] = line
+    if "{frame}" in event.signature.title:
+        values["frame"] = telling_function(_text(report), event.signature.frames)
+        if not values["frame"]:
+            return line  # it says more than a title without a place
+    title = event.signature.title.format_map(defaultdict(str, values))
+    return plain_title(title)
+
+
+def plain_title(title: str) -> str:
+    """Return a title without what differs from run to run: numbers and addresses."""
+    title = _ADDRESS.sub("ADDR", _OFFSET.sub("", title))
+    title = _NUMBER.sub("NUM", title)
+    return " ".join(title.split())
 
 
 def find_banner(log: bytes) -> Banner | None:
     """Return the first kernel's banner in `log`, if there is one."""
-    if b"Linux version " not in log:
+    if _BOOT_WORDS not in log:
         return None
     match = _BANNER.search(log)
     if match is None:
@@ -124,34 +250,9 @@ def find_banner(log: bytes) -> Banner | None:
     return Banner(_text(match[1]), _compiler(groups[1]) if len(groups) > 1 else "")
 
 
-def _is_suspicious(log: bytes) -> bool:
-    """Whether a log may hold trouble. Nearly none does: substrings are the quickest way to know."""
-    return (
-        b"WARNING: " in log
-        or b"BUG" in log
-        or b"panic" in log
-        or b"Oops" in log
-        or b"Sanitizer" in log
-        or b"UBSAN: " in log
-        or b"runtime error: " in log
-        or b"Unable to handle kernel" in log
-        or b"general protection fault" in log
-        or b"Kernel mode fault at" in log
-    )
-
-
-def _trace_end(log: bytes, position: int) -> int:
-    """Return where the trace after `position` ends: at its end marker, or after some lines."""
-    marker = log.find(b"---[ end ", position)
-    stop = position
-    for _ in range(_DETAIL_LINES):
-        following = log.find(b"\n", stop + 1)
-        if following < 0:
-            return len(log)
-        stop = following
-        if 0 <= marker < stop:
-            break
-    return stop
+def is_notable(log: bytes) -> bool:
+    """Whether a log may hold trouble or a banner."""
+    return _CAPITALS.search(log) is not None or any(map(log.__contains__, _LOWER_CASE))
 
 
 def _text(data: bytes) -> str:

@@ -7,7 +7,7 @@ import re
 
 from lkltest.tap.parser import decode
 from lkltest.verdict.excerpt import Excerpt
-from lkltest.verdict.kernel_log import Banner, find_banner, find_trouble
+from lkltest.verdict.kernel_log import Banner, find_banner, find_trouble, is_notable
 from lkltest.verdict.subtests import Trouble
 
 _SEARCH_BYTES = 256 * 1024  # that are gathered, and then searched in one go
@@ -21,10 +21,12 @@ class StreamLog:
     Attributes:
         banner: of the first kernel that started.
         comments: diagnostics that nobody has taken yet.
+        dead: whether the kernel said that it ends the run.
     """
 
     def __init__(self) -> None:
         self.banner = Banner("", "")
+        self.dead = False
         self._pending = bytearray()
         self._transcript = Excerpt()
         self.comments = bytearray()
@@ -57,10 +59,15 @@ class StreamLog:
 
     def search(self, data: bytes) -> list[Trouble]:
         """Return the trouble in `data`; remember the banner in it."""
+        if not is_notable(data):
+            return []
         if not self.banner.kernel:
             self.banner = find_banner(data) or self.banner
+        findings = find_trouble(data, self.dead)
+        self.dead = self.dead or any(finding.fatal for finding in findings)
         return [
-            Trouble(finding.kind, finding.line, finding.detail) for finding in find_trouble(data)
+            Trouble(finding.kind, finding.title.removeprefix(f"{finding.kind}: "), finding.detail)
+            for finding in findings
         ]
 
     def overhear(self, *texts: str) -> list[Trouble]:

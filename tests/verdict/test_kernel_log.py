@@ -25,7 +25,7 @@ WARNING, SANITIZER = ProblemKind.WARNING, ProblemKind.SANITIZER
         ("kernel BUG at fs/ext4/inode.c:2721!", BUG),
         ("WARNING: CPU: 0 PID: 1 at kernel/time/clockevents.c:458 clockevents_register", WARNING),
         ("WARNING: possible circular locking dependency detected", WARNING),
-        ("=WARNING: something", WARNING),
+        ("=WARNING: suspicious RCU usage", WARNING),
         ("BUG: KASAN: slab-out-of-bounds in kmalloc_oob_right+0x168/0x2e0", SANITIZER),
         ("BUG: KCSAN: data-race in vfs_read / vfs_write", SANITIZER),
         ("BUG: KFENCE: use-after-free read in test", SANITIZER),
@@ -73,7 +73,9 @@ def test_harmless(line: str) -> None:
 
 
 def test_colours_are_no_letters() -> None:
-    (finding,) = find_trouble(b"\x1b[32mlkl     |  \x1b[0m\x1b[31mWARNING: at x.c:1\x1b[0m\r\n")
+    (finding,) = find_trouble(
+        b"\x1b[32mlkl     |  \x1b[0m\x1b[31mWARNING: x.c:1 at f+0x1/0x2\x1b[0m\r\n"
+    )
     assert finding.kind is WARNING
     assert "\x1b" not in finding.line + finding.detail
 
@@ -87,16 +89,19 @@ def test_whole_stack_of_a_panic() -> None:
 
 
 def test_trace_of_a_warning_ends_at_its_marker() -> None:
-    log = b"WARNING: a\n frame\n---[ end trace 0123 ]---\nunrelated\n"
+    log = b"WARNING: CPU: 0 PID: 1 at a.c:1\n frame\n---[ end trace 0123 ]---\nunrelated\n"
     (finding,) = find_trouble(log)
-    assert finding.detail == "WARNING: a\n frame\n---[ end trace 0123 ]---"
+    assert finding.detail == "WARNING: CPU: 0 PID: 1 at a.c:1\n frame\n---[ end trace 0123 ]---"
 
 
-def test_several_are_bounded_and_in_order() -> None:
-    log = b"".join(b"WARNING: number %d\n" % number for number in range(1000))
-    findings = find_trouble(log)
-    assert [finding.line for finding in findings[:2]] == ["WARNING: number 0", "WARNING: number 1"]
-    assert len(findings) == MAX_FINDINGS
+def test_of_many_only_the_first_and_what_ends_the_run_have_a_report() -> None:
+    log = b"".join(b"BUG: number %d\n" % number for number in range(1000))
+    findings = find_trouble(log + b"Kernel panic - not syncing: at last\nstack\n")
+    assert [finding.line for finding in findings[:2]] == ["BUG: number 0", "BUG: number 1"]
+    assert len(findings) == 1001
+    assert [bool(finding.detail) for finding in findings[:1000]].count(True) == MAX_FINDINGS
+    assert findings[-1].title == "kernel panic: at last"
+    assert findings[-1].detail.endswith("stack")
 
 
 @pytest.mark.parametrize(

@@ -91,7 +91,7 @@ def test_bad_stream(stream: str, expected: list[tuple[ProblemKind, str | None]] 
 
 @pytest.mark.parametrize(
     "line",
-    ["Kernel panic - not syncing: x", "Oops: 0000", "BUG: x", "WARNING: x", "UBSAN: x"],
+    ["Oops: 0000", "BUG: x", "WARNING: CPU: 0 PID: 1 at x.c:1", "UBSAN: x"],
 )
 def test_kernel_trouble_is_tied_to_what_was_announced(line: str) -> None:
     in_log = f"1..2\nok 1 a\n ---\n log: |\n  [ 0.1] {line}\n ...\nok 2 b\n"

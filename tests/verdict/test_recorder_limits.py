@@ -24,9 +24,7 @@ def test_output_is_kept_head_and_tail() -> None:
 
 def test_trouble_is_found_in_any_amount_of_output() -> None:
     noise = b"noise noise noise noise\n" * 30_000
-    assert problems(record(GOOD.encode() + noise + b"WARNING: x\n" + noise)) == [
-        (K.WARNING, "semaphore")
-    ]
+    assert problems(record(GOOD.encode() + noise + b"BUG: x\n" + noise)) == [(K.BUG, "semaphore")]
 
 
 def test_problems_are_bounded() -> None:
@@ -74,7 +72,7 @@ PIECES = st.sampled_from(
     [
         b"1..2 # x\n", b"1..0 # y\n", b"ok 1 a\n", b"not ok 2 b\n", b"* 1 a\n", b"* 2 b\n",
         b"ok\n", b" ---\n", b" log: |\n", b"  text\n", b" ...\n", b"Bail out!\n", b"    ok 1 s\n",
-        b"    1..1\n", b"# Subtest: s\n", b"TAP version 14\n", b"KTAP version 1\n", b"WARNING: w\n",
+        b"    1..1\n", b"# Subtest: s\n", b"TAP version 14\n", b"KTAP version 1\n", b"BUG: w\n",
         b"ok 99999999999\n", b"\xff\x00\x1b[31m\n", b"no newline",
     ]
 )  # fmt: skip
@@ -86,7 +84,7 @@ def test_any_stream_gives_a_sound_tree(data: bytes) -> None:
     result = record(data)
     if result.passed:
         assert b"not ok" not in data
-        assert b"WARNING" not in data
+        assert b"BUG: " not in data
         assert b"1.." in data
     for ending in (Exit(1), Exit(None, 11, "signalled"), Exit(None, 9, "stall")):
         assert not record(data, ending).passed

@@ -29,6 +29,7 @@ PROBLEMS = {
     "killed.tap": {ProblemKind.NEVER_REPORTED, ProblemKind.PLAN_NOT_MET},
     "segfault.tap": {ProblemKind.NEVER_REPORTED, ProblemKind.PLAN_NOT_MET},
     "terminated.tap": {ProblemKind.NEVER_REPORTED, ProblemKind.PLAN_NOT_MET},
+    "cptofs-xfs.tap": {ProblemKind.BUG},  # I/O errors of its disk
     "disk-ext4-nofs.tap": {ProblemKind.NEVER_REPORTED, ProblemKind.PLAN_NOT_MET},
 }
 

@@ -1,0 +1,249 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Every form of trouble that the table has, and logs of kernels that were broken on purpose."""
+
+from pathlib import Path
+
+import pytest
+
+from lkltest.verdict.kernel_log import find_trouble
+from lkltest.verdict.results import ProblemKind
+from lkltest.verdict.signatures import TABLE
+
+UML = Path(__file__).resolve().parents[3] / "shared" / "console" / "uml"
+K = ProblemKind
+
+PLANTED = {
+    "bug": ["kernel BUG in lkltest_bug"],
+    "lockdep": ["possible deadlock in lkltest_bug"],
+    "panic": ["kernel panic: planted by lkltest_bug"],
+    "slub-double-free": [
+        "BUG: Object already free",
+        "BUG: Wrong object count. Counter is NUM but counted were NUM",
+        "BUG: Object already free",
+    ],
+    "slub-redzone": ["BUG: Right Redzone overwritten"] * 2,
+    "warn": ["WARNING in sys_getdents64"] * 2,
+}
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_kernels_that_were_broken_on_purpose(name: str) -> None:
+    file = UML / f"{name}.log"
+    if not file.exists():
+        pytest.skip(f"{file} is not here")
+    findings = find_trouble(file.read_bytes())
+    assert [finding.title for finding in findings] == PLANTED[name]
+    assert [finding.fatal for finding in findings] == [name in ("bug", "panic")] * len(findings)
+    assert all(finding.detail.count("\n") > 10 for finding in findings)
+
+
+TRACE = """CPU: 0 PID: 1 Comm: boot Not tainted 6.1.0 #1
+Call Trace:
+ ? dump_stack_print_info+0x0/0xe0
+ dump_stack_lvl+0x34/0x45
+ __warn+0x1/0x2
+ guilty+0x12/0x34
+ caller+0x1/0x2
+---[ end trace 0000000000000000 ]---
+"""
+DEATH = "RIP: 0010:guilty+0x12/0x34\n" + TRACE
+
+
+@pytest.mark.parametrize(
+    ("line", "kind", "title"),
+    [
+        ("divide error: 0000 [#1] PREEMPT SMP PTI", K.OOPS, "divide error in guilty"),
+        ("invalid opcode: 0000 [#1] SMP", K.OOPS, "invalid opcode in guilty"),
+        ("Oops: divide error: 0000 [#1] SMP", K.OOPS, "divide error in guilty"),
+        ("stack segment: 0000 [#1] SMP", K.OOPS, "stack segment fault in guilty"),
+        (
+            "general protection fault, maybe for address 0x1: 0000 [#1]",
+            K.OOPS,
+            "general protection fault in guilty",
+        ),
+        ("traps: PANIC: double fault, error_code: 0x0", K.PANIC, "PANIC: double fault in guilty"),
+        ("Internal error: Oops: 96000004 [#1] SMP", K.OOPS, "Internal error in guilty"),
+        ("Internal error: Oops - BUG: 0 [#1] SMP ARM", K.OOPS, "Internal error in guilty"),
+        ("Unhandled fault: imprecise abort (0x406) at 0x1", K.OOPS, "Unhandled fault in guilty"),
+        (
+            "Unable to handle kernel paging request at virtual address dead",
+            K.OOPS,
+            "BUG: unable to handle kernel paging request in guilty",
+        ),
+        ("Kernel mode fault at addr 0x8, ip 0x60", K.OOPS, "Kernel mode fault in guilty"),
+        (
+            "Kernel tried to access user memory at addr 0x8, ip 0x60",
+            K.OOPS,
+            "Kernel tried to access user memory in guilty",
+        ),
+        (
+            "BUG: kernel NULL pointer dereference, address: 0000000000000008",
+            K.BUG,
+            "BUG: unable to handle kernel NULL pointer dereference in guilty",
+        ),
+        ("kernel BUG at fs/ext4/inode.c:2721!", K.BUG, "kernel BUG in guilty"),
+        (
+            "watchdog: BUG: soft lockup - CPU#0 stuck for 22s! [a:1]",
+            K.BUG,
+            "BUG: soft lockup in guilty",
+        ),
+        ("NMI watchdog: Watchdog detected hard LOCKUP on cpu 0", K.BUG, "hard LOCKUP in guilty"),
+        (
+            "rcu: INFO: rcu_sched self-detected stall on CPU",
+            K.BUG,
+            "INFO: rcu detected stall in guilty",
+        ),
+        (
+            "INFO: task a:1 blocked for more than 122 seconds.",
+            K.BUG,
+            "INFO: task hung in guilty",
+        ),
+        (
+            "INFO: trying to register non-static key.",
+            K.BUG,
+            "INFO: trying to register non-static key in guilty",
+        ),
+        (
+            "[ INFO: possible circular locking dependency detected ]",
+            K.WARNING,
+            "possible deadlock in guilty",
+        ),
+        (
+            "[ INFO: possible recursive locking detected ]",
+            K.WARNING,
+            "possible deadlock in guilty",
+        ),
+        ("WARNING: suspicious RCU usage", K.WARNING, "WARNING: suspicious RCU usage in guilty"),
+        (
+            "WARNING: bad unlock balance detected!",
+            K.WARNING,
+            "WARNING: bad unlock balance in guilty",
+        ),
+        ("WARNING: inconsistent lock state", K.WARNING, "inconsistent lock state in guilty"),
+        (
+            "WARNING: CPU: 0 PID: 178 at kernel/sys.c:1876 here+0x1/0x2",
+            K.WARNING,
+            "WARNING in here",
+        ),
+        (
+            "WARNING: kernel/sys.c:1876 at here+0x1/0x2, CPU#0: a/1",
+            K.WARNING,
+            "WARNING in here",
+        ),
+        (
+            "a: page allocation failure: order:4, mode:0x1",
+            K.WARNING,
+            "page allocation failure in guilty",
+        ),
+        (
+            "BUG kmalloc-32 (Tainted: G W): Poison overwritten",
+            K.BUG,
+            "BUG: Poison overwritten",
+        ),
+        (
+            "BUG: KFENCE: use-after-free read in guilty+0x1/0x2",
+            K.SANITIZER,
+            "KFENCE: use-after-free read in guilty",
+        ),
+        (
+            "UBSAN: array-index-out-of-bounds in drivers/x.c:1:2",
+            K.SANITIZER,
+            "UBSAN: array-index-out-of-bounds in guilty",
+        ),
+    ],
+)
+def test_a_report_has_a_title_and_its_trace(line: str, kind: ProblemKind, title: str) -> None:
+    log = f"fine\n{line}\n{DEATH}fine again\n".encode()
+    (finding,) = find_trouble(log)
+    assert (finding.kind, finding.title) == (kind, title)
+    assert not finding.fatal
+    assert finding.detail.startswith(line)
+    if "=" not in line and kind is not K.SANITIZER and not line.startswith("BUG kmalloc"):
+        assert finding.detail.endswith("---[ end trace 0000000000000000 ]---")
+
+
+@pytest.mark.parametrize(
+    ("line", "title"),
+    [
+        (
+            "EXT4-fs error (device vda): ext4_lookup:1706: inode #2: comm a: bad",
+            "EXT4-fs error in ext4_lookup",
+        ),
+        ("XFS (vda): Metadata corruption detected at f+0x1/0x2, inode 0x1", None),
+        ("BTRFS critical (device vda): corrupt leaf", None),
+        ("BTRFS error (device vda): bad tree block start", None),
+        (
+            "FAT-fs (vda): error, fat_get_cluster: invalid start",
+            "FAT-fs error: fat_get_cluster: invalid start",
+        ),
+        ("blk_update_request: I/O error, dev vda, sector 8", "I/O error on vda"),
+        ("Buffer I/O error on dev vda, logical block 1", "I/O error on vda"),
+        (
+            "kmemleak: 3 new suspected memory leaks (see /sys)",
+            "kmemleak: new suspected memory leaks",
+        ),
+        ("Out of memory: Killed process 12 (a) total-vm:1kB", "out of memory: killed a"),
+        ("Memory cgroup out of memory: Killed process 12 (a)", "out of memory: killed a"),
+    ],
+)
+def test_a_line_is_the_whole_report(line: str, title: str | None) -> None:
+    (finding,) = find_trouble(f"[    1.5] {line}\nfine\n".encode())
+    assert finding.kind is K.BUG
+    assert finding.detail.endswith(line)
+    if title is not None:
+        assert finding.title == title
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Speculative Return Stack Overflow: WARNING: See https://kernel.org/doc/x",
+        "Spectre V2 : WARNING: Unprivileged eBPF is enabled with eIBRS on",
+        "XFS (vda): WARNING: Reset corrupted AGFL on AG 0. 1 blocks leaked.",
+        "WARNING: failed to open /dev/btrfs-control, skipping device registration",
+        "WARNING: Cannot find a netserver executable",
+        "EXT4-fs (vda): mounted filesystem, errors=remount-ro",
+        "traps: a[1] general protection fault ip:7f sp:20 error:0 in a[7f+84]",
+        "INFO: this is what a user program says",
+        "mmcblk0rpmb: I/O error, dev mmcblk0rpmb, sector 0",
+        "BTRFS info (device vda): last unmount",
+        "note [#tag]",
+    ],
+)
+def test_what_boots_and_user_programs_say_is_no_trouble(line: str) -> None:
+    assert find_trouble(f"[    1.5] {line}\n".encode()) == []
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        "BUG: unable to handle page fault for address: dead\nOops: 0002 [#1] SMP\n" + DEATH,
+        "kernel BUG at a.c:1!\ninvalid opcode: 0000 [#1] SMP\n" + DEATH,
+        "WARNING: CPU: 0 PID: 1 at a.c:1 f+0x1/0x2\n",
+        "BUG: KASAN: use-after-free in f+0x1/0x2\nRead of size 4\n" + "=" * 60 + "\n",
+    ],
+)
+def test_one_event_is_one_finding(first: str) -> None:
+    panic = "Kernel panic - not syncing: Fatal exception\nKernel Offset: disabled\n"
+    last = "---[ end Kernel panic - not syncing: Fatal exception ]---"
+    (finding,) = find_trouble(f"{first}{panic}{last}\n".encode())
+    assert finding.fatal
+    assert finding.detail.startswith(first.partition("\n")[0])
+    assert finding.detail.endswith(last)
+    assert find_trouble(f"BUG: x\n{last}\n".encode(), dead=True) == []
+    (after_reboot,) = find_trouble(f"{first}{panic}Linux version 6.1\nBUG: x\n".encode(), True)
+    assert after_reboot.title == "BUG: x"
+
+
+def test_a_panic_of_its_own_is_not_part_of_the_warning_before_it() -> None:
+    log = b"WARNING: CPU: 0 PID: 1 at a.c:1 f+0x1/0x2\nKernel panic - not syncing: VFS: no root\n"
+    assert [finding.title for finding in find_trouble(log)] == [
+        "WARNING in f",
+        "kernel panic: VFS: no root",
+    ]
+
+
+def test_words_are_in_every_row_of_theirs() -> None:
+    for words, rows in TABLE:
+        assert words and rows
+        assert not any(row.title.count("{frame}") > 1 for row in rows)
