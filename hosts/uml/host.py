@@ -9,6 +9,7 @@ Documentation/virt/uml/user_mode_linux_howto_v2.rst.
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -18,8 +19,9 @@ from pathlib import Path
 from lkltest.errors import BuildError, LaunchError, Missing
 from lkltest.guest.linux import LinuxGuest, check_program
 from lkltest.guest.programs import FEATURES, guest_program, guest_programs, missing_compiler
-from lkltest.host.api import Host, Interface, Launch
+from lkltest.host.api import Host, Interface, Launch, OptionGroup
 from lkltest.host.build import Build, named_build
+from lkltest.host.debugger import arrange, run_gdb
 from lkltest.host.disk import CHILD_DESCRIPTOR, Disk
 from lkltest.sandbox.scope import Scope
 
@@ -39,6 +41,22 @@ class UmlHost(Host):
     """Boots a UML kernel for each program."""
 
     name = "uml"
+
+    @classmethod
+    def add_options(cls, parser: OptionGroup) -> None:
+        parser.addoption(
+            "--lkl-uml-memory",
+            metavar="SIZE",
+            default=MEMORY,
+            help=f"memory of a UML kernel ({MEMORY})",
+        )
+        parser.addoption(
+            "--lkl-uml-append",
+            metavar="WORDS",
+            action="append",
+            default=[],
+            help="more for a UML kernel's command line (kunit.filter_glob=list*); may be repeated",
+        )
 
     def missing(self) -> Missing | None:
         return missing_compiler()
@@ -80,7 +98,9 @@ class UmlHost(Host):
             guest.linux.write_initrd(initrd)
         except OSError as error:
             raise LaunchError(f"{error.filename}: {error.strerror}") from None
-        words = [str(kernel.path), *options(initrd, folder), *guest.options]
+        appended = shlex.split(" ".join(self.options.get("lkl_uml_append") or []))
+        memory = self.options.get("lkl_uml_memory") or MEMORY
+        words = [str(kernel.path), *options(initrd, folder, memory), *guest.options, *appended]
         own = {"TMPDIR": str(folder), "HOME": str(folder)}
         return start(scope, words, guest, {**own, **preload(kernel)}, launch)
 
@@ -140,13 +160,13 @@ def kernel_of(build: Build) -> UmlKernel:
     return find_kernel(build.kernel)
 
 
-def options(initrd: Path, folder: Path) -> list[str]:
+def options(initrd: Path, folder: Path, memory: str) -> list[str]:
     """The kernel's options that every run has.
 
     Time stamps tell where a kernel message begins in the middle of a program's line.
     """
     return [
-        f"mem={MEMORY}",
+        f"mem={memory}",
         f"initrd={initrd}",
         f"uml_dir={folder}/",
         f"umid={UMID}",
@@ -183,6 +203,10 @@ def start(
     finally:
         os.close(theirs)
         os.close(status_write)
+
+    def stacks() -> str:
+        return arrange(run_gdb(child, Path(words[0]), scope))
+
     return UmlConsole(
         child,
         console,
@@ -190,5 +214,5 @@ def start(
         launch.deadlines,
         status=status,
         token=guest.linux.orders.token,
-        ask=lambda process, read: Mconsole(socket, scope, read).what_hangs(process),
+        ask=lambda process, read: Mconsole(socket, scope, read, stacks).what_hangs(process),
     )

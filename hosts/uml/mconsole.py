@@ -17,6 +17,7 @@ from lkltest.sandbox.scope import Scope
 
 _TOOL = "uml_mconsole"
 _SECONDS = 5.0
+_UNANSWERED_SECONDS = 1.0  # an answer begins in milliseconds
 _STEP = 0.02
 _NOISE = "Warning: couldn't stat file"
 _LIMIT = 1 << 20
@@ -25,14 +26,23 @@ _LIMIT = 1 << 20
 class Mconsole:
     """Asks the kernel behind `socket`; the tool runs in `scope` and dies with the runner.
 
+    stacks: the kernel's stacks as a debugger sees them, for a kernel that does not answer: one that
+    spins with its interrupts off.
     read_console: returns what the kernel printed by now. It has to be read on, or the kernel waits
     for room to print in and answers nothing.
     """
 
-    def __init__(self, socket: Path, scope: Scope, read_console: Callable[[], bytes]) -> None:
+    def __init__(
+        self,
+        socket: Path,
+        scope: Scope,
+        read_console: Callable[[], bytes],
+        stacks: Callable[[], str],
+    ) -> None:
         self._socket = socket
         self._scope = scope
         self._read_console = read_console
+        self._stacks = stacks
         self._printed = bytearray()
 
     def what_hangs(self, process: int | None) -> str:
@@ -48,7 +58,10 @@ class Mconsole:
         answers = []
         if process is not None:
             answers.append(self._ask(tool, ("stack", str(process)), limit))
-        answers.append(self._ask(tool, ("sysrq", "t"), limit))
+        if not answers or self._printed:
+            answers.append(self._ask(tool, ("sysrq", "t"), limit))
+        if not self._printed:
+            answers += ["(so gdb was asked)", self._stacks()]
         printed = bytes(self._printed).decode("utf-8", "backslashreplace").replace("\r\n", "\n")
         if "Kernel panic" in printed:
             printed = f"(asked for its tasks, this kernel panics on the way)\n{printed}"
@@ -67,9 +80,11 @@ class Mconsole:
             except OSError as error:
                 return f"{tool}: {error.strerror}"
             note = ""
+            first = Deadline(_UNANSWERED_SECONDS)
             while child.wait(_STEP) is None:
                 self._take()
-                if limit.expired or b"Kernel panic" in self._printed:
+                silent = first.expired and not self._printed
+                if limit.expired or silent or b"Kernel panic" in self._printed:
                     note = "(the kernel did not end its answer)"
                     child.kill()
                     break

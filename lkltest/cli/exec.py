@@ -7,6 +7,7 @@ import argparse
 import contextlib
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,8 @@ def execute(
         launch = Launch(path, tuple(arguments), {}, deadlines, kernel)
         host.check()
         # A program that cannot run is told before the host starts anything.
-        host.program(Build(path.parent, "program", {path.name: path}), path.name)
+        alone = Build(path.parent, "program", {path.name: path})
+        host.program(replace(alone, kernel=kernel.kernel if kernel else None), path.name)
         with contextlib.ExitStack() as end, host.session():
             scope = end.enter_context(Scope(join=host.namespace_pid()))
             end.callback(heed_signals())  # a terminal that a host has changed is put right again

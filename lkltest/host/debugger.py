@@ -75,27 +75,13 @@ class Debugger:
         with self._lock:
             if not self.report:
                 held = self._scope.folder / "held-log"
-                text = self._run_gdb(held)
+                save = [f"dump binary value {held} {self._expression}"] if self._expression else []
+                text = run_gdb(self._child, self._program, self._scope, save)
                 self.report = arrange(text, dying)
                 if held.exists():
                     self.held_log = held.read_bytes().partition(b"\0")[0].strip()
                     held.unlink()
             return self.report
-
-    def _run_gdb(self, held: Path) -> str:
-        """gdb's words. It runs inside the scope, so that it dies with the runner; it needs a /proc
-        that shows the scope's own process numbers."""
-        gdb = shutil.which("gdb")
-        if gdb is None:
-            return "no backtrace: gdb is missing: apt-get install gdb"
-        command = ["unshare", "--mount", "--mount-proc", gdb, "--batch", "-nx"]
-        for order in (*_ORDERS, *self._save(held), "thread apply all backtrace 30"):
-            command += ["-ex", order]
-        command += ["-p", str(self._child.inner_pid), str(self._program)]
-        return _output(self._scope, command)
-
-    def _save(self, held: Path) -> Sequence[str]:
-        return [f"dump binary value {held} {self._expression}"] if self._expression else []
 
 
 _ORDERS = (
@@ -104,6 +90,21 @@ _ORDERS = (
     "set max-value-size unlimited",
     "set print thread-events off",
 )
+
+
+def run_gdb(child: Child, program: Path, scope: Scope, orders: Sequence[str] = ()) -> str:
+    """What gdb says after `orders` and of every thread; why there is nothing where there is not.
+
+    It runs inside the scope, so that it dies with the runner; it needs a /proc that shows the
+    scope's own process numbers.
+    """
+    gdb = shutil.which("gdb")
+    if gdb is None:
+        return "no backtrace: gdb is missing: apt-get install gdb"
+    command = ["unshare", "--mount", "--mount-proc", gdb, "--batch", "-nx"]
+    for order in (*_ORDERS, *orders, "thread apply all backtrace 30"):
+        command += ["-ex", order]
+    return _output(scope, [*command, "-p", str(child.inner_pid), str(program)])
 
 
 def arrange(text: str, dying: int = 0) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lkltest.deadline import Deadlines
 from lkltest.host.api import Launch
-from lkltest.hosts.uml.host import Guest, UmlHost, kernel_of, options
+from lkltest.hosts.uml.host import MEMORY, Guest, UmlHost, kernel_of, options
 from lkltest.hosts.uml.xstate import preload
 from tests.bench.measure import in_turns, table
 
@@ -34,7 +34,8 @@ def boot() -> None:
         guest.linux.write_initrd(initrd)
         # /init reports to standard error here; by hand there is nobody who would listen.
         words = [
-            word.replace("ssl0=null,fd:9", "ssl0=null,fd:2") for word in options(initrd, folder)
+            word.replace("ssl0=null,fd:9", "ssl0=null,fd:2")
+            for word in options(initrd, folder, MEMORY)
         ]
         settings = [f"{name}={value}" for name, value in preload(kernel).items()]
         by_hand, runner = in_turns(

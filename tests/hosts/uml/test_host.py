@@ -146,6 +146,28 @@ class TestUml(HostContract):
         (stall,) = [p for p in result.problems if p.kind is ProblemKind.STALL]
         assert "apt-get install uml-utilities" in stall.detail
 
+    def test_a_kernel_that_does_not_answer_is_seen_by_gdb(
+        self,
+        host: Host,
+        scope: Scope,
+        program: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        if shutil.which("gdb") is None or shutil.which("uml_mconsole") is None:
+            pytest.skip("gdb or uml_mconsole is missing")
+        # The tool waits for an answer of a socket that nobody reads.
+        monkeypatch.setattr("lkltest.hosts.uml.host.UMID", "kernel/../nobody")
+        result = self.run(host, scope, program, "hang", stall=self.stall_seconds)
+        (stall,) = [p for p in result.problems if p.kind is ProblemKind.STALL]
+        assert "(so gdb was asked)" in stall.detail and "\n#0 " in stall.detail
+
+    def test_the_options_reach_the_kernel(self, scope: Scope, program: Path) -> None:
+        options = {"lkl_uml_memory": "192M", "lkl_uml_append": ["quiet lkltest_word='a b'"]}
+        process = UmlHost(options).launch(Launch(program, ("pass",), {}, Deadlines()), scope)
+        process.close()
+        assert "mem=192M" in process.command
+        assert process.command[-2:] == ("quiet", "lkltest_word=a b")
+
     def test_two_at_once_in_one_scope(self, host: Host, scope: Scope, program: Path) -> None:
         results: list[ProgramResult] = []
         launches = [
