@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from lkltest.testing import PROGRAM_SOURCE
 from tests.compiler import ROOT, compile_program
 
 SOURCE = Path(__file__).parent / "programs" / "fake.c"
@@ -39,7 +40,7 @@ def fake_build(directory: Path, **modes: str) -> Path:
     """Make a build in `directory`: `boot="segfault"`, `net_test="flood 100"`."""
     tests = directory / "tests"
     tests.mkdir(parents=True, exist_ok=True)
-    contract = hashlib.sha256(SOURCE.with_name("contract.c").read_bytes()).hexdigest()[:16]
+    contract = hashlib.sha256(PROGRAM_SOURCE.read_bytes()).hexdigest()[:16]
     for name, mode in modes.items():
         word, _, argument = mode.partition(" ")
         flags = (f"-DMODE={word}", f"-DARGUMENT={argument}", f"-DCONTRACT={contract}")

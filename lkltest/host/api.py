@@ -131,11 +131,14 @@ class Host(ABC):
         return None
 
     def program(self, build: Build, name: str) -> Path:
-        """The file of program `name`. Raises LaunchError when it cannot run here."""
-        try:
-            return build.programs[name]
-        except KeyError:
-            raise LaunchError(f"build {build.directory}: has no program {name}") from None
+        """The file of program `name`: the build's, else `tests/NAME` in it, or a whole path.
+
+        Raises LaunchError when it cannot run here.
+        """
+        path = build.programs.get(name) or build.directory / "tests" / name
+        if name not in build.programs and not path.is_file():
+            raise LaunchError(f"build {build.directory}: has no program {name}")
+        return path
 
     @contextlib.contextmanager
     def session(self, shared: Path | None = None) -> Iterator[None]:

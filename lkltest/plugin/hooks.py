@@ -74,9 +74,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_load_initial_conftests(
     parser: pytest.Parser, args: list[str]
 ) -> Generator[None, object, object]:
+    result = yield  # a conftest.py may bring a host
     group = parser.getgroup("lkl")
     add_host_options(group, args)
-    result = yield
     # The command's spellings, where no other plugin and no conftest.py has such an option.
     for name, settings in _OPTIONS:
         with contextlib.suppress(ValueError, argparse.ArgumentError):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from lkltest.testing import PROGRAM_SOURCE
 from tests.census import MARKER, Census, new_marker
 from tests.compiler import compile_program
 from tests.fake_build import environment, fake_build, lkltest, start
@@ -28,7 +29,7 @@ class TestExec:
         )
 
     def test_arguments_are_the_programs_own(self, tmp_path: Path) -> None:
-        program = compile_program(Path(__file__).parents[1] / "programs" / "contract.c")
+        program = compile_program(PROGRAM_SOURCE)
         done = lkltest("exec", str(program), "arguments", "--host", "-v", "--", "a b")
         assert done.returncode == 0, done.stderr
         assert [line for line in done.stdout.splitlines() if line.startswith("ok")] == [

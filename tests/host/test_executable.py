@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from lkltest.errors import ExecutableError
 from lkltest.host.executable import ELF_MACHINES, PE_MACHINES, identify, machine_is_native
+from lkltest.testing import PROGRAM_SOURCE
 from tests.compiler import compile_program
 
-PROGRAM_SOURCE = Path(__file__).parents[1] / "programs" / "contract.c"
 Write = Callable[[bytes], Path]
 EXECUTABLE, SHARED, RELOCATABLE, CORE = 2, 3, 1, 4
 

@@ -14,9 +14,9 @@ from lkltest.host.api import Host, Launch
 from lkltest.host.execution import Execution
 from lkltest.hosts.native import NativeHost
 from lkltest.sandbox.scope import Scope
+from lkltest.testing import PROGRAM_SOURCE, HostContract
 from lkltest.verdict.results import ProblemKind
 from tests.compiler import compile_program
-from tests.hosts.contract import PROGRAM_SOURCE, HostContract
 
 
 class TestNative(HostContract):

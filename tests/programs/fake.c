@@ -4,7 +4,7 @@
  * whatever the suite says on its command line.
  */
 #define main contract_main
-#include "contract.c"
+#include "../../lkltest/testing/contract.c"
 #undef main
 
 #define STRING(x) #x

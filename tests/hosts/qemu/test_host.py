@@ -9,8 +9,8 @@ import pytest
 
 from lkltest.host.api import Host
 from lkltest.hosts.qemu.host import QemuHost
+from lkltest.testing import PROGRAM_SOURCE, HostContract
 from tests.compiler import compile_program
-from tests.hosts.contract import PROGRAM_SOURCE, HostContract
 from tests.hosts.qemu.fixtures import require_kernel
 
 

@@ -18,9 +18,9 @@ from lkltest.host.execution import Execution
 from lkltest.hosts.uml import mconsole as uml_mconsole
 from lkltest.hosts.uml.host import UmlHost
 from lkltest.sandbox.scope import Scope
+from lkltest.testing import PROGRAM_SOURCE, HostContract
 from lkltest.verdict.results import ProblemKind, ProgramResult
 from tests.compiler import compile_program
-from tests.hosts.contract import PROGRAM_SOURCE, HostContract
 
 needs_uml = pytest.mark.skipif(
     shutil.which("linux.uml") is None,

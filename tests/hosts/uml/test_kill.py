@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from lkltest.testing import PROGRAM_SOURCE
 from tests.census import MARKER, Census, new_marker
 from tests.compiler import compile_program
-from tests.hosts.contract import PROGRAM_SOURCE
 
 KILLS = int(os.environ.get("LKLTEST_KILLS", "50")) // 5
 BOOT_SECONDS = 2.5

@@ -18,8 +18,8 @@ from lkltest.host.disk import Disk
 from lkltest.host.execution import Execution
 from lkltest.hosts.wine.host import WineHost
 from lkltest.sandbox.scope import Scope
+from lkltest.testing import PROGRAM_SOURCE, HostContract
 from lkltest.verdict.results import Outcome, ProblemKind, ProgramResult
-from tests.hosts.contract import PROGRAM_SOURCE, HostContract
 from tests.hosts.wine.fixtures import CACHE, SOURCES, misbehave, require_wine, windows_program
 
 

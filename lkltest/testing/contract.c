@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * One program that misbehaves in the way its first argument names, for the
- * contract that every host has to pass (tests/hosts/contract.py). Plain C, so
+ * contract that every host has to pass (lkltest.testing). Plain C, so
  * that it builds for guests and, without fork, for Windows.
  */
 #include <signal.h>

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What every host must do, as one test class that each host's tests inherit.
+"""The contract for hosts, as a test class that each host's tests inherit: yours, too.
 
-A subclass says how the contract program (tests/programs/contract.c) is built for its host and
-which host runs it; it may narrow `crash_kinds` and name in `lacking` the modes that its programs
-cannot do.
+A subclass says how the contract program (PROGRAM_SOURCE) is built for its host and which
+host runs it; it may narrow `crash_kinds` and name in `lacking` the modes that its programs cannot
+do.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from lkltest.host.execution import Execution
 from lkltest.sandbox.scope import Scope
 from lkltest.verdict.results import Outcome, ProblemKind, ProgramResult
 
-PROGRAM_SOURCE = Path(__file__).parents[1] / "programs" / "contract.c"
+PROGRAM_SOURCE = Path(__file__).with_name("contract.c")
+"""Plain C that misbehaves in the way its first argument names."""
 
 
 class HostContract:
@@ -90,7 +91,7 @@ class HostContract:
         launch = Launch(program, ("hang",), {}, Deadlines(60, 60, 60, 60))
         points = Execution(host, host.launch(launch, scope)).points()
         assert next(points).name == "first"
-        points.close()  # type: ignore[attr-defined]
+        points.close()
 
     def test_status_is_a_failure(self, host: Host, scope: Scope, program: Path) -> None:
         result = self.run(host, scope, program, "status", "3")
