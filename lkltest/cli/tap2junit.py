@@ -82,7 +82,7 @@ def convert(stream: BinaryIO, out: BinaryIO, name: str) -> bool:
     """
     conversion = _Conversion(SuiteResult(name, "", ""))
     with conversion.document:
-        parser = Parser()
+        parser = Parser(printk=None)
         add = conversion.recorder.add
         for chunk in _chunks(stream):
             for event in parser.feed(chunk):
@@ -99,7 +99,7 @@ class _Conversion:
 
     def __init__(self, suite: SuiteResult) -> None:
         self.recorder = Recorder(
-            exit_status_matters=False, keep=False, on_passed=self._write_passed
+            exit_status_matters=False, is_file=True, keep=False, on_passed=self._write_passed
         )
         self.document = JunitStream(suite)
         self._suite = suite

@@ -59,6 +59,7 @@ class Point(NamedTuple):
     "TODO" (KTAP's XFAIL is a TODO); reason is the text after it, or KTAP's `TIMEOUT ...`,
     `ERROR ...` and kselftest's `exit=N`, which say why without being a directive.
     block is the body of the YAML block as it came, indented, without its `---` and `...` lines.
+    took is node-tap's `# time=12.5ms` in seconds, or None.
     """
 
     ok: bool
@@ -68,6 +69,7 @@ class Point(NamedTuple):
     reason: str
     block: bytes
     depth: int
+    took: float | None = None
 
     @property
     def log(self) -> str:
@@ -93,15 +95,17 @@ class Point(NamedTuple):
     @property
     def seconds(self) -> float | None:
         """LKL's `time_us` (CPU time, from clock()) or node's `duration_ms`, in seconds."""
+        if not self.block:
+            return self.took
         log = _LOG_KEY.search(self.block)
         time = _TIME_KEY.search(self.block, 0, log.start() if log else len(self.block))
         if time is None:
-            return None
+            return self.took
         return float(time[2]) / (1e6 if time[1] == b"time_us" else 1e3)
 
 
 class BailOut(NamedTuple):
-    """`Bail out! reason`: the program gave up."""
+    """`Bail out! reason`, in capitals or not: the program gave up."""
 
     reason: str
 
@@ -133,15 +137,29 @@ class Damage(NamedTuple):
     """Something the stream should not hold; a stream with damage is not a passed one.
 
     what: "yaml-open" (a block that was not closed), "line-cut" and "log-cut" (longer than the
-    limits of tap13), "line-incomplete" (the last line has no newline), "number" and "version" (more
-    digits than NUMBER_DIGITS). detail is for people. Damage comes before the event it is about.
+    limits), "line-torn" (a kernel message cut a line, and its rest was not found),
+    "line-incomplete" (the last line has no newline), "number" and "version" (more digits than
+    NUMBER_DIGITS). detail is for people. Damage comes before the event it is about.
     """
 
     what: str
     detail: str
 
 
-Event: TypeAlias = Version | Plan | Started | Point | BailOut | Pragma | Comment | Output | Damage
+class LastLine(NamedTuple):
+    """A result, or the end of a block, as a last line that has no newline: was all of it written?
+
+    whole and cut are the events that it comes to, if it was and if it was not. Whoever knows how
+    the program ended has the answer.
+    """
+
+    whole: "tuple[Event, ...]"
+    cut: "tuple[Event, ...]"
+
+
+Event: TypeAlias = (
+    Version | Plan | Started | Point | BailOut | Pragma | Comment | Output | Damage | LastLine
+)
 
 _LOG_KEY = re.compile(rb"^([ \t]+)log:[ \t]*[|>][-+0-9]*[ \t]*(?:\n|\Z)", re.MULTILINE)
 _TIME_KEY = re.compile(
@@ -161,11 +179,16 @@ def _dedent(text: bytes) -> bytes:
 _RESULT = re.compile(
     rb"(not )?ok(?=[\s#]|\Z)\s*(?:([0-9]+)(?=[\s#]|\Z))?\s*(?:-(?=\s|\Z)\s*)?(.*)", re.DOTALL
 )
-# What can end a name: a directive's `#`, where no backslash stands before it.
-_DIRECTIVE = re.compile(
-    rb"\\.|#[ \t]*((?i:skip(?:ped|ping)?|todo)(?!\w)|(?:XFAIL|TIMEOUT|ERROR)(?!\w)|exit=[0-9])",
+# What can end a name: a `#` after white space, with white space or a keyword behind it. Not one
+# that is escaped or quoted, nor one within a word: a URL's, or that of `bug #12`.
+_HASH = re.compile(
+    rb"\\.|(?<![^\s(])([\"'`])[^\n]*?\1(?!\w)"
+    rb"|(?<!\S)(?P<hash>#)[ \t]*(?:(?P<keyword>(?i:skip(?:ped|ping)?|todo)(?!\w)"
+    rb"|(?:XFAIL|TIMEOUT|ERROR)(?!\w)|exit=[0-9])|(?<=\s)|\Z)",
     re.DOTALL,
 )
+_TIME = re.compile(rb"(?:\A|\s)#[ \t]*time=([0-9]{1,12}(?:\.[0-9]{1,12})?)(ms|s|m|)\s*\Z")
+_SECONDS = {b"ms": 1e-3, b"": 1e-3, b"s": 1.0, b"m": 60.0}
 _VERDICTS = {b"SKIP": "SKIP", b"TODO": "TODO", b"XFAI": "TODO"}
 _ESCAPED = re.compile(rb"\\([\\#])")
 _PLAN = re.compile(rb"1\.\.([0-9]+)(?=[\s#]|\Z)\s*(.*)", re.DOTALL)
@@ -191,31 +214,37 @@ def _result(line: bytes, depth: int) -> tuple[Event, ...]:
     result = _RESULT.match(line)
     if result is None:
         return ()
-    negative, digits, description = result.groups()
-    directive, reason = "", b""
-    if b"#" in description or b"\\" in description:
-        name, keyword, reason = _description(description)
+    negative, digits, name = result.groups()
+    ok, number = negative is None, None if digits is None else _number(digits)
+    directive, reason, took = "", b"", None
+    if b"#" in name or b"\\" in name:
+        time = _TIME.search(line, result.start(3) - 1)
+        if time is not None:
+            took = float(time[1]) * _SECONDS[time[2]]
+            line = line[: time.start()]
+        name, keyword, reason = _description(line, result.start(3), ok)
         directive = _VERDICTS.get(keyword[:4], "")
-    else:
-        name = description
-    number = None if digits is None else _number(digits)
-    point = Point(negative is None, number, decode(name), directive, decode(reason), b"", depth)
+    point = Point(ok, number, decode(name), directive, decode(reason), b"", depth, took)
     if digits is not None and number is None:
         return (Damage("number", f"the number is too large: {quote(line)}"), point)
     return (point,)
 
 
-def _description(text: bytes) -> tuple[bytes, bytes, bytes]:
-    """Name, keyword in capitals, reason. The first `#` before a keyword counts, unless escaped."""
-    found = next((part for part in _DIRECTIVE.finditer(text) if part[1]), None)
-    name = text if found is None else text[: found.start()]
-    name = _ESCAPED.sub(rb"\1", name.strip())
-    if found is None:
-        return name, b"", b""
-    keyword = found[1].upper()
-    if keyword[:4] in _VERDICTS:
-        return name, keyword, text[found.end() :].lstrip(b": \t")
-    return name, keyword, text[found.start(1) :]
+def _description(line: bytes, start: int, ok: bool) -> tuple[bytes, bytes, bytes]:
+    """Name, keyword in capitals, reason, from `start` on.
+
+    A `not ok` is excused by a directive only where no other `#` makes doubtful which is meant.
+    """
+    hashes = [found for found in _HASH.finditer(line, start) if found["hash"]]
+    found = next((found for found in hashes if found["keyword"]), None)
+    keyword = b"" if found is None else found["keyword"].upper()
+    is_directive = keyword[:4] in _VERDICTS
+    if found is None or (is_directive and not ok and len(hashes) > 1):
+        return _ESCAPED.sub(rb"\1", line[start:].strip()), b"", b""
+    name = _ESCAPED.sub(rb"\1", line[start : found.start()].strip())
+    if is_directive:
+        return name, keyword, _ESCAPED.sub(rb"\1", line[found.end() :].lstrip(b": \t"))
+    return name, keyword, line[found.start("keyword") :]
 
 
 def _plan(line: bytes, depth: int) -> tuple[Event, ...]:
@@ -267,7 +296,7 @@ def _comment(line: bytes, depth: int) -> tuple[Event, ...]:
 
 
 def _bail_out(line: bytes, _depth: int) -> tuple[Event, ...]:
-    return (BailOut(decode(line[9:].strip())),) if line.startswith(b"Bail out!") else ()
+    return (BailOut(decode(line[9:].strip())),) if line[:9].lower() == b"bail out!" else ()
 
 
 def _pragma(line: bytes, _depth: int) -> tuple[Event, ...]:
@@ -284,6 +313,7 @@ _BY_FIRST_BYTE = {
     ord("T"): _version,
     ord("K"): _version,
     ord("B"): _bail_out,
+    ord("b"): _bail_out,
     ord("p"): _pragma,
 }
 

@@ -16,12 +16,13 @@ _TAB = 4  # columns
 class Levels:
     """The columns of the stream itself and of the subtests in it that are open.
 
-    find_base: the indentation of the first version line counts as none.
+    Attributes:
+        find_base: the indentation of the first version line counts as none.
     """
 
-    def __init__(self, *, find_base: bool) -> None:
+    def __init__(self) -> None:
         self._columns = [0]
-        self._find_base = find_base
+        self.find_base = False
 
     def close_all(self) -> None:
         """A line of the stream itself has come."""
@@ -34,8 +35,8 @@ class Levels:
     def recognise(self, indent: bytes, body: bytes) -> tuple[Event, ...]:
         """The events of a line at its depth; () where it is no TAP there. Opens and closes."""
         column = len(indent.expandtabs(_TAB))
-        if self._find_base and body.startswith((b"TAP version", b"KTAP version")):
-            self._find_base = False
+        if self.find_base and body.startswith((b"TAP version", b"KTAP version")):
+            self.find_base = False
             self._columns = [column]
         depth = bisect_left(self._columns, column)
         is_new = depth == len(self._columns) or (self._columns[depth] != column and depth > 0)
@@ -47,13 +48,20 @@ class Levels:
             return ()
         if is_new or not isinstance(last, Comment):
             del self._columns[depth + (0 if is_new else 1) :]
-        if is_new:
-            self._columns.append(column)
+        if not is_new:
+            return events
+        # Eight columns are two levels (TAP 14), of which the outer one has said nothing yet.
+        missing, rest = divmod(column - self._columns[-1], _TAB)
+        if missing > 1 and not rest:
+            self._columns += range(self._columns[-1] + _TAB, column, _TAB)
+            events = recognise(body, len(self._columns))
+        self._columns.append(column)
         return events
 
     def _opens(self, event: Event, column: int, depth: int) -> bool:
         if isinstance(event, Comment):
             return event.text.startswith("Subtest")
         if isinstance(event, Point):
-            return column - self._columns[depth - 1] == _TAB
+            levels, rest = divmod(column - self._columns[depth - 1], _TAB)
+            return not rest and (levels == 1 or (levels > 1 and event.number is not None))
         return isinstance(event, Version | Plan)

@@ -4,7 +4,7 @@
 import re
 from collections.abc import Iterator
 
-from lkltest.tap.grammar import Damage, Event, quote
+from lkltest.tap.grammar import Damage, Event
 
 LINE_LIMIT = 64 * 1024
 """Bytes of a line that are kept, its newline not counted; the rest is dropped (line-cut)."""
@@ -16,26 +16,52 @@ _ESCAPE = re.compile(
     rb"|[0-Z\\^-~])"
 )
 _CARRIAGE_RETURNS = re.compile(rb"(?<!\r)\r++\n")
-_PRINTK = re.compile(
-    rb"\n(?:<[0-9]{1,4}>)?\[ *+[0-9]{1,10}\.[0-9]{1,9}\](?:\[ *+[TC][0-9]{1,10}\])? ?"
+_PREFIX = (
+    rb"(?:[a-z]++ *+:[a-z]++ *+: )?(?:<[0-9]{1,4}>)?"  # dmesg -x; the log level
+    rb"(?:\[ *+\+?[0-9]{1,10}\.[0-9]{1,9}(?: <[ 0-9.]{1,16}>)?\]"  # and dmesg -d
+    rb"|\[(?:[A-Z][a-z]{2} ){2}[ 0-9][0-9] [0-9:]{8} [0-9]{4}\]"  # dmesg -T
+    rb"|\[[A-Z][a-z]{2}[ 0-9][0-9] [0-9:]{5}\]"  # dmesg -e
+    rb"|[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}[,.][0-9]{1,9}(?:[+-][0-9:]{5}|Z)"  # ISO 8601
+    rb"|[A-Z][a-z]{2} [ 0-9][0-9] [0-9:]{8} \S{1,64} kernel:(?: \[ *+[0-9]{1,10}\.[0-9]{1,9}\])?)"
+    rb"(?:\[ *+[TC][0-9]{1,10}\])? ?"
 )
+_PRINTK = re.compile(rb"\n" + _PREFIX)
+_FIRST_TAP = re.compile(
+    rb"\n(?:(?P<prefix>"
+    + _PREFIX
+    + rb")(?:K?TAP [Vv]ersion [0-9]|1\.\.[0-9])"
+    + rb"|[ \t]*+(?:K?TAP [Vv]ersion [0-9]|1\.\.[0-9]|\* [0-9]|(?:not )?ok(?![^\s#])))"
+)
+_BYTE_ORDER_MARK = b"\n\xef\xbb\xbf"
 
 
 class Lines:
     """Cuts a stream into texts of whole lines. Each text begins with a newline of its own, so that
     every line in it begins after one and ends with one.
 
-    printk: takes the kernel's time stamps off (`[    0.123456] `, with `[T1]` or `<6>` too).
+    Attributes:
+        printk: whether the kernel's time stamps are taken off (`[    0.123456] `, with `[T1]` or
+            `<6>` too, and what dmesg and the journal make of them). None as long as the first line
+            of TAP has yet to show it.
     """
 
-    def __init__(self, printk: bool) -> None:
-        self._printk = printk
+    def __init__(self, printk: bool | None) -> None:
+        self.printk = printk
+        self._is_first = True
+        self._is_new_log = printk is True
         self._partial = bytearray()  # the line that has begun
         self._dropped = 0  # bytes of it beyond LINE_LIMIT
 
     def has_begun(self) -> bool:
         """Whether bytes came that belong to a line without its newline yet."""
         return bool(self._partial)
+
+    def switched_on(self) -> bool:
+        """Whether time stamps have come to be taken off since the last call."""
+        if self.printk and self._is_new_log:
+            self._is_new_log = False
+            return True
+        return False
 
     def feed(self, data: bytes, out: list[Event]) -> Iterator[bytes]:
         """The texts that end in these bytes, of LINE_LIMIT bytes or little more each.
@@ -73,9 +99,8 @@ class Lines:
     def rest(self, out: list[Event]) -> bytes:
         """The last line, which has no newline, if more than terminal escapes is left of it."""
         tail = self._clean(bytes(self._partial))[1:].rstrip(b"\r")
-        if tail or (self._printk and self._partial):  # not even a time stamp may stand alone
+        if tail:
             self._say_cut(out)
-            out.append(Damage("line-incomplete", f"the last line has no newline: {quote(tail)}"))
         self._partial.clear()
         self._dropped = 0
         return tail
@@ -107,6 +132,19 @@ class Lines:
             text = text.replace(b"\r\n", b"\n")
             if b"\r\n" in text:
                 text = _CARRIAGE_RETURNS.sub(b"\n", text)
-        if self._printk:
-            text = _PRINTK.sub(b"\n", text)
-        return text
+        if self._is_first:
+            self._is_first = False
+            if text.startswith(_BYTE_ORDER_MARK):
+                text = b"\n" + text[len(_BYTE_ORDER_MARK) :]
+        if self.printk is None:
+            return self._find_out(text)
+        return _PRINTK.sub(b"\n", text) if self.printk else text
+
+    def _find_out(self, text: bytes) -> bytes:
+        first = _FIRST_TAP.search(text)
+        if first is None:
+            return text
+        self.printk = self._is_new_log = first["prefix"] is not None
+        if not self.printk:
+            return text
+        return text[: first.start()] + _PRINTK.sub(b"\n", text[first.start() :])

@@ -9,14 +9,14 @@
 Any cutting of the stream into chunks gives the same events. No input makes it raise or recurse, and
 it holds no more than one line (LINE_LIMIT) and one YAML block (LOG_LIMIT) at a time.
 
-What is read: TAP 12, 13 and 14, KTAP, and the dialect of LKL's tests (tap_line.py has the lines).
+What is read: TAP 12, 13 and 14, KTAP, and the dialect of LKL's tests (grammar.py has the lines).
 
 Which line is what:
 
-- A YAML block belongs to the result line before it; only output that is no TAP, and `Bail out!`
-  (LKL's shell half prints it there), may stand between. It opens with `---` indented deeper than
-  the result (LKL by one space, TAP 13 and 14 by two) and ends with `...` at exactly the
-  indentation of its `---`.
+- A YAML block belongs to the result line before it; only output that is no TAP, comments and
+  `Bail out!` (LKL's shell half prints it there) may stand between. It opens with `---` indented
+  deeper than the result (LKL by one space, TAP 13 and 14 by two) and ends with `...` at exactly
+  the indentation of its `---`.
 - Every line of a block that is indented at least as the block is text of the block, whatever it
   looks like: a log may hold `ok 3`, `1..5`, `...` or `--- ping statistics ---`, indented.
 - A line in the midst of a block that is indented less cannot belong to it. If it is a result, a
@@ -25,10 +25,16 @@ Which line is what:
   is reported by itself and the block goes on.
 - An indented line is TAP only in an open subtest. A version line, a plan or `# Subtest` opens one
   at its indentation, and so does a result that is indented by four columns more (TAP 14) or by a
-  tab (old KUnit). A result, a plan, an announcement or a version indented less closes it.
+  tab (old KUnit); by eight, it opens two. A result, a plan, an announcement or a version indented
+  less closes it.
 - `[    0.1] ok 1 - name` in a kernel log is output: it may come from anywhere. Parser(printk=True)
-  is for a stream that is a kernel log, and takes the time stamps off.
-- The last line counts only with its newline.
+  is for a stream that is a kernel log, and takes the time stamps off; Parser(printk=None) does so
+  if the first line of TAP has one.
+- A line of TAP that a kernel message tore apart is put together (torn_line.py), and `not` alone on
+  a line belongs to the `ok` on the next one.
+- A carriage return before a result ends the line that it stands in: `50 %\rok 1 copy`.
+- A last line without newline: a result and the end of a block come as a LastLine, a plan counts
+  for nothing (Damage), all else as if the newline were there.
 """
 
 import re
@@ -40,6 +46,7 @@ from lkltest.tap.grammar import (
     Comment,
     Damage,
     Event,
+    LastLine,
     Output,
     Plan,
     Point,
@@ -47,10 +54,19 @@ from lkltest.tap.grammar import (
     Started,
     Version,
     decode,
+    quote,
     recognise,
 )
 from lkltest.tap.indentation import Levels
 from lkltest.tap.lines import LINE_LIMIT, Lines
+from lkltest.tap.torn_line import (
+    Torn,
+    is_message,
+    may_be_lost,
+    mend,
+    says_something,
+    tear,
+)
 from lkltest.tap.yaml_block import LOG_LIMIT, Block, stray_finder
 
 __all__ = [
@@ -61,6 +77,7 @@ __all__ = [
     "Comment",
     "Damage",
     "Event",
+    "LastLine",
     "Output",
     "Parser",
     "Plan",
@@ -75,7 +92,7 @@ __all__ = [
 # escapes, together with the announcement of the same point and with the first line of its block.
 _RESULT = rb"(ok|not ok) ([0-9]{1,9}+) (?:- |)"
 _ANNOUNCED = rb"\* ([0-9]{1,9}+) "
-_NAME = rb"([^\s#\\-][^#\\\n]*+(?<!\s))\n"
+_NAME = rb"([^\s#\\[-][^#\\\n\r[]*+(?<!\s))\n"
 _USUAL_RESULT = re.compile(_RESULT + _NAME + rb"( {1,2}---\n|)").match
 _USUAL_ANNOUNCED = re.compile(_ANNOUNCED + _NAME + rb"(ok|not ok) \1 \2\n( {1,2}---\n|)").match
 _LINES = re.compile(
@@ -83,6 +100,7 @@ _LINES = re.compile(
 ).findall
 # An opened block's end, up to its newline, and the search for lines that are not of the block.
 _USUAL_BLOCK = {i + b"---\n": (b"\n" + i + b"...", stray_finder(i)) for i in (b" ", b"  ")}
+_HELD_COMMENTS = 100
 _SWEEP = 8 * 1024  # bytes; what _LINES makes of so many is gone before the garbage collector looks
 _ASTERISK, _NEWLINE = b"*\n"
 _new = tuple.__new__  # a NamedTuple's own constructor takes three times as long
@@ -97,20 +115,24 @@ class Parser:
     """Turns the bytes of one stream into events; see the module.
 
     printk: the stream is a kernel log. Time stamps (`[    0.123456] `, with `[T1]` or `<6>` too)
-    are taken off each line, and the indentation of the first version line counts as none.
+    are taken off each line, and the indentation of the first version line counts as none. None:
+    find out.
     """
 
-    def __init__(self, *, printk: bool = False) -> None:
+    def __init__(self, *, printk: bool | None = False) -> None:
         self._lines = Lines(printk)
         self._held: Point | None = None  # a result that may still get a block
         self._held_indent = b""
+        self._comments: list[Event] = []  # that came after it
         self._block: Block | None = None
-        self._levels = Levels(find_base=printk)
+        self._torn: Torn | None = None  # a line whose rest is to come
+        self._levels = Levels()
 
     def feed(self, data: bytes) -> list[Event]:
         """The events that end in these bytes."""
         out: list[Event] = []
         for text in self._lines.feed(data, out):
+            self._levels.find_base |= self._lines.switched_on()
             self._text(text, out)
         return out
 
@@ -125,16 +147,46 @@ class Parser:
         return out
 
     def close(self) -> list[Event]:
-        """The stream has ended. A last line without newline was not written to its end."""
+        """The stream has ended."""
         out: list[Event] = []
         tail = self._lines.rest(out)
+        self._levels.find_base |= self._lines.switched_on()
+        if self._torn is not None and is_message(tail):
+            out.append(Output(tail + b"\n"))
+            tail = b""
+        tail = self._rest_of_torn(tail, out)
+        if tail:
+            self._last_line(tail, out)
         if self._block is not None:
-            self._block.add(tail)
             self._abandon(self._block, out)
-        elif tail:
-            out.append(Output(tail))
         self._release(out)
         return out
+
+    def _last_line(self, tail: bytes, out: list[Event]) -> None:
+        reason = f"the last line has no newline: {quote(tail)}"
+        cut: list[Event] = [Damage("line-incomplete", reason)]
+        if self._block is not None:
+            block = self._block
+            if self._ends_block(tail) or not block.is_end(tail):
+                block.add(tail)
+                return
+            whole: list[Event] = []
+            block.finish(whole)
+            whole += self._comments
+            self._abandon(block, cut)
+            out.append(LastLine(tuple(whole), tuple(cut)))
+            return
+        if tail.strip() != b"---":
+            self._release(out)
+        events: list[Event] = []
+        self._line(tail, events)
+        if self._held is not None:
+            self._release(events)
+            out.append(LastLine(tuple(events), (*cut, Output(tail + b"\n"))))
+        elif any(isinstance(event, Plan) for event in events):
+            out += [*cut, Output(tail + b"\n")]
+        else:
+            out += events
 
     # What is usual is read in one of two quick ways, all else line by line, to the same effect.
 
@@ -159,16 +211,22 @@ class Parser:
         add, read, usual = out.append, _reader(text), False
         for verdict1, digits1, title1, digits2, title2, verdict2, other in _LINES(text, pos, end):
             if not usual and (digits1 or digits2):
+                if self._torn is not None:
+                    first = verdict1 or b"*", digits1 or digits2, title1 or title2
+                    self._line(b"%b %b %b" % first, out)
+                    if verdict2:
+                        self._line(b"%b %b %b" % (verdict2, digits2, title2), out)
+                    continue
                 usual = True
                 self._begin_usual(out)
             if digits1:
                 number, name = int(digits1), read(title1)
-                add(_new(Point, (verdict1 == b"ok", number, name, "", "", b"", 0)))
+                add(_new(Point, (verdict1 == b"ok", number, name, "", "", b"", 0, None)))
             elif digits2:
                 number, name = int(digits2), read(title2)
                 add(_new(Started, (number, name, 0)))
                 if verdict2:
-                    add(_new(Point, (verdict2 == b"ok", number, name, "", "", b"", 0)))
+                    add(_new(Point, (verdict2 == b"ok", number, name, "", "", b"", 0, None)))
             else:
                 if usual:
                     usual = False
@@ -180,7 +238,7 @@ class Parser:
     def _usual(self, text: bytes, pos: int, out: list[Event]) -> int:
         """Reads on as long as the lines are usual ones; returns where they are not."""
         size, add, read, begin = len(text), out.append, _reader(text), pos
-        while pos < size:
+        while pos < size and self._torn is None:
             first = text[pos]
             if first == _ASTERISK and (usual := _USUAL_ANNOUNCED(text, pos)):
                 digits, title, verdict, opener = usual.groups()
@@ -195,7 +253,7 @@ class Parser:
                 add(_new(Started, (number, name, 0)))
             pos = usual.end()
             if not opener:
-                add(_new(Point, (ok, number, name, "", "", b"", 0)))
+                add(_new(Point, (ok, number, name, "", "", b"", 0, None)))
                 continue
             # Most blocks are closed in the same text and before any line that is indented less.
             end, find_stray = _USUAL_BLOCK[opener]
@@ -205,7 +263,7 @@ class Parser:
             if stop <= pos or text[after - 1] != _NEWLINE:
                 self._block = Block(Point(ok, number, name, "", "", b"", 0), opener[:-4])
                 return pos
-            add(_new(Point, (ok, number, name, "", "", text[pos:stop], 0)))
+            add(_new(Point, (ok, number, name, "", "", text[pos:stop], 0, None)))
             pos = after
         if pos != begin:
             self._end_usual(out)
@@ -225,8 +283,25 @@ class Parser:
 
     def _line(self, line: bytes, out: list[Event]) -> None:
         """One line outside of a block."""
+        if b"\r" in line and any(map(says_something, line.split(b"\r")[1:])):
+            for part in line.split(b"\r"):
+                if part:
+                    self._line(part, out)
+        elif self._torn is not None and is_message(line):
+            out.append(Output(line + b"\n"))
+        else:
+            self._whole_line(self._rest_of_torn(line, out), out)
+
+    def _whole_line(self, line: bytes, out: list[Event]) -> None:
         body = line.strip()
         indent = line[: len(line) - len(line.lstrip())]
+        if body == b"not":
+            self._torn = Torn(line, by_message=False)
+            return
+        if b"[" in line and (torn := tear(line)) is not None:
+            self._torn = torn
+            out.append(Output(line[len(torn.before) :] + b"\n"))
+            return
         if body == b"---" and self._held is not None and self._is_deeper(indent):
             self._block = Block(self._held, indent)
             self._held = None
@@ -235,18 +310,47 @@ class Parser:
         if not events:
             out.append(Output(line + b"\n"))
             return
-        if not isinstance(events[-1], BailOut):
-            self._release(out)
         self._take(events, indent, out)
+
+    def _rest_of_torn(self, line: bytes, out: list[Event]) -> bytes:
+        """The line that a torn one and this one are, or this one where they are two."""
+        torn = self._torn
+        if torn is None:
+            return line
+        self._torn = None
+        whole = mend(torn.before, line)
+        if whole is not None:
+            return whole
+        if torn.by_message and may_be_lost(torn.before):
+            what = f"a kernel message tore a line, its rest is missing: {quote(torn.before)}"
+            out.append(Damage("line-torn", what))
+        if says_something(torn.before):
+            self._whole_line(torn.before, out)
+        else:
+            out.append(Output(torn.before + b"\n"))
+        return line
 
     def _take(self, events: tuple[Event, ...], indent: bytes, out: list[Event]) -> None:
         last = events[-1]
+        if isinstance(last, Comment) and self._holds(last):
+            self._comments.append(last)
+            return
+        if not isinstance(last, BailOut):
+            self._release(out)
         if isinstance(last, Point):
             out.extend(events[:-1])
             self._held = last
             self._held_indent = indent
         else:
             out.extend(events)
+
+    def _holds(self, comment: Comment) -> bool:
+        """Whether a comment may stand between a point and its block."""
+        return (
+            self._held is not None
+            and len(self._comments) < _HELD_COMMENTS
+            and not comment.text.startswith("Subtest")
+        )
 
     def _is_deeper(self, indent: bytes) -> bool:
         return len(indent) > len(self._held_indent) and indent.startswith(self._held_indent)
@@ -255,6 +359,12 @@ class Parser:
         if self._held is not None:
             out.append(self._held)
             self._held = None
+        self._release_comments(out)
+
+    def _release_comments(self, out: list[Event]) -> None:
+        if self._comments:
+            out += self._comments
+            self._comments.clear()
 
     # YAML blocks
 
@@ -266,8 +376,7 @@ class Parser:
             stop, after = block.find_end(text, pos - 1, start)
             if stop >= 0:
                 block.add(text[pos:stop])
-                self._block = None
-                block.finish(out)
+                self._close_block(block, out)
                 return after
             block.add(text[pos:start])
             if stray is None:
@@ -276,8 +385,16 @@ class Parser:
             line = text[start:pos]
             if not line.strip():
                 block.add(line)
+            elif (message := block.torn_end(line)) is not None:
+                out.append(Output(message))
+                self._close_block(block, out)
+                return pos
             elif self._ends_block(line):
-                self._abandon(block, out)
+                if (message := block.torn_end(b"")) is not None:
+                    out.append(Output(message))
+                    self._close_block(block, out)
+                else:
+                    self._abandon(block, out)
                 return start
             else:
                 self._aside(line, out)
@@ -299,6 +416,10 @@ class Parser:
             out.append(Output(line))
 
     def _abandon(self, block: Block, out: list[Event]) -> None:
-        self._block = None
         out.append(Damage("yaml-open", f"the block of {block.label()} was not closed"))
+        self._close_block(block, out)
+
+    def _close_block(self, block: Block, out: list[Event]) -> None:
+        self._block = None
         block.finish(out)
+        self._release_comments(out)

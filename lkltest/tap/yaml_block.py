@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import lru_cache
 
 from lkltest.tap.grammar import Damage, Event, Point
+from lkltest.tap.torn_line import message_in_end
 
 LOG_LIMIT = 4 * 1024 * 1024
 """Bytes of a YAML block that are kept; the rest is dropped (log-cut). Verbose boots print 2 MB."""
@@ -25,6 +26,7 @@ class Block:
 
     def __init__(self, point: Point, indent: bytes) -> None:
         self._point = point
+        self._indent = indent
         self._end = b"\n" + indent + b"..."
         self._body = bytearray()
         self._dropped = 0
@@ -43,6 +45,18 @@ class Block:
             pos = after
         return -1, -1
 
+    def is_end(self, line: bytes) -> bool:
+        """Whether a line without its newline ends the block."""
+        return (b"\n" + line.rstrip()) == self._end
+
+    def torn_end(self, rest: bytes) -> bytes | None:
+        """The kernel message that tore the block's `...` apart, if `rest` is the rest of it."""
+        if self._dropped or (torn := message_in_end(self._body, self._indent, rest)) is None:
+            return None
+        message = torn[3]
+        del self._body[torn.start() :]
+        return message
+
     def add(self, part: bytes) -> None:
         """Lines of the block."""
         room = LOG_LIMIT - len(self._body)
@@ -55,8 +69,8 @@ class Block:
             size = len(self._body) + self._dropped
             what = f"the block of {self.label()} has {size} bytes, the first {LOG_LIMIT} are kept"
             out.append(Damage("log-cut", what))
-        ok, number, name, directive, reason, _, depth = self._point
-        out.append(Point(ok, number, name, directive, reason, bytes(self._body), depth))
+        ok, number, name, directive, reason, _, depth, took = self._point
+        out.append(Point(ok, number, name, directive, reason, bytes(self._body), depth, took))
 
     def label(self) -> str:
         """The point, for people."""

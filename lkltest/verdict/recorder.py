@@ -20,11 +20,11 @@ from lkltest.tap.parser import (
     Comment,
     Damage,
     Event,
+    LastLine,
     Output,
     Plan,
     Point,
     Started,
-    Version,
 )
 from lkltest.verdict.collector import Gathered, OnPassed, one_line
 from lkltest.verdict.exit_status import judge_exit
@@ -50,14 +50,9 @@ class Repeats:
         return []
 
 
-def outcome_said(point: Point, ktap: bool) -> Outcome:
-    """Return the outcome by the line alone.
-
-    Args:
-        point: the event.
-        ktap: whether the stream is KTAP, where `not ok # SKIP` is a skip; in TAP it is a failure.
-    """
-    if point.directive == "SKIP" and (point.ok or ktap):
+def outcome_said(point: Point) -> Outcome:
+    """The outcome by the line alone; `not ok # SKIP` is a skip in TAP 14, in KTAP and for bats."""
+    if point.directive == "SKIP":
         return Outcome.SKIPPED
     if point.ok:
         return Outcome.PASSED
@@ -70,7 +65,7 @@ def seconds_taken(point: Point, announced: Announced | None, at: float | None) -
     Upstream's programs report CPU time. Events that were read at once have one time, so the wall
     time of a short point can be 0 here.
     """
-    said = point.seconds if point.block else None
+    said = point.seconds
     if at is None or announced is None or announced.at is None:
         return said
     return max(at - announced.at, said or 0.0)
@@ -87,6 +82,7 @@ class Recorder:
 
     Args:
         exit_status_matters: False where it proves nothing (Wine) or is not known.
+        is_file: True where the stream is a file, which somebody may have ended without a newline.
         repeat_is_failure: True where a guest that reboots repeats its stream: a point that comes
             again under a plan of the same name is then a problem.
         keep: False to forget every point that `add` has returned, for constant memory.
@@ -98,11 +94,13 @@ class Recorder:
         self,
         exit_status_matters: bool = True,
         *,
+        is_file: bool = False,
         repeat_is_failure: bool = False,
         keep: bool = True,
         on_passed: OnPassed | None = None,
     ) -> None:
         self._exit_status_matters = exit_status_matters
+        self._is_file = is_file
         self._repeats = Repeats() if repeat_is_failure else None
         self._nest = Nest()
         self._gathered = Gathered(keep, on_passed)
@@ -111,7 +109,8 @@ class Recorder:
         self._skip: str | None = None  # name of a `1..0` whose reason may follow
         self._skip_reason = ""
         self._unsettled = False  # output, damage or skip that wait for the event that follows
-        self._ktap = False
+        self._last_line: tuple[LastLine, float | None] | None = None
+        self._bailed_out = False
 
     @property
     def in_flight(self) -> str | None:
@@ -121,8 +120,8 @@ class Recorder:
 
     @property
     def done(self) -> bool:
-        """Whether the plan is met and nothing is in flight: the program may be ended now."""
-        return self._nest.top.ledger.met and not self._nest.busy
+        """Whether the program may be ended now: it gave up, or its plan is met, none in flight."""
+        return self._bailed_out or (self._nest.top.ledger.met and not self._nest.busy)
 
     @property
     def problems(self) -> tuple[Problem, ...]:
@@ -156,9 +155,10 @@ class Recorder:
             kind = _DAMAGE.get(event.what, ProblemKind.CONSOLE_DAMAGE)
             self._damage.append(Trouble(kind, event.detail or event.what))
         elif isinstance(event, BailOut):
+            self._bailed_out = True
             self._blame(Trouble(ProblemKind.BAIL_OUT, event.reason or "no reason given"))
-        elif isinstance(event, Version) and event.depth == 0:
-            self._ktap = event.ktap
+        elif isinstance(event, LastLine):
+            self._last_line = (event, at)
         return fresh
 
     def finish(
@@ -176,7 +176,7 @@ class Recorder:
             `1..0`); with `keep=False` they are only those.
         """
         gathered = self._gathered
-        gathered.fresh = []
+        gathered.fresh = self._take_last_line(exit)
         self._settle(before_point=False)
         self._settle_exit(exit, given := list(problems))
         ledger = self._nest.top.ledger
@@ -232,7 +232,7 @@ class Recorder:
             self._unsettled = True
 
     def _take_point(self, event: Point, at: float | None) -> None:
-        _, number, raw, _, reason, _, depth = event
+        _, number, raw, _, reason, _, depth, _ = event
         level = self._nest.level(depth)
         if level is None:
             return
@@ -255,7 +255,7 @@ class Recorder:
             troubles += self._repeats.note(ledger.name, raw)
         name = level.name_of(raw, announced)
         log = self._log(event, troubles) if event.block or self._stream_log.comments else ""
-        outcome = outcome_said(event, self._ktap)
+        outcome = outcome_said(event)
         if children and outcome in (Outcome.PASSED, Outcome.SKIPPED):
             troubles += subtest_troubles(children)
         if outcome is Outcome.SKIPPED and not reason:
@@ -331,6 +331,15 @@ class Recorder:
         for trouble in (*self._damage, *self._stream_log.search_pending()):
             self._blame(trouble)
         self._damage = []
+
+    def _take_last_line(self, exit: Exit) -> list[PointResult]:
+        """Take the line without newline: whole where nobody can have cut it."""
+        if self._last_line is None:
+            return []
+        line, at = self._last_line
+        ended = exit.cause == "exited" and exit.status == 0 and self._exit_status_matters
+        events = line.whole if self._is_file or ended else line.cut
+        return [point for event in events for point in self.add(event, at)]
 
     def _settle_exit(self, exit: Exit, given: list[Problem]) -> None:
         """Judge how the program ended, and fail what was in flight then."""

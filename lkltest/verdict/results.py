@@ -47,7 +47,7 @@ class ProblemKind(StrEnum):
     PLAN_NOT_MET = "plan not met"
     TOO_MANY_POINTS = "more points than planned"
     DUPLICATE_NUMBER = "duplicate number"
-    OUT_OF_ORDER = "number out of order"
+    OUT_OF_ORDER = "number out of order"  # in nights of old: any order is right
     NEVER_REPORTED = "never reported"
     SUBTEST = "failed subtest"
     BAIL_OUT = "bail out"

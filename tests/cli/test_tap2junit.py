@@ -29,7 +29,7 @@ def converted(stream: bytes) -> tuple[bool, bytes]:
 
 def through_junit_xml(stream: bytes) -> tuple[bool, bytes]:
     """The same by way of the tree and the junit-xml package."""
-    recorder, parser = Recorder(), Parser()
+    recorder, parser = Recorder(is_file=True), Parser(printk=None)
     for event in parser.feed(stream) + parser.close():
         recorder.add(event)
     program = recorder.finish(Exit(cause="ended"))

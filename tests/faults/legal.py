@@ -3,12 +3,13 @@
 
 Written from what LKL's tests print and what the TAP specification asks for. The rules:
 
- 1. The last line has its newline (terminal escapes after it do not count).
+ 1. The last line needs no newline (the program ended with status 0), but for a plan.
  2. There is a plan, `1..N` at the beginning of a line, and it comes before the points that it
     counts or after all of them, never between them.
- 3. Under a plan come exactly N results, `ok` or `not ok` at the beginning of a line; a number, if
-    there is one, is the next one. Another plan may follow once all of them came.
- 4. No result is `not ok`, but for `not ok # TODO`.
+ 3. Under a plan come exactly N results, `ok` or `not ok` at the beginning of a line; each number
+    from 1 to N comes once, in any order. Another plan may follow once all of them came.
+ 4. No result is `not ok`, but for `not ok # TODO` and `not ok # SKIP`, where white space stands
+    before the `#` and no other such `#` is there.
  5. What is announced (`* N name`, N of nine digits at most) is what reports next.
  6. Nothing bails out.
  7. A YAML block, ` ---` after a result (and not after TAP of a subtest), ends with ` ...` before
@@ -16,7 +17,8 @@ Written from what LKL's tests print and what the TAP specification asks for. The
     counts for nothing.
  8. The kernel says nowhere that it is broken: not in a log, and not in a message that stands in the
     midst of somebody else's line.
- 9. A message of the kernel has not cut a `not ok` apart.
+ 9. A line that a message of the kernel cut apart is whole again; if it cannot be, and was a
+    failing result, nothing is green. `not` alone on a line belongs to the next one.
 
 All other lines are somebody's output and mean nothing.
 """
@@ -24,13 +26,14 @@ All other lines are somebody's output and mean nothing.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 
 ESCAPE = re.compile(
     rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\n]*(?:\x07|\x1b\\)|[ -/]+[0-~]|[0-~])"
 )
 _RESULT = re.compile(rb"(not )?ok(?:[ \t\r\v\f]+(\d+)(?=[\s#]|$)|(?=[\s#]|$))(.*)", re.DOTALL)
-_TODO = re.compile(rb"(?<!\\)#[ \t]*todo\b", re.IGNORECASE)
-_EXPECTED = re.compile(rb"(?<!\\)#[ \t]*XFAIL\b")
+_EXCUSED = re.compile(rb"(?<!\S)#[ \t]*(?:(?i:todo|skip(?:ped|ping)?)|XFAIL)\b")
+_HASH = re.compile(rb"(?<!\S)#(?=\s|$|(?i:todo|skip)|XFAIL)")
 _PLAN = re.compile(rb"1\.\.(\d+)(?=[\s#]|$)(.*)", re.DOTALL)
 _ANNOUNCED = re.compile(rb"\* 0*(\d{1,9})(?=\s|$)")
 _SUBTEST = re.compile(rb"\s+(?:1\.\.\d|K?TAP version|(?:not )?ok\b|\* \d|# Subtest)")
@@ -39,29 +42,71 @@ _BROKEN = re.compile(
     _STAMP + rb"(?:watchdog: )?(?:Kernel panic - not syncing|BUG: |kernel BUG at |Oops: |WARNING: "
     rb"|UBSAN: |general protection fault|Unable to handle kernel)"
 )
-_CUT_NOT = re.compile(rb"not ?" + _STAMP)
+_CUT = re.compile(rb"([^ \t\n][^\n]*?)" + _STAMP)
+_TAP = re.compile(rb"(?:not )?ok(?=[\s#]|$)|1\.\.\d+(?=[\s#]|$)|\* \d+(?=\s|$)|(?i:bail out!)")
+_BEGINS_TAP = re.compile(rb"n(ot?)?|not (o|ok)?|o|1\.{0,2}|\* ?|b(a(i(l( (o(ut?)?)?)?)?)?)?", re.I)
+_CUT_END = re.compile(rb"([ \t]+)(\.{0,3})(?:<\d+>)?" + _STAMP)
 
 
 def why_not(data: bytes) -> str:
     """Why a stream is not green, in a few words; empty for one that is."""
-    if ESCAPE.sub(b"", data.rpartition(b"\n")[2]).strip(b"\r"):
-        return "the last line has no newline"
+    # Escapes are taken off first: they may stand before a carriage return, and within a word.
+    *lines, last = [ESCAPE.sub(b"", line).rstrip(b"\r") for line in data.split(b"\n")]
+    if re.match(rb"1\.\.\d", last):
+        return "the last line is a plan without newline"
     stream = _Stream()
-    for line in data.split(b"\n")[:-1]:
-        # Escapes are taken off first: they may stand before a carriage return, and within a word.
-        reason = stream.take(ESCAPE.sub(b"", line).rstrip())
+    for line in mended([*lines, *filter(None, [last])]):
+        reason = stream.take(line.rstrip())
         if reason:
             return reason
     return stream.end()
 
 
+def mended(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """Lines of TAP that messages of the kernel cut apart, whole again behind the messages."""
+    held, was_cut = b"", False
+    for part in (part for line in lines for part in _overwritten(line)):
+        line = part
+        if held and re.match(rb"\s*" + _STAMP, line):
+            yield line
+            continue
+        if held.strip() == b"not" and re.match(rb"\s*ok(?=[\s#]|$)", line):
+            line, held = b"not " + line.lstrip(), b""
+        elif held:
+            is_whole = _TAP.match(line.lstrip()) or line.strip() == b"---"
+            if _TAP.match(held + line) and not is_whole:
+                line = held + line
+            else:
+                yield b"not ok" if was_cut and held[:1] in b"nN" else held
+            held = b""
+        cut = _CUT.match(line)
+        if cut and (_TAP.match(cut[1]) or _BEGINS_TAP.fullmatch(cut[1])):
+            held, was_cut = cut[1], True
+            yield line[cut.end(1) :]
+        elif line.strip() == b"not":
+            held, was_cut = line, False
+        else:
+            yield line
+    if held:
+        yield b"not ok" if was_cut and held[:1] in b"nN" else held
+
+
+def _overwritten(line: bytes) -> list[bytes]:
+    """What a carriage return before TAP parts."""
+    parts = line.split(b"\r")
+    return parts if any(_TAP.match(part) for part in parts[1:]) else [line]
+
+
 class _Stream:
     def __init__(self) -> None:
         self.planned: int | None = None
+        self.numbers: set[int] = set()
+        self.last = 0
         self.closed = False  # the plan came after its points
         self.seen = 0
         self.announced: int | None = None
         self.block: bytes | None = None  # the indentation of the one that is open
+        self.end_cut: bytes | None = None  # what of its `...` came before a message
         self.after_result = False
 
     def take(self, line: bytes) -> str:
@@ -75,8 +120,17 @@ class _Stream:
         indent = self.block
         if indent is None:
             return False
+        cut = _CUT_END.match(line)
         if line == indent + b"...":
             self.block = None
+        elif cut is not None and cut[1] == indent:
+            self.end_cut = cut[2]
+        elif self.end_cut is not None and line and not re.match(_STAMP, line):
+            if self.end_cut + line == b"..." or (self.end_cut == b"..." and line[:1] != b" "):
+                self.block = None
+                self.end_cut = None
+                return line[:1] == b"."
+            self.end_cut = None
         return not line or line.startswith(indent)
 
     def _line(self, line: bytes) -> str:
@@ -97,9 +151,11 @@ class _Stream:
         if line.strip() == b"---" and line != b"---" and self.after_result:
             self.block = line[: -len(b"---")]
             self.after_result = False
-        if line.startswith(b"Bail out!"):
+        if re.match(rb"#\s*Subtest", line):
+            self.after_result = False
+        if line.lower().startswith(b"bail out!"):
             return "it bailed out"
-        return "a failing point was cut apart" if _CUT_NOT.match(line) else ""
+        return ""
 
     def end(self) -> str:
         """What is missing at the end."""
@@ -109,7 +165,7 @@ class _Stream:
             return "an announced point never reported"
         if self.planned is None:
             return "there is no plan"
-        return "" if self.seen == self.planned else "the plan is not met"
+        return "" if self._is_met() else "the plan is not met"
 
     @staticmethod
     def _is_plan(plan: re.Match[bytes]) -> bool:
@@ -120,12 +176,14 @@ class _Stream:
         negative, digits, rest = result.groups()
         self.after_result = True
         self.seen += 1
-        number = int(digits) if digits else self.seen
-        if negative and not (_TODO.search(rest) or _EXPECTED.search(rest)):
+        number = int(digits) if digits else self.last + 1
+        self.last = number
+        if negative and not (_EXCUSED.search(rest) and len(_HASH.findall(rest)) == 1):
             return "a point failed"
-        if number != self.seen:
-            return "a number is not the next one"
-        if self.planned is not None and (self.closed or self.seen > self.planned):
+        if number in self.numbers:
+            return "a number came twice"
+        self.numbers.add(number)
+        if self.planned is not None and (self.closed or not 0 < number <= self.planned):
             return "there are more points than planned"
         if self.announced not in (None, number):
             return "an announced point never reported"
@@ -139,11 +197,16 @@ class _Stream:
         if self.planned is None:
             self.closed = self.seen > 0
             self.planned = count
-            return "the plan is not met" if self.closed and self.seen != count else ""
-        if self.seen != self.planned:
+            return "" if not self.closed or self._is_met() else "the plan is not met"
+        if not self._is_met():
             return "the plan is not met"
         self.planned, self.seen, self.closed = count, 0, False
+        self.numbers, self.last = set(), 0
         return ""
+
+    def _is_met(self) -> bool:
+        numbers = self.numbers
+        return len(numbers) == self.planned and (not numbers or max(numbers) == self.planned)
 
     def _announced(self, number: int) -> str:
         if self.announced is not None:

@@ -30,6 +30,10 @@ EACH = 60
         b"ok 1 x\nok 2 y\n1..2\n",
         b"1..0 # SKIP nothing\n",
         b"1..1\nnot ok 1 x # TODO later\n",
+        b"1..1\nnot ok 1 x # skip later\n",
+        b"1..2\nok 2 x\nok 1 y",
+        GOOD.replace(b"ok 2", b"o[    1.000000] x\n[    1.000000] y\nk 2"),
+        GOOD.replace(b" ...", b" .[    1.000000] x\n.."),
     ],
 )
 def test_legal(stream: bytes) -> None:
@@ -41,11 +45,12 @@ def test_legal(stream: bytes) -> None:
     [
         (b"", "there is no plan"),
         (b"ok 1 x\n", "there is no plan"),
-        (GOOD[:-1], "the last line has no newline"),
+        (b"ok 1 x\n1..1", "the last line is a plan without newline"),
         (GOOD.replace(b"1..2", b"1..3"), "the plan is not met"),
         (GOOD.replace(b"1..2", b"1..1"), "there are more points than planned"),
-        (GOOD.replace(b"ok 2", b"not ok 2"), "a point failed"),
-        (GOOD.replace(b"ok 2", b"ok 3"), "a number is not the next one"),
+        (GOOD.replace(b"ok 2", b"not ok 2").replace(b"# SKIP", b""), "a point failed"),
+        (GOOD.replace(b"ok 2", b"ok 3"), "there are more points than planned"),
+        (GOOD.replace(b"ok 2", b"ok 1"), "a number came twice"),
         (GOOD.replace(b"* 1", b"* 2"), "an announced point never reported"),
         (GOOD + b"* 3 z\n", "an announced point never reported"),
         (GOOD.replace(b" ...\n", b""), "a block is open"),
@@ -53,7 +58,14 @@ def test_legal(stream: bytes) -> None:
         (b"ok 1 x\n1..2\nok 2 y\n", "the plan is not met"),
         (b"ok 1 x\n1..1\nok 2 y\n", "there are more points than planned"),
         (GOOD.replace(b"  ok 7", b"  [    1.000000] BUG: x"), "the kernel is broken"),
-        (GOOD + b"not [    1.000000] x\n", "a failing point was cut apart"),
+        (GOOD + b"not [    1.000000] x\nnow\n", "a point failed"),
+        (
+            GOOD.replace(b"ok 2", b"not [    1.000000] x\nok 2").replace(b"# SKIP", b""),
+            "a point failed",
+        ),
+        (b"1..1\nnot\nok 1 x\n", "a point failed"),
+        (b"1..1\nnot ok 1 x.html#todo\n", "a point failed"),
+        (b"1..1\nnot ok 1 a # b # todo\n", "a point failed"),
     ],
 )
 def test_not_legal(stream: bytes, reason: str) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from tests.faults.legal import ESCAPE
+from tests.faults.legal import ESCAPE, mended
 
 _STAMP = re.compile(rb"^(?:<\d+>)?\[ *\d+\.\d+\](?:\[ *[TC]\d+\])? ?")
 _TAG = re.compile(rb"^.{8}[|:] ")
@@ -22,13 +22,13 @@ _PLAN = re.compile(rb"1\.\.(\d+)\s*(?:#|$)")  # `1..5 is a range` is prose
 def why_not_ktap(data: bytes) -> str:
     """KTAP, KUnit and kselftest: a plan, as many results beside it, and none of them failed."""
     data = ESCAPE.sub(b"", data)
-    if data.rpartition(b"\n")[2].strip(b"\r"):
-        return "the last line has no newline"
-    lines = [_STAMP.sub(b"", line).rstrip() for line in data.split(b"\n")[:-1]]
+    lines = [_STAMP.sub(b"", line).rstrip() for line in data.split(b"\n")]
+    if _PLAN.match(lines[-1].lstrip()):
+        return "the last line is a plan without newline"
     versions = (line for line in lines if _VERSION.search(line))
     first = next(versions, b"")
     margin = len(first) - len(first.lstrip())
-    top = [line.lstrip() for line in lines if len(line) - len(line.lstrip()) <= margin]
+    top = list(mended(line.lstrip() for line in lines if _indentation(line) <= margin))
     if any(_FAILED.match(line) for line in top):
         return "a point failed"
     plans = [int(found[1]) for line in top if (found := _PLAN.match(line))]
@@ -36,6 +36,10 @@ def why_not_ktap(data: bytes) -> str:
         return "there is no plan"
     results = sum(1 for line in top if re.match(rb"(?:not )?ok(?:[\s#]|$)", line))
     return "the plan is not met" if results < plans[0] else ""
+
+
+def _indentation(line: bytes) -> int:
+    return len(line) - len(line.lstrip())
 
 
 def why_not_l4re(data: bytes) -> str:

@@ -23,8 +23,9 @@ def point(
     reason: str = "",
     block: bytes = b"",
     depth: int = 0,
+    took: float | None = None,
 ) -> Point:
-    return Point(ok, number, name, directive, reason, block, depth)
+    return Point(ok, number, name, directive, reason, block, depth, took)
 
 
 def damage(events: list[Event]) -> list[str]:

@@ -7,6 +7,7 @@ from lkltest.tap.parser import (
     BailOut,
     Comment,
     Event,
+    LastLine,
     Output,
     Parser,
     Plan,
@@ -32,7 +33,8 @@ from tests.tap.parsing import damage, parse, point, points
         (b"ok 4 name # skip why not", point(4, "name", directive="SKIP", reason="why not")),
         (b"ok 4 name #SKIP", point(4, "name", directive="SKIP")),
         (b"ok 4 # Skipped: gone", point(4, directive="SKIP", reason="gone")),
-        (b"ok 4#SKIP", point(4, directive="SKIP")),
+        (b"ok 4 #SKIP", point(4, directive="SKIP")),
+        (b"ok 4#SKIP", point(4, "#SKIP")),
         (b"not ok 5 x # TOdO later", point(5, "x", ok=False, directive="TODO", reason="later")),
         (b"not ok 5 x # XFAIL known", point(5, "x", ok=False, directive="TODO", reason="known")),
         (b"not ok 5 x # TODOORNOT", point(5, "x # TODOORNOT", ok=False)),
@@ -40,7 +42,23 @@ from tests.tap.parsing import damage, parse, point, points
         (b"not ok 5 x # TIMEOUT 45 s", point(5, "x", ok=False, reason="TIMEOUT 45 s")),
         (b"ok 6 bug #12 # SKIP x", point(6, "bug #12", directive="SKIP", reason="x")),
         (rb"ok 7 not a \# SKIP", point(7, "not a # SKIP")),
-        (rb"ok 7 back \\# SKIP", point(7, "back \\", directive="SKIP")),
+        (rb"ok 7 back \\ # SKIP", point(7, "back \\", directive="SKIP")),
+        (rb"not ok 7 back \\# TODO", point(7, r"back \# TODO", ok=False)),
+        (rb"ok 7 x # TODO see \#3", point(7, "x", directive="TODO", reason="see #3")),
+        (b"not ok 7 /help.html#todo", point(7, "/help.html#todo", ok=False)),
+        (b"not ok 7 says '# todo' twice", point(7, "says '# todo' twice", ok=False)),
+        (b'not ok 7 "a # todo b"', point(7, '"a # todo b"', ok=False)),
+        (
+            b"not ok 7 can't # TODO it's",
+            point(7, "can't", ok=False, directive="TODO", reason="it's"),
+        ),
+        (b"not ok 7 a # b # todo", point(7, "a # b # todo", ok=False)),
+        (b"not ok 7 a # todo # b", point(7, "a # todo # b", ok=False)),
+        (b"not ok 7 bug #12 # TODO", point(7, "bug #12", ok=False, directive="TODO")),
+        (b"not ok 7 x # TODO bug #12", point(7, "x", ok=False, directive="TODO", reason="bug #12")),
+        (b"ok 7 x # time=12.5ms", point(7, "x", took=0.0125)),
+        (b"ok 7 x # SKIP y # time=2s", point(7, "x", directive="SKIP", reason="y", took=2.0)),
+        (b"ok 7 x # time=soon", point(7, "x # time=soon")),
         (b"ok 7 ends with \\", point(7, "ends with \\")),
         (b"ok 8 \xff\x00", point(8, "\\xff\x00")),
         ("ok 8 é".encode(), point(8, "é")),
@@ -65,6 +83,8 @@ from tests.tap.parsing import damage, parse, point, points
         (b"Bail out!", BailOut("")),
         (b"Bail out!  no kernel", BailOut("no kernel")),
         (b"  Bail out! too", BailOut("too")),
+        (b"BAIL OUT! loud", BailOut("loud")),
+        (b"bail out!", BailOut("")),
         (b"pragma +strict", Pragma("+strict")),
         (b"# text", Comment("text", 0)),
         (b"#", Comment("", 0)),
@@ -109,12 +129,82 @@ def test_no_tap(line: bytes) -> None:
     assert parse(line + b"\n") == [Output(line + b"\n")]
 
 
-@pytest.mark.parametrize("last", [b"ok 2 b", b"1..2", b"Bail out!", b"x", b" ...", b"ok 2 b\r"])
-def test_a_last_line_without_newline_never_counts(last: bytes) -> None:
-    events = parse(b"ok 1 a\n" + last)
+@pytest.mark.parametrize(
+    ("last", "event"),
+    [
+        (b"x", Output(b"x\n")),
+        (b"# x\r", Comment("x", 0)),
+        (b"Bail out! x", BailOut("x")),
+        (b"* 2 b", Started(2, "b", 0)),
+    ],
+)
+def test_a_last_line_without_newline(last: bytes, event: Event) -> None:
+    assert parse(b"ok 1 a\n" + last)[-1] == event
+
+
+def test_a_result_without_newline_may_be_cut() -> None:
+    (first, last) = parse(b"ok 1 a\nok 2 b\r")
+    assert first == point(1, "a")
+    assert isinstance(last, LastLine)
+    assert last.whole == (point(2, "b"),)
+    assert damage(list(last.cut)) == ["line-incomplete"]
+    assert points(list(last.cut)) == []
+
+
+def test_a_plan_without_newline_never_counts() -> None:
+    events = parse(b"ok 1 a\n1..2")
     assert damage(events) == ["line-incomplete"]
-    assert Output(last.rstrip(b"\r")) in events
-    assert points(events) == [point(1, "a")]
+    assert not any(isinstance(event, Plan) for event in events)
+
+
+# Lines that somebody else writes into
+
+MESSAGE = b"[    1.250000] random: crng init done\n"
+
+
+@pytest.mark.parametrize(
+    ("stream", "expected"),
+    [
+        (b"not " + MESSAGE + b"ok 2 b\n", [point(2, "b", ok=False)]),
+        (b"not [  1.0] message\nok 2 b\n", [point(2, "b", ok=False)]),
+        (b"not <6>[  1.0][    T1] x\nok 2 b\n", [point(2, "b", ok=False)]),
+        (b"no" + MESSAGE + b"t ok 2 b\n", [point(2, "b", ok=False)]),
+        (b"not o" + MESSAGE * 3 + b"k 2 b\n", [point(2, "b", ok=False)]),
+        (b"    1..1\n    not " + MESSAGE + b"    ok 2 b\n", [point(2, "b", ok=False, depth=1)]),
+        (b"not \nok 2 b\n", [point(2, "b", ok=False)]),
+        (b"not\n" + MESSAGE + b"ok 2 b\n", [point(2, "b", ok=False)]),
+        (b"not\nso\nok 2 b\n", [point(2, "b")]),
+        (b"o" + MESSAGE + b"k 2 b\n", [point(2, "b")]),
+        (b"ok 2 na" + MESSAGE + b"me\n", [point(2, "name")]),
+        (b"ok 2 b" + MESSAGE + b"\nok 3 c\n", [point(2, "b"), point(3, "c")]),
+        (b"ok 2 b" + MESSAGE + b"ok 3 c\n", [point(2, "b"), point(3, "c")]),
+        (b"ok 2 b" + MESSAGE + b"  ---\n  x: 1\n  ...\n", [point(2, "b", block=b"  x: 1\n")]),
+        (b"ok 2 b\n ---\n x: 1\n ." + MESSAGE + b"..\n", [point(2, "b", block=b" x: 1\n")]),
+        (b"ok 2 b\n ---\n ..." + MESSAGE + b"\nok 3 c\n", [point(2, "b"), point(3, "c")]),
+        # Text about messages.
+        (b"ok 2 b\n ---\n  a: " + MESSAGE + b" ...\n", [point(2, "b", block=b"  a: " + MESSAGE)]),
+        (b"a note: " + MESSAGE + b"ok 2 b\n", [point(2, "b")]),
+    ],
+)
+def test_a_line_that_a_message_tore(stream: bytes, expected: list[Event]) -> None:
+    events = parse(stream)
+    assert points(events) == expected
+    assert damage(events) == []
+
+
+@pytest.mark.parametrize("torn", [b"no", b"1..1", b"Bail ou"])
+def test_a_torn_line_whose_rest_is_missing(torn: bytes) -> None:
+    assert damage(parse(torn + MESSAGE + b"ok 2 b\n")) == ["line-torn"]
+
+
+def test_a_torn_bail_out() -> None:
+    assert BailOut("x") in parse(b"Bail " + MESSAGE + b"out! x\n")
+
+
+def test_a_carriage_return_before_a_point() -> None:
+    assert parse(b"\r10 %\r50 %\rok 1 a\n") == [Output(b"10 %\n"), Output(b"50 %\n"), point(1, "a")]
+    assert points(parse(b"ok 1 a\rnot ok 2 b\n")) == [point(1, "a"), point(2, "b", ok=False)]
+    assert parse(b"10 %\r50 %\n") == [Output(b"10 %\r50 %\n")]
 
 
 def test_an_escape_after_the_last_line_is_no_damage() -> None:
@@ -191,6 +281,68 @@ def test_a_bare_subtest_point_is_indented_by_four_columns() -> None:
         point(1, "a", depth=1),
         point(2, "b", depth=1),
     ]
+
+
+def test_bare_subtests_of_any_depth() -> None:
+    stream = b"        ok 1 deep\n        1..1\n    ok 1 middle\n    1..1\nok 1 outer\n1..1\n"
+    assert points(parse(stream)) == [
+        point(1, "deep", depth=2),
+        point(1, "middle", depth=1),
+        point(1, "outer"),
+    ]
+
+
+def test_comments_between_a_point_and_its_block() -> None:
+    stream = b"ok 1 a\n# one\n# two\n ---\n x: 1\n ...\n# three\n"
+    assert parse(stream) == [
+        point(1, "a", block=b" x: 1\n"),
+        Comment("one", 0),
+        Comment("two", 0),
+        Comment("three", 0),
+    ]
+    assert parse(b"ok 1 a\n# Subtest: b\n ---\n")[-1] == Output(b" ---\n")
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_line() -> None:
+    assert parse(b"\xef\xbb\xbf1..1\n") == [Plan(1, "", None, 0)]
+
+
+PREFIXES = [
+    b"[    0.060000] ",
+    b"[    0.060000][    T1] ",
+    b"<6>[    0.060000] ",
+    b"kern  :info  : [    0.060000] ",
+    b"[    0.060000 <    0.000021>] ",
+    b"[  +0.000021] ",
+    b"[Fri Nov 27 04:25:58 2026] ",
+    b"[Nov27 04:25] ",
+    b"2026-11-27T04:25:58,123456+00:00 ",
+    b"Nov 27 04:25:58 host kernel: ",
+    b"Nov 27 04:25:58 host kernel: [    0.060000] ",
+]
+
+
+@pytest.mark.parametrize("prefix", PREFIXES)
+def test_a_kernel_log_is_found_out(prefix: bytes) -> None:
+    lines = [
+        b"printk: on",
+        b"KTAP version 1",
+        b"1..1",
+        b"    1..1",
+        b"    ok 1 case",
+        b"ok 1 suite",
+    ]
+    stream = b"".join(prefix + line + b"\n" for line in lines)
+    parser = Parser(printk=None)
+    events = parser.feed(stream) + parser.close()
+    assert points(events) == [point(1, "case", depth=1), point(1, "suite")]
+    assert events[0] == Output(prefix + b"printk: on\n")
+
+
+def test_a_kernel_log_in_a_stream_is_none() -> None:
+    stream = b"1..1\nok 1 a\n[    0.060000] KTAP version 1\n[    0.060000] ok 1 b\n"
+    parser = Parser(printk=None)
+    assert points(parser.feed(stream) + parser.close()) == [point(1, "a")]
 
 
 def test_printk_time_stamps_come_off_when_asked_to() -> None:

@@ -6,6 +6,7 @@ import pytest
 from lkltest.tap.parser import (
     BailOut,
     Comment,
+    LastLine,
     Output,
     Parser,
     Plan,
@@ -126,7 +127,7 @@ def test_a_block_that_the_end_of_the_stream_leaves_open() -> None:
 
 
 def test_a_block_after_other_tap_belongs_to_nothing() -> None:
-    events = parse(b"ok 1 a\n# note\n ---\n log: |\n  ok 2\n ...\n")
+    events = parse(b"ok 1 a\n1..2\n ---\n log: |\n  ok 2\n ...\n")
     assert points(events) == [point(1, "a")]
 
 
@@ -153,8 +154,13 @@ def test_settle_gives_up_waiting_for_a_block() -> None:
     assert parser.settle() == []
 
 
-def test_an_end_mark_without_newline_closes_no_block() -> None:
-    assert damage(parse(b"ok 1 a\n ---\n x: 1\n ...")) == ["line-incomplete", "yaml-open"]
+def test_an_end_mark_without_newline_may_close_a_block() -> None:
+    whole = point(1, "a", block=b" x: 1\n")
+    (last,) = parse(b"ok 1 a\n ---\n x: 1\n ...")
+    assert isinstance(last, LastLine)
+    assert last.whole == (whole,)
+    assert damage(list(last.cut)) == ["line-incomplete", "yaml-open"]
+    assert damage(parse(b"ok 1 a\n ---\n x: 1\n ..")) == ["yaml-open"]
 
 
 def test_log_and_time_of_odd_blocks() -> None:

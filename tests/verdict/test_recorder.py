@@ -42,11 +42,10 @@ def test_a_result_without_number_is_not_what_another_number_announced() -> None:
     assert problems(result) == [(K.NEVER_REPORTED, "b")]
 
 
-def test_a_time_stamp_alone_is_no_last_line() -> None:
+def test_a_time_stamp_alone_is_nothing() -> None:
     parser = Parser(printk=True)
     events = parser.feed(b"[    0.100000] 1..1\n[    0.100000] ok 1 a\n[    0.100000]")
-    assert any(getattr(event, "what", "") == "line-incomplete" for event in parser.close())
-    assert events
+    assert len(events + parser.close()) == 2
 
 
 @pytest.mark.parametrize(
@@ -59,7 +58,7 @@ def test_a_time_stamp_alone_is_no_last_line() -> None:
         ("1..1\nok 1 a\nok 2 b\n", [(K.TOO_MANY_POINTS, "b")]),
         ("1..0\nok 1 a\n", [(K.TOO_MANY_POINTS, "a")]),
         ("1..2\nok 1 a\nok 1 b\nok 2 c\n", [(K.DUPLICATE_NUMBER, "b")]),
-        ("1..2\nok 2 b\nok 1 a\n", [(K.OUT_OF_ORDER, "b"), (K.OUT_OF_ORDER, "a")]),
+        ("1..1\nok 1 a\nok 0 b\n", [(K.TOO_MANY_POINTS, "b")]),
         ("ok 1 a\nok 2 b\n1..1\n", [(K.TOO_MANY_POINTS, None)]),
         ("1..1\nok 1 a\nBail out! no disk\n", [(K.BAIL_OUT, None)]),
         ("1..1\n* 1 a\nBail out! no disk\nok 1 a\n", [(K.BAIL_OUT, "a")]),
@@ -69,11 +68,7 @@ def test_a_time_stamp_alone_is_no_last_line() -> None:
             "1..2\nok 1 a\n ---\n log: |\n  x\nok 2 b\n",
             [(K.OPEN_YAML, "a")],
         ),
-        (
-            "1..1\n* 1 a\nok 1 a",
-            [(K.INCOMPLETE_LINE, "a"), (K.NEVER_REPORTED, "a"), (K.PLAN_NOT_MET, None)],
-        ),
-        ("1..1\nok 1 a\nlast words", [(K.INCOMPLETE_LINE, None)]),
+        ("ok 1 a\n1..1", [(K.INCOMPLETE_LINE, None), (K.NO_PLAN, None)]),
         ("1..1\n* 1 a\n", [(K.NEVER_REPORTED, "a"), (K.PLAN_NOT_MET, None)]),
         ("1..2\n* 1 a\n* 2 b\nok 2 b\n", None),
         ("1..1\nok 99999999999999 a\n", None),
@@ -198,6 +193,7 @@ def test_plan_comes_last() -> None:
             None,
         ),
         ("KTAP version 1\n1..1\nnot ok 1 a # SKIP why\n", "a", "why"),
+        ("TAP version 13\n1..1\nnot ok 1 a # SKIP why\n", "a", "why"),
     ],
 )
 def test_skip(stream: str, name: str | None, reason: str | None) -> None:
@@ -209,8 +205,51 @@ def test_skip(stream: str, name: str | None, reason: str | None) -> None:
     assert name in (None, point.name)
 
 
-def test_not_ok_skip_is_a_failure_in_tap() -> None:
-    assert not record("TAP version 13\n1..1\nnot ok 1 a # SKIP why\n").passed
+def test_points_come_in_any_order() -> None:
+    assert record("1..3\nok 2 b\nok 3 c\nok 1 a\n").passed
+    assert not record("1..3\nok 2 b\nok 3 c\nok 4 a\n").passed
+
+
+CUT = "1..1\n* 1 a\nok 1 a"
+OPEN = "1..1\nok 1 a\n ---\n x: 1\n ..."
+
+
+@pytest.mark.parametrize(
+    ("stream", "otherwise"),
+    [
+        (CUT, [(K.INCOMPLETE_LINE, "a"), (K.NEVER_REPORTED, "a"), (K.PLAN_NOT_MET, None)]),
+        (OPEN, [(K.INCOMPLETE_LINE, None), (K.OPEN_YAML, "a")]),
+    ],
+)
+def test_a_last_line_without_newline_counts_where_nobody_cut_it(
+    stream: str, otherwise: list[tuple[ProblemKind, str | None]]
+) -> None:
+    assert record(stream, Exit(0)).passed
+    assert record(stream, Exit(cause="ended"), is_file=True).passed
+    for ending in (
+        Exit(1),
+        Exit(None, 9, "signalled"),
+        Exit(None, 9, "stall"),
+        Exit(cause="ended"),
+    ):
+        found = problems(record(stream, ending))
+        assert {kind for kind, _ in found} >= {kind for kind, _ in otherwise} - {K.NEVER_REPORTED}
+    assert problems(record(stream, Exit(cause="ended"))) == otherwise
+    assert not record(stream, Exit(0), exit_status_matters=False).passed, "it proves nothing"
+
+
+def test_a_last_line_that_is_no_tap_may_go_without_newline() -> None:
+    for last in ("# the end", "last words", "[    0.1"):
+        assert record(f"{GOOD}{last}", Exit(cause="ended")).passed
+    assert not record("1..1\nok 1 a\nnot ok 2 b").passed
+
+
+def test_bail_out_ends_it_at_once() -> None:
+    recorder, parser = Recorder(), Parser()
+    for event in parser.feed(b"1..3\nok 1 a\nbail OUT! no disk\n"):
+        recorder.add(event)
+    assert recorder.done
+    assert problems(recorder.finish(Exit(cause="ended")))[0] == (K.BAIL_OUT, None)
 
 
 def test_todo_is_no_failure() -> None:

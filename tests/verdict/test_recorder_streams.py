@@ -61,6 +61,9 @@ def test_passing(path: Path) -> None:
 def test_failing(path: Path) -> None:
     data = path.read_bytes()
     result = record(data, Exit(0))
+    if path.name == "kunit-boot.tap":  # what failed stands in a log, for the kunit suite to find
+        assert result.passed
+        return
     assert not result.passed
     assert {problem.kind for problem in result.problems} == PROBLEMS.get(path.name, set())
     said = {line.split(b" ", 3)[3].decode() for line in re.findall(rb"^not ok .*", data, re.M)}
@@ -81,20 +84,23 @@ def test_crash_is_pinned_to_the_announced_point() -> None:
 
 def is_complete(data: bytes) -> bool:
     """Whether a passing stream that was cut is still whole: the oracle."""
-    if not data.endswith(b"\n"):
+    *lines, tail = data.split(b"\n")
+    if re.match(rb"1\.\.\d", tail):  # it may have been longer
         return False
     planned: int | None = None
     reported = 0
     announced = in_block = False
-    for line in data.split(b"\n"):
+    for line in [*lines, tail]:
         if in_block:
             in_block = line != b" ..."
         elif match := re.match(rb"1\.\.(\d+)", line):
             planned, reported = int(match[1]), 0
         elif line.startswith(b"* "):
             announced = True
-        elif line.startswith(b"ok "):
+        elif match := re.match(rb"ok(?: (\d+))?(?= |$)", line):
             reported += 1
+            if line is tail and match[1] not in (None, b"%d" % reported):
+                return False
             announced = False
         elif line == b" ---":
             in_block = True

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A line of TAP that a kernel's message tore apart, and how its parts are put together again.
+
+    not [    1.250000] random: crng init done        [    1.250000] random: crng init done
+    ok 2 read                                   ▶    not ok 2 read
+
+The message ends in a newline of its own, so that the rest of the line comes as a line. Only what
+can be the beginning of TAP is mended: a program may print a kernel's log, or text about one.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from lkltest.tap.grammar import BailOut, Plan, Point, Started, recognise
+
+_STAMP = rb"(?:<[0-9]{1,4}>)?\[ *+[0-9]{1,10}\.[0-9]{1,9}\](?:\[ *+[TC][0-9]{1,10}\])? "
+_MESSAGE = re.compile(rb"\s*+" + _STAMP).match
+_STAMPED = re.compile(_STAMP).search
+_BEGINNINGS = (b"not ok", b"ok", b"bail out!", b"1..")
+_IN_BLOCK = re.compile(rb"([ \t]++)(\.{0,3})(" + _STAMP + rb"[^\n]*\n)\s*\Z")
+
+
+class Torn(NamedTuple):
+    """The beginning of a line. by_message: a message stood behind it, not a newline."""
+
+    before: bytes
+    by_message: bool
+
+
+def is_message(line: bytes) -> bool:
+    """Whether a kernel wrote the whole line."""
+    return _MESSAGE(line) is not None
+
+
+def tear(line: bytes) -> Torn | None:
+    """The beginning of a line of TAP that a message stands behind, or None for any other line."""
+    stamp = _STAMPED(line)
+    if stamp is None:
+        return None
+    before = line[: stamp.start()]
+    body = before.lstrip()
+    if not body or not (_is_beginning(body) or says_something(before)):
+        return None
+    return Torn(before, by_message=True)
+
+
+def mend(before: bytes, rest: bytes) -> bytes | None:
+    """The line that the two are together, or None where they are not of one line."""
+    body = rest.strip()
+    said = recognise(body, 0)
+    if before.strip() == b"not" and said and isinstance(said[-1], Point) and body[:2] == b"ok":
+        return rest[: len(rest) - len(rest.lstrip())] + b"not " + body
+    if said or body == b"---":
+        return None
+    whole = before + rest
+    return whole if says_something(whole) else None
+
+
+def says_something(line: bytes) -> bool:
+    """Whether a line is a result, a plan, an announcement or the end of everything."""
+    said = recognise(line.strip(), 0)
+    return bool(said) and isinstance(said[-1], Point | Plan | Started | BailOut)
+
+
+def may_be_lost(before: bytes) -> bool:
+    """Whether a beginning whose rest was not found may have been a failure's, or half a number's.
+
+    Half a name does no harm, and what else is missing breaks the plan.
+    """
+    body = before.strip()
+    said = recognise(body, 0)
+    if said:
+        return isinstance(said[-1], Plan)
+    return body[:1].lower() in (b"n", b"b")
+
+
+def message_in_end(block: bytearray, indent: bytes, rest: bytes) -> re.Match[bytes] | None:
+    """The last line of a block, if it is a message in the midst of `...`, of which rest came."""
+    torn = _IN_BLOCK.search(block, block.rfind(b"\n", 0, len(block.rstrip())) + 1)
+    if torn is None or torn[1] != indent or torn[2] + rest.strip() != b"...":
+        return None
+    return torn
+
+
+def _is_beginning(body: bytes) -> bool:
+    low = body.lower()
+    return low in {b"*", b"* "} or any(word.startswith(low) for word in _BEGINNINGS)
