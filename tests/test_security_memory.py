@@ -24,7 +24,7 @@ that may be taken: Python's 33, the budget for logs, and what is held while text
 
 FEED = """
 import ast, sys
-from lkltest import gathered
+from lkltest.verdict import collector
 from lkltest.verdict.recorder import Recorder
 from lkltest.verdict.results import Exit
 from lkltest.tap.parser import Parser
@@ -39,7 +39,7 @@ def same(text):
     while True:
         yield text
 
-head, kind, text, size, gathered._LOG_BUDGET = ast.literal_eval(sys.stdin.read())
+head, kind, text, size, collector._LOG_BUDGET = ast.literal_eval(sys.stdin.read())
 parser, recorder = Parser(), Recorder()
 fed = 0
 def feed(data):
