@@ -15,10 +15,6 @@ from lkltest.verdict.recorder import Recorder
 from lkltest.verdict.results import Exit, Outcome, PointResult
 
 REPORTS = Path(__file__).resolve().parents[3] / "shared" / "tap" / "reports"
-KERNEL = {  # reports of a kernel that lkltest.verdict.kernel_log has to know
-    *("60-hung-task.tap", "62-divide-error.tap", "63-double-fault.tap"),
-    *("66-srso-notice.tap", "68-btrfs-control.tap", "69-lockdep-49.tap"),
-}
 COUNTED = (Outcome.PASSED, Outcome.FAILED, Outcome.SKIPPED)
 
 
@@ -41,9 +37,7 @@ def counts(points: Iterator[PointResult]) -> list[str]:
 
 
 @pytest.mark.parametrize("row", rows(), ids=lambda row: str(row[0]))
-def test_report(row: list[str], request: pytest.FixtureRequest) -> None:
-    if row[0] in KERNEL:
-        request.applymarker(pytest.mark.xfail(strict=False))
+def test_report(row: list[str]) -> None:
     file, verdict, *expected = row
     recorder, parser = Recorder(is_file=True), Parser(printk=None)
     for event in parser.feed((REPORTS / file).read_bytes()) + parser.close():
