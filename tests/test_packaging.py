@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What is installed works: the wheel and an editable checkout, in fresh virtual environments."""
 
+import contextlib
 import fcntl
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 import tomllib
 import zipfile
 from configparser import ConfigParser
@@ -19,6 +22,7 @@ from tests.fake_build import bundled_build, environment, fake_build
 
 CACHE = ROOT / "build" / "test-wheels"
 SECONDS = 300.0
+PIP_WHEEL = ("-m", "pip", "wheel", "-q", "--no-deps", "-w")
 
 
 def command(*words: str | Path, cwd: Path | None = None, **settings: str) -> str:
@@ -76,8 +80,21 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def wheel(source: Path, wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
-    pip = (sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", folder)
-    command(*pip, source, PIP_NO_INDEX="1", PIP_FIND_LINKS=str(wheels))
+    command(
+        sys.executable, *PIP_WHEEL, folder, source, PIP_NO_INDEX="1", PIP_FIND_LINKS=str(wheels)
+    )
+    (file,) = folder.glob("*.whl")
+    return file
+
+
+@pytest.fixture(scope="session")
+def wheel_of_sdist(source: Path, wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel that pip builds of the source distribution."""
+    folder = tmp_path_factory.mktemp("sdist")
+    offline = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(wheels)}
+    command(sys.executable, "-m", "build", "--sdist", "-o", folder, source, **offline)
+    (sdist,) = folder.glob("*.tar.gz")
+    command(sys.executable, *PIP_WHEEL, folder, sdist, **offline)
     (file,) = folder.glob("*.whl")
     return file
 
@@ -126,6 +143,16 @@ def names(wheel: Path) -> set[str]:
         return set(archive.namelist())
 
 
+class TestSourceDistribution:
+    def test_it_builds_the_same_wheel(self, wheel: Path, wheel_of_sdist: Path) -> None:
+        assert contents(wheel_of_sdist) == contents(wheel)
+
+
+def contents(wheel: Path) -> dict[str, bytes]:
+    with zipfile.ZipFile(wheel) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
 class TestWheel:
     def test_it_holds_only_the_package(self, names: set[str]) -> None:
         tops = {name.partition("/")[0] for name in names}
@@ -144,6 +171,12 @@ class TestWheel:
             if path.suffix in (".py", ".c", ".h")
         }
         assert "lkltest/suites/boot/boot.c" in wanted
+        wanted |= {
+            str(path.relative_to(source))
+            for path in (source / "lkltest" / "hosts" / "setup").rglob("*")
+            if path.is_file()
+        }
+        assert "lkltest/hosts/setup/windows/calls.h" in wanted
         assert wanted - names == set()
         assert "lkltest/py.typed" in names
 
@@ -194,6 +227,72 @@ class TestInstalled:
     def test_another_projects_tests_are_left_alone(self, installed: Installed, empty: Path) -> None:
         (empty / "test_own.py").write_text("def test_own(): pass\n")
         assert "1 passed" in installed("pytest", cwd=empty)
+
+
+class TestSetup:
+    """`lkltest setup` of an installed package, with the kernel's archive from a local file."""
+
+    @pytest.fixture(params=["wheel", "wheel_of_sdist"])
+    def venv(self, request: pytest.FixtureRequest, wheels: Path, tmp_path: Path) -> Installed:
+        folder = tmp_path / "venv"
+        command(sys.executable, "-m", "venv", "--without-pip", folder)
+        pip = (sys.executable, "-m", "pip", "--python", folder / "bin" / "python", "install", "-q")
+        what = request.getfixturevalue(request.param)
+        command(*pip, what, PIP_NO_INDEX="1", PIP_FIND_LINKS=str(wheels))
+        return Installed(folder, folder)
+
+    def test_an_interrupted_one_and_the_next(
+        self, venv: Installed, empty: Path, tmp_path: Path
+    ) -> None:
+        """The kernel's build is interrupted; as it takes minutes, the next try is given its end."""
+        archive = next((ROOT / "build").glob("lkl-*.tgz"), None)
+        kernel = next((ROOT / "build").glob(".kernel-*-*"), None)
+        if archive is None or kernel is None:
+            pytest.skip("no bundled kernel: make setup")
+        settings = {"XDG_CACHE_HOME": str(tmp_path / "cache"), "LKLTEST_ARCHIVE": str(archive)}
+        place = tmp_path / "cache" / "lkltest" / "build"
+        no_build = subprocess.run(
+            [venv.folder / "bin" / "lkltest", "run"], cwd=empty, env=environment(**settings),
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert no_build.returncode == 2
+        assert "make the bundled one with `lkltest setup`" in no_build.stderr
+        venv("pytest", "--lkl-host=native", "--collect-only", cwd=empty, **settings)
+
+        setup = [venv.folder / "bin" / "lkltest", "setup"]
+        process = subprocess.Popen(setup, cwd=empty, env=environment(**settings))
+        wait_for_objects(place / "src")
+        process.send_signal(signal.SIGINT)
+        start = time.monotonic()
+        assert process.wait(10) == 130
+        assert time.monotonic() - start < 1
+        assert [path for path in compilers() if str(place) in path] == []
+
+        shutil.rmtree(place / "src")
+        (place / "src").symlink_to(ROOT / "build" / "src")
+        (place / kernel.name).touch()
+        output = venv("lkltest", "setup", cwd=empty, **settings)
+        assert "building the bundled kernel" not in output
+        assert f"native: ready in {place}" in output
+        done = venv("lkltest", "run", "boot", cwd=empty, **settings)
+        assert re.match(r"boot@native +ok ", done), done
+
+
+def wait_for_objects(folder: Path) -> None:
+    """Wait until the kernel's compilers are at work."""
+    limit = time.monotonic() + 120
+    while not any((folder / "src" / "linux" / "kernel").glob("*.o")):
+        assert time.monotonic() < limit, "no compiler has begun"
+        time.sleep(0.1)
+
+
+def compilers() -> list[str]:
+    """The directories of all processes that can be asked."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cwd"):
+        with contextlib.suppress(OSError):
+            found.append(str(path.readlink()))
+    return found
 
 
 def test_pytest_in_a_checkout_runs_its_suites(build: str) -> None:
