@@ -50,8 +50,8 @@ class FileSystem:
     make: tuple[str, ...]
     check: tuple[str, ...]
     package: str
-    old_kernel: tuple[tuple[int, int], tuple[str, ...]] = ((0, 0), ())
-    """Kernels before this version need these further arguments of `make`."""
+    old_kernels: tuple[tuple[tuple[int, int], tuple[str, ...]], ...] = ()
+    """Kernels before each of these versions need these further arguments of `make`."""
 
 
 FILE_SYSTEMS: Mapping[str, FileSystem] = {
@@ -65,8 +65,12 @@ FILE_SYSTEMS: Mapping[str, FileSystem] = {
             ("mkfs.xfs", "-q", "-f"),
             ("xfs_repair", "-n"),
             "xfsprogs",
-            # bigtime came with 5.10, inobtcount with 5.10, stable reflink with 4.16.
-            ((5, 10), ("-m", "bigtime=0,inobtcount=0,reflink=0")),
+            # bigtime came with 5.10, inobtcount with 5.10, stable reflink with 4.16, nrext64 with
+            # 5.19. xfsprogs has files of options for old kernels; those of 6.1 are broken.
+            (
+                ((5, 10), ("-m", "bigtime=0,inobtcount=0,reflink=0")),
+                ((5, 19), ("-i", "nrext64=0")),
+            ),
         ),
     )
 }
@@ -133,8 +137,12 @@ def disk_image(
     if missing:
         raise MissingTool(missing)
     system = FILE_SYSTEMS[filesystem]
-    before, arguments = system.old_kernel
-    extra = arguments if kernel_version is not None and kernel_version < before else ()
+    extra = [
+        word
+        for before, arguments in system.old_kernels
+        if kernel_version is not None and kernel_version < before
+        for word in arguments
+    ]
     descriptor = _open_unnamed(scope.folder)
     try:
         os.truncate(descriptor, IMAGE_BYTES)

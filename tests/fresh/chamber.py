@@ -39,7 +39,7 @@ class Chamber:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.touch()
         namespaces = ["unshare", "--mount", "--propagation", "private", "--pid", "--fork"]
-        script = "\n".join([*self._mounts(), f"exec {shlex.join(self._inside(folder, words))}"])
+        script = "\n".join([*self._mounts(), *self._enter(self._inside(folder, words))])
         done = subprocess.run([*namespaces, "--kill-child", "sh", "-ec", script], check=False)
         return done.returncode
 
@@ -59,6 +59,16 @@ class Chamber:
             ]
         return lines
 
+    def _enter(self, words: Sequence[str]) -> list[str]:
+        """Make the root the chamber's own: in a chroot there are no user namespaces."""
+        rest = f"umount -l /.outside && rmdir /.outside && exec {shlex.join(words)}"
+        return [
+            f"cd {shlex.quote(str(self.root))}",
+            "mkdir -p .outside",
+            "pivot_root . .outside",
+            f"exec chroot . /bin/sh -ec {shlex.quote(rest)}",
+        ]
+
     def _inside(self, folder: str, words: Sequence[str]) -> list[str]:
         settings = {
             **(self.environment or {}),
@@ -70,7 +80,7 @@ class Chamber:
         command = f"cd {shlex.quote(folder)} && exec {shlex.join(words)}"
         user = ["setpriv", f"--reuid={self.user}", f"--regid={self.user}", "--init-groups"]
         return [
-            *("chroot", str(self.root), "/usr/bin/env", "-i"),
+            *("/usr/bin/env", "-i"),
             *(f"{name}={value}" for name, value in settings.items()),
             *(user if self.user != "root" else ()),
             *("/bin/sh", "-c", command),
