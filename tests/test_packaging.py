@@ -281,7 +281,7 @@ class TestSetup:
 def wait_for_objects(folder: Path) -> None:
     """Wait until the kernel's compilers are at work."""
     limit = time.monotonic() + 120
-    while not any((folder / "src" / "linux" / "kernel").glob("*.o")):
+    while not any((folder / "src" / "linux" / "scripts").glob("*/*.o")):
         assert time.monotonic() < limit, "no compiler has begun"
         time.sleep(0.1)
 

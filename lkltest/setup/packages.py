@@ -103,7 +103,8 @@ class Apt:
 
     def _size(self, names: Sequence[str]) -> str:
         """What apt itself says that the packages come to."""
-        words = ["apt-get", "--assume-no", "--no-install-recommends", "install", *names]
+        words = [*self._as_root(), "apt-get", "--assume-no"]
+        words += ["--no-install-recommends", "install", *names]
         try:
             text = subprocess.run(
                 words, env=_environment(), stdin=subprocess.DEVNULL, capture_output=True,
