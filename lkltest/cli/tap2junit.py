@@ -133,9 +133,9 @@ class _Conversion:
             seconds=self._seconds,
             output=ending.output_tail,
         )
-        self.document.add(self._maker.of_rest(result, self.document.some, self._failed))
+        self.document.add(self._maker.of_rest(result, self.document.some))
         try:
-            self.document.finish(result, out)
+            self.document.finish(result, out, self._maker.other_output(result))
         except BrokenPipeError:  # whoever read it has had enough; the verdict stands
             mute_stdout()
         return not self._failed and not ending.problems

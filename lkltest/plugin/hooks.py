@@ -304,7 +304,7 @@ def _enter_hosts(config: pytest.Config, names: Iterable[str]) -> None:
 
 
 def _prepare_reports(config: pytest.Config, directory: Path) -> None:
-    from lkltest.report.junit import prepare  # junit-xml only where asked for
+    from lkltest.report.junit import prepare
 
     try:
         prepare(directory)

@@ -1,70 +1,39 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""JUnit XML through the junit-xml package, made to satisfy the schema and the readers.
-
-Schema: junit-10.xsd of Jenkins' xunit plugin, which pytest tests against too. What junit-xml writes
-beyond it is taken out again: `disabled`, times of many digits.
-"""
+"""A suite run's JUnit file: its document and its place."""
 
 from __future__ import annotations
 
 import errno
 import fcntl
 import hashlib
+import io
 import os
 import tempfile
-import time
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
-from xml.etree import ElementTree
 
-from lkltest.report.junit_case import (
-    Case,
-    CaseMaker,
-    class_name,
-    suite_name,
-    suite_properties,
-)
-from lkltest.verdict.results import Outcome, Problem, SuiteResult
+from lkltest.report.junit_case import CaseMaker
+from lkltest.report.junit_stream import JunitStream
+from lkltest.verdict.results import Problem, SuiteResult
 
 _PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.")
 _FILE_NAME_LIMIT = 200  # bytes; file systems take 255, and `.part` must fit
 
 
-def suite_document(result: SuiteResult) -> str:
-    """Return the XML document of one suite run, with its declaration."""
-    import junit_xml  # 10 ms, which a run that writes no report need not pay
-
-    cases = list(suite_cases(result))
-    classname = class_name(result)
-    suite = junit_xml.TestSuite(
-        suite_name(result),
-        [_junit_case(junit_xml, case, classname) for case in cases],
-        hostname=suite_properties(result).get("hostname"),
-        timestamp=timestamp(result.started) or None,
-        properties=suite_properties(result),
-    )
-    root = ElementTree.Element("testsuites")
-    root.append(suite.build_xml_doc())
-    _satisfy(root, cases, result.seconds)
-    return '<?xml version="1.0" encoding="utf-8"?>\n' + ElementTree.tostring(
-        root, encoding="unicode"
-    )
-
-
-def suite_cases(result: SuiteResult) -> list[Case]:
-    """Return the testcases of a suite run."""
+def suite_document(result: SuiteResult) -> bytes:
+    """Return the XML document of one suite run."""
     tied: dict[str, list[Problem]] = {}
     for problem in result.problems:
         if problem.point is not None:
             tied.setdefault(problem.point, []).append(problem)
-    maker = CaseMaker()
-    cases: list[Case] = []
-    for point in result.points:
-        cases.extend(maker.of_point(point, tied.get(point.name, ())))
-    failed = any(point.outcome is Outcome.FAILED for point in result.points)
-    cases.extend(maker.of_rest(result, bool(result.points), failed))
-    return cases
+    maker, out = CaseMaker(), io.BytesIO()
+    with JunitStream(result) as document:
+        for point in result.points:
+            document.add(maker.of_point(point, tied.get(point.name, ())))
+        document.add(maker.of_rest(result, bool(result.points)))
+        document.finish(result, out, maker.other_output(result))
+    return out.getvalue()
 
 
 def write(result: SuiteResult, directory: Path) -> Path:
@@ -81,7 +50,7 @@ def write(result: SuiteResult, directory: Path) -> Path:
     """
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / file_name(result)
-    text = suite_document(result).encode()
+    text = suite_document(result)
     part, file = _locked(directory / f"{path.name}.part")
     with file:
         try:
@@ -133,40 +102,6 @@ def file_name(result: SuiteResult) -> str:
     if len(name) > _FILE_NAME_LIMIT:
         name = f"{name[:_FILE_NAME_LIMIT]}%{hashlib.sha256(name.encode()).hexdigest()[:32]}"
     return f"{name}.xml"
-
-
-def timestamp(started: float) -> str:
-    """Return seconds since the epoch as `2026-11-21T12:00:00` in UTC, "" for 0."""
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(started)) if started else ""
-
-
-def seconds_text(seconds: float) -> str:
-    """Return seconds with three decimals: more, or an exponent, the schema does not take."""
-    return f"{max(seconds, 0.0):.3f}"
-
-
-def _junit_case(junit_xml: object, case: Case, classname: str) -> object:
-    test = junit_xml.TestCase(case.name, classname, stdout=case.output or None)  # type: ignore[attr-defined]
-    if case.element == "failure":
-        test.add_failure_info(case.message, case.content, case.kind)
-    elif case.element == "error":
-        test.add_error_info(case.message, case.content, case.kind)
-    elif case.element == "skipped":
-        test.add_skipped_info(case.message)
-    return test
-
-
-def _satisfy(root: ElementTree.Element, cases: list[Case], seconds: float) -> None:
-    """Make of junit-xml's elements what the schema and the readers take."""
-    suite = root[0]
-    suite.attrib.pop("disabled", None)
-    suite.set("time", seconds_text(seconds))
-    for name in ("tests", "failures", "errors", "time"):
-        root.set(name, suite.get(name, "0"))
-    for element, case in zip(suite.iter("testcase"), cases, strict=True):
-        element.tail = "\n"
-        if case.seconds is not None:
-            element.set("time", seconds_text(case.seconds))
 
 
 def _locked(part: Path) -> tuple[Path, IO[bytes]]:

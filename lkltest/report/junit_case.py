@@ -81,25 +81,26 @@ class CaseMaker:
             return [case, *self._subtests(point.name, point.children)]
         return [case]
 
-    def of_rest(self, result: SuiteResult, some: bool, failed: bool) -> Iterator[Case]:
+    def of_rest(self, result: SuiteResult, some: bool) -> Iterator[Case]:
         """Make the testcases of all that is not a point.
 
         Args:
             result: the suite run; its points are not looked at.
-            some, failed: whether there are points, and failed ones.
+            some: whether there are points.
         """
-        loose = [problem for problem in result.problems if problem.point is None]
-        for problem in loose:
-            yield self._problem(problem)
+        for problem in result.problems:
+            if problem.point is None:
+                yield self._problem(problem)
         if result.skip is not None:
             reason = _shortened(result.skip) or "no reason given"
             yield Case(self._name(result.title), None, "skipped", "", reason)
         elif not some and not result.problems:
             reason = "the suite reported nothing"
             yield Case(self._name("[no results]"), None, "error", "no results", reason, reason)
-        if result.output and (loose or failed):
-            name = self._name("[other output]")
-            yield Case(name, None, output=self._text(result.output, needed=True))
+
+    def other_output(self, result: SuiteResult) -> str:
+        """Return what the programs printed besides test points, for the suite's system-out."""
+        return self._text(result.output, needed=True)
 
     def _subtests(self, parent: str, children: Iterable[PointResult]) -> Iterator[Case]:
         for child in children:

@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""JUnit XML of a run that is too long to hold: testcases are written as they come.
+"""JUnit XML as testcases come, for a run that is too long to hold.
 
-The same document as `lkltest.report.junit` makes (a test compares them), without junit-xml, which
-needs 144 µs a testcase and all of them at once. The testsuite's counts stand before its testcases,
-so these wait in a file without a name until the counts are known.
+Schema: junit-10.xsd of Jenkins' xunit plugin, which pytest tests against, too. The testsuite's
+counts stand before its testcases, so these wait in a file without a name until the counts are
+known. The root has no counts: test-results-parser believes those it finds there, and the schema has
+no `skipped` among them.
+
+What the programs printed besides test points is the testsuite's system-out, and the first failed
+testcase's as well: GitLab shows those of testcases alone.
 """
 
 from __future__ import annotations
@@ -11,16 +15,19 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterable
 from typing import IO, BinaryIO
 
-from lkltest.report.junit import seconds_text, timestamp
 from lkltest.report.junit_case import Case, class_name, suite_name, suite_properties
 from lkltest.report.xml_text import escaped, quoted
 from lkltest.verdict.results import SuiteResult
 
 _IN_MEMORY = 4 * 1024 * 1024  # bytes; a short report needs no file
 _GATHERED = 256  # testcases that are written in one go
+_CHUNK = 1024 * 1024
+_END = "</testcase>\n"
+_OUTPUT_END = "</system-out>"
 
 
 class JunitStream:
@@ -39,6 +46,8 @@ class JunitStream:
         )
         self._gathered: list[str] = []
         self._elements = {"": 0, "failure": 0, "error": 0, "skipped": 0}
+        self._first_failed: Case | None = None
+        self._first_failed_end = 0  # where its output may be added to
 
     def __enter__(self) -> JunitStream:
         return self
@@ -59,24 +68,51 @@ class JunitStream:
     def add_one(self, case: Case) -> None:
         """Write a testcase."""
         self._elements[case.element] += 1
+        if case.element in ("failure", "error") and self._first_failed is None:
+            self._add_first_failed(case)
+            return
         gathered = self._gathered
         gathered.append(_testcase(case, self._class))
         if len(gathered) >= _GATHERED:
             self._flush()
 
-    def finish(self, result: SuiteResult, out: BinaryIO) -> None:
+    def finish(self, result: SuiteResult, out: BinaryIO, output: str = "") -> None:
         """Write the document to `out`.
 
         Args:
             result: the suite run with its properties and its time; its points are not looked at.
             out: where to.
+            output: what the programs printed besides test points, fit for XML.
         """
         self._flush()
         self._spool.seek(0)
         out.write(self._head(result).encode())
-        shutil.copyfileobj(self._spool, out, 1024 * 1024)
+        if output and self._first_failed is not None:
+            self._copy(self._first_failed_end, out)
+            again = escaped(output)
+            if self._first_failed.output:
+                again = f"\n\nother output:\n{again}"
+            else:
+                again = f"<system-out>{again}{_OUTPUT_END}"
+            out.write(again.encode())
+        shutil.copyfileobj(self._spool, out, _CHUNK)
+        if output:
+            out.write(f"<system-out>{escaped(output)}{_OUTPUT_END}".encode())
         out.write(b"</testsuite></testsuites>\n")
         out.flush()
+
+    def _add_first_failed(self, case: Case) -> None:
+        self._flush()
+        text = _testcase(case, self._class)
+        rest = len(_OUTPUT_END + _END if case.output else _END)
+        self._first_failed = case
+        self._first_failed_end = self._spool.tell() + len(text.encode()) - rest
+        self._spool.write(text.encode())
+
+    def _copy(self, size: int, out: BinaryIO) -> None:
+        while size and (chunk := self._spool.read(min(size, _CHUNK))):
+            out.write(chunk)
+            size -= len(chunk)
 
     def _flush(self) -> None:
         self._spool.write("".join(self._gathered).encode())
@@ -84,28 +120,36 @@ class JunitStream:
 
     def _head(self, result: SuiteResult) -> str:
         counts = self._elements
-        common = (
-            f'tests="{sum(counts.values())}" failures="{counts["failure"]}" '
-            f'errors="{counts["error"]}" time="{seconds_text(result.seconds)}"'
+        attributes = (
+            f'name="{quoted(suite_name(result))}" tests="{sum(counts.values())}" '
+            f'failures="{counts["failure"]}" errors="{counts["error"]}" '
+            f'skipped="{counts["skipped"]}" time="{seconds_text(result.seconds)}"'
         )
         properties = suite_properties(result)
         optional = {
             "hostname": properties.get("hostname", ""),
             "timestamp": timestamp(result.started),
         }
-        attributes = "".join(
+        attributes += "".join(
             f' {name}="{quoted(value)}"' for name, value in optional.items() if value
         )
         elements = "".join(
             f'<property name="{quoted(name)}" value="{quoted(value)}" />'
             for name, value in properties.items()
         )
-        return (
-            '<?xml version="1.0" encoding="utf-8"?>\n'
-            f'<testsuites {common}><testsuite name="{quoted(suite_name(result))}" {common} '
-            f'skipped="{counts["skipped"]}"{attributes}>'
-            + (f"<properties>{elements}</properties>" if elements else "")
+        return f'<?xml version="1.0" encoding="utf-8"?>\n<testsuites><testsuite {attributes}>' + (
+            f"<properties>{elements}</properties>" if elements else ""
         )
+
+
+def timestamp(started: float) -> str:
+    """Return seconds since the epoch as `2026-11-21T12:00:00` in UTC, "" for 0."""
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(started)) if started else ""
+
+
+def seconds_text(seconds: float) -> str:
+    """Return seconds with three decimals: more, or an exponent, the schema does not take."""
+    return f"{max(seconds, 0.0):.3f}"
 
 
 def _testcase(case: Case, classname: str) -> str:

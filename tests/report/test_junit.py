@@ -36,7 +36,7 @@ RESULT = SuiteResult(
 
 
 def root_of(result: SuiteResult) -> etree._Element:
-    return check(suite_document(result).encode())
+    return check(suite_document(result))
 
 
 def case(result: SuiteResult, name: str) -> etree._Element:
@@ -127,10 +127,48 @@ def test_suite_without_anything_is_an_error() -> None:
     assert case(replace(RESULT, points=(), problems=()), "[no results]")[0].tag == "error"
 
 
-def test_output_is_there_when_something_failed() -> None:
-    assert case(replace(RESULT, output="stray"), "[other output]")[0].text == "stray"
+def outputs(result: SuiteResult) -> dict[str, str]:
+    """The system-out of the suite (by its name) and of its testcases."""
+    found = root_of(result).iter("system-out")
+    return {str(one.getparent().get("name")): str(one.text) for one in found}
+
+
+def test_other_output_is_the_suites_and_the_first_failed_cases() -> None:
+    stray = replace(RESULT, output="stray <&> \u00e9")
+    assert outputs(stray) == {
+        "mount": "mounted",
+        "readdir": "half of it\n\nother output:\nstray <&> \u00e9",
+        "disk[ext4]@native": "stray <&> \u00e9",
+    }
+    silent = replace(READ, log="")
+    later = PointResult("later", Outcome.FAILED)
+    assert outputs(replace(stray, points=(silent, later)))["readdir"] == stray.output
+    assert "later" not in outputs(replace(stray, points=(silent, later)))
+
+
+def test_other_output_belongs_to_a_problem_without_a_point() -> None:
+    loose = (Problem(ProblemKind.EXIT_STATUS, "exited with status 1"),)
+    assert outputs(replace(RESULT, points=(MOUNT,), problems=loose, output="stray")) == {
+        "mount": "mounted",
+        "[exit status]": "stray",
+        "disk[ext4]@native": "stray",
+    }
+
+
+def test_other_output_is_no_testcase() -> None:
     passed = replace(RESULT, points=(MOUNT,), problems=(), output="stray")
-    assert "stray" not in suite_document(passed)
+    assert outputs(passed) == {"mount": "mounted", "disk[ext4]@native": "stray"}
+    assert len(root_of(passed).findall(".//testcase")) == 1
+    assert "system-out" not in suite_document(replace(passed, points=(), output="")).decode()
+
+
+def test_first_failed_case_after_many() -> None:
+    """The output is put in where the testcases before it are no longer in memory."""
+    many = [PointResult(f"p{n}", Outcome.PASSED, log="\u20ac" * 3000) for n in range(2000)]
+    points = (*many, READ, replace(READ, name="again"), *many)
+    found = outputs(replace(RESULT, points=points, problems=(), output="stray"))
+    assert found["readdir"].endswith("other output:\nstray")
+    assert sum("stray" in text for text in found.values()) == 2
 
 
 def test_names_are_kept_apart() -> None:
@@ -212,15 +250,12 @@ def test_any_bytes_give_a_valid_document(data: bytes) -> None:
         ("disk", "ext4", "native", "disk-ext4@native.xml"),
         ("boot", "", "wine", "boot@wine.xml"),
         ("net-test", "", "native", "net%2Dtest@native.xml"),
-        ("../../etc", "a/b", "x", "%2E./..%2Fetc"),
+        ("../../etc", "a/b", "x", "%2E.%2F..%2Fetc-a%2Fb@x.xml"),
+        (".", "-", "@", "%2E--@%40.xml"),
     ],
 )
 def test_file_name(suite: str, variant: str, host: str, expected: str) -> None:
-    name = file_name(SuiteResult(suite, variant, host))
-    if expected.endswith(".xml"):
-        assert name == expected
-    assert "/" not in name
-    assert not name.startswith(".")
+    assert file_name(SuiteResult(suite, variant, host)) == expected
 
 
 short = st.text(st.sampled_from("ab-@%./\0\u00e9"), max_size=4)
