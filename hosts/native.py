@@ -38,7 +38,8 @@ class NativeHost(Host):
             return f"build {build.directory.name} ({build.kind}) has no tests/net-test"
         if feature == "net:pipe" and build.kind == "bundled" and not build.has("LKLTEST_NET_PIPE"):
             return "the build has no pipe back end"
-        return None
+        kind, _, what = feature.partition(":")
+        return build.lacks_filesystem(what) if kind == "filesystem" else None
 
     def program(self, build: Build, name: str) -> Path:
         path = super().program(build, name)

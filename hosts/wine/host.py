@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import contextlib
-import mmap
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -35,8 +34,6 @@ _SENSELESS = {
     "lklfuse": "Wine has no FUSE",
     "hijack": "LD_PRELOAD means nothing to a Windows program",
 }
-_DRIVERS = {"btrfs": b"Btrfs loaded", "xfs": b"SGI XFS", "vfat": b"vfat", "ext4": b"EXT4-fs"}
-"""What a kernel with the file system's driver says somewhere in its image."""
 
 
 class WineHost(Host):
@@ -95,13 +92,8 @@ class WineHost(Host):
             return _SENSELESS[feature]
         if feature.startswith("net") and "net-test" not in build.programs:
             return f"build {build.directory.name} ({build.kind}) has no tests/net-test"
-        kind, _, filesystem = feature.partition(":")
-        if kind == "filesystem" and filesystem in _DRIVERS and build.kernel_version is not None:
-            program = build.programs.get("disk")
-            if program and not _holds(program, _DRIVERS[filesystem]):
-                # Mounting would fail, and upstream's program crashes then.
-                return f"the kernel of build {build.directory.name} has no {filesystem}"
-        return None
+        kind, _, what = feature.partition(":")
+        return build.lacks_filesystem(what) if kind == "filesystem" else None
 
     def program(self, build: Build, name: str) -> Path:
         path = super().program(build, name)
@@ -219,8 +211,3 @@ def _checked(build: Build) -> Build:
     if len(flaws) == len(build.programs):
         raise BuildError(flaws[0])
     return build
-
-
-def _holds(program: Path, text: bytes) -> bool:
-    with program.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as image:
-        return image.find(text) >= 0

@@ -26,6 +26,9 @@ PROGRAMS = ("boot", "disk", "net-test")
 _SETTING = re.compile(r"^\s*(?:export\s+)?(\w+)=(.*?)\s*$")
 _BANNER = re.compile(rb"Linux version (\d+)\.(\d+)[\w.+-]* \(")
 
+_DRIVERS = {"btrfs": b"Btrfs loaded", "xfs": b"SGI XFS", "vfat": b"vfat", "ext4": b"EXT4-fs"}
+"""What a kernel with the file system's driver says somewhere in its image."""
+
 
 @dataclass(frozen=True)
 class Build:
@@ -54,6 +57,19 @@ class Build:
         """Major and minor version from the banner inside the kernel or the first program."""
         file = self.kernel or next(iter(self.programs.values()), None)
         return _banner_version(file) if file else None
+
+    def lacks_filesystem(self, name: str) -> str | None:
+        """Why the kernel in the disk program cannot mount `name`; None if it may be able to."""
+        program = self.programs.get("disk")
+        if program is None or name not in _DRIVERS or _banner_version(program) is None:
+            return None
+        with program.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as m:
+            return None if m.find(_DRIVERS[name]) >= 0 else kernel_lacks(self, name)
+
+
+def kernel_lacks(build: Build, filesystem: str) -> str:
+    """The reason to skip what needs `filesystem`."""
+    return f"the kernel of build {build.directory.name} has no {filesystem}"
 
 
 def default_directory() -> Path | None:

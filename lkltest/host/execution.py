@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator
 from dataclasses import replace
 
 from lkltest.host.api import Host, Process
-from lkltest.tap.parser import Parser
+from lkltest.tap.parser import Parser, Started
 from lkltest.verdict.recorder import Recorder
 from lkltest.verdict.results import PointResult, Problem, ProblemKind, ProgramResult
 
@@ -23,6 +23,9 @@ class Execution:
     """Drives a launched program. Iterate `points` to run it; then `result` is its verdict.
 
     `listen` is called with each chunk of the console as it arrives.
+
+    Attributes:
+        on_started: called with the name of each test point that is announced.
     """
 
     def __init__(
@@ -30,6 +33,7 @@ class Execution:
     ) -> None:
         self.process = process
         self.result: ProgramResult | None = None
+        self.on_started: Callable[[str], object] | None = None
         self._recorder = Recorder(
             host.exit_status_matters, repeat_is_failure=host.repeat_is_failure
         )
@@ -48,6 +52,8 @@ class Execution:
                 if self._listen is not None:
                     self._listen(chunk)
                 for event in parser.feed(chunk) if chunk else parser.settle():
+                    if self.on_started is not None and isinstance(event, Started):
+                        self.on_started(event.name)
                     for point in self._recorder.add(event, time.monotonic()):
                         reported += 1
                         yield point

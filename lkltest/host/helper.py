@@ -35,8 +35,21 @@ class Helper:
         self.ends_itself = ends_itself
         self._execution = execution
         self._error: BaseException | None = None
+        self._started: set[str] = set()
+        self._ended = False
+        self._news = threading.Condition()
+        execution.on_started = self._note
         self._thread = threading.Thread(target=self._run, name=f"lkltest {name}", daemon=True)
         self._thread.start()
+
+    def wait_for(self, point: str, seconds: float) -> bool:
+        """Wait until the helper announces this test point; return whether it did.
+
+        One that ends before never will.
+        """
+        with self._news:
+            self._news.wait_for(lambda: point in self._started or self._ended, seconds)
+            return point in self._started
 
     def join(self, seconds: float) -> ProgramResult:
         """Wait for its end, kill it after `seconds`; returns its verdict. Re-raises its error."""
@@ -74,8 +87,16 @@ class Helper:
                 reason = f"helper {self.name}: not ok {point.name} {point.reason}".rstrip()
                 yield Problem(ProblemKind.HELPER, reason, detail=point.log)
 
+    def _note(self, point: str) -> None:
+        with self._news:
+            self._started.add(point)
+            self._news.notify_all()
+
     def _run(self) -> None:
         try:
             self._execution.run()
         except BaseException as error:  # noqa: BLE001 - re-raised in join
             self._error = error
+        with self._news:
+            self._ended = True
+            self._news.notify_all()

@@ -125,17 +125,21 @@ class SuiteRun:
         program: str,
         *arguments: str | Disk | Interface,
         environment: Mapping[str, str] | None = None,
+        lacks: Callable[[PointResult], str | None] = lambda _: None,
     ) -> ProgramResult:
         """Run `program` to its end; every test point is reported as it arrives.
 
         Failures do not raise: they are gathered, so that a suite may look further (fsck after a
-        failed disk run), and fail the test at its end.
+        failed disk run), and fail the test at its end. `lacks` says of a point what the kernel
+        lacks by it, if anything: the program is ended and the test skipped then.
         """
         execution = self._execution(program, arguments, environment)
         points = execution.points()
         names: dict[str, str] = {}  # as the program called a point: as the suite does
         with contextlib.closing(points):
             for point in points:
+                if reason := lacks(point):
+                    pytest.skip(reason)
                 names[point.name] = self._report(point)
         result = execution.result
         assert result is not None  # noqa: S101 - points() ran to its end

@@ -41,15 +41,17 @@ def run_pair(lkl: SuiteRun) -> None:
     common = ("--backend", "pipe", "--netmask-len", "24")
     if not lkl.build.has("LKLTEST_NET_TCP"):
         # Upstream's program cannot serve: it stays up until it is ended.
-        lkl.start(
+        server = lkl.start(
             *("net-test", *common, "--ifname", f"{down}|{up}", "--ip", PEER, "--sleep", "1800"),
             ends_itself=False,
         )
     else:
-        lkl.start(
+        server = lkl.start(
             *("net-test", *common, "--ifname", f"{down}|{up}", "--ip", PEER),
             environment={"LKLTEST_TCP_LISTEN": "2", "LKLTEST_IP6": PEER6},
         )
+    # Its address is set then. A ping before that is lost, and the program waits a second for one.
+    server.wait_for("sleep", lkl.deadlines.plan)
     lkl.run(
         *("net-test", *common, "--ifname", f"{up}|{down}", "--ip", KERNEL, "--dst", PEER),
         environment=extras(lkl, PEER6, KERNEL6),
