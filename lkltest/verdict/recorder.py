@@ -76,6 +76,9 @@ _DAMAGE = {
     "line-incomplete": ProblemKind.INCOMPLETE_LINE,
 }
 
+_CONSEQUENCES = (ProblemKind.SIGNAL, ProblemKind.EXIT_STATUS)
+"""How a program ends whose kernel said that it ends: no failure of its own."""
+
 
 class Recorder:
     """Turns the events of one program's stream into points and problems, as they come.
@@ -297,8 +300,9 @@ class Recorder:
         point = self._nest.abandon(depth, why)
         if point is None:
             return
-        ending = ending or Trouble(ProblemKind.NEVER_REPORTED, why)
-        troubles = [*self._nest.levels[depth].take_waiting(), ending]
+        troubles = self._nest.levels[depth].take_waiting()
+        if not (troubles and self._stream_log.dead):  # the kernel's own report says why
+            troubles.append(ending or Trouble(ProblemKind.NEVER_REPORTED, why))
         if depth:
             self._nest.lift(depth, point, troubles)
         else:
@@ -344,9 +348,13 @@ class Recorder:
     def _settle_exit(self, exit: Exit, given: list[Problem]) -> None:
         """Judge how the program ended, and fail what was in flight then."""
         ending = judge_exit(exit, self._exit_status_matters)
+        if ending and self._stream_log.dead and ending[0] in _CONSEQUENCES:
+            ending = None
         trouble = Trouble(*ending) if ending else None
         if self._nest.busy:
             blamed = [str(problem) for problem in given if problem.point == self.in_flight]
+            if self._stream_log.dead:
+                blamed += [f"{kind}: {reason}" for kind, reason, _ in self._nest.top.waiting[-1:]]
             self._abandon(0, [*blamed, ending[1] if ending else "the stream ended"][0], trouble)
         elif trouble:
             self._gathered.add_loose(trouble)

@@ -180,6 +180,13 @@ class TestJunit:
         (net,) = [cases for name, cases in found.items() if "loopback" in name]
         assert net["second"] == "failure"
 
+    def test_a_kernel_without_the_file_system_is_a_skip(self, tmp_path: Path) -> None:
+        build = fake_build(tmp_path, boot="pass", disk="no-driver", net_test="pass")
+        done = lkltest("run", "disk[ext4]", f"--build={build}")
+        assert done.returncode == 0, done.stdout
+        assert "skipped" in done.stdout
+        assert "has no ext4" in done.stdout
+
     def test_a_second_run_replaces_the_first(self, tmp_path: Path) -> None:
         for mode in ("fail", "pass"):
             build = fake_build(tmp_path, boot=mode)

@@ -268,6 +268,12 @@ class TestBackground:
         helper = Helper("toy", Execution(Shell(), start(GOOD)))
         assert helper.join(30).passed
 
+    def test_it_can_be_waited_for_until_it_announces_a_point(self, start: Start) -> None:
+        helper = Helper("toy", Execution(Shell(), start("echo 1..1; echo '* 1 up'; sleep 1000")))
+        assert helper.wait_for("up", 60)
+        helper.join(0)
+        assert not helper.wait_for("down", 60), "its end is no reason to wait on"
+
     def test_one_that_does_not_end_is_ended_and_fails(self, start: Start) -> None:
         helper = Helper("toy", Execution(Shell(), start(f"{GOOD}; sleep 1000")))
         assert not helper.join(0.3).passed

@@ -11,6 +11,7 @@ import pytest
 from lkltest.deadline import Deadlines
 from lkltest.errors import LaunchError
 from lkltest.host.api import Host, Launch
+from lkltest.host.build import Build
 from lkltest.host.execution import Execution
 from lkltest.hosts.native import NativeHost
 from lkltest.sandbox.scope import Scope
@@ -67,3 +68,11 @@ class TestNative(HostContract):
         copy.chmod(0o644)
         with pytest.raises(LaunchError, match=r"not executable: chmod \+x"):
             host.launch(Launch(copy), scope)
+
+    def test_a_kernel_without_the_file_system_is_a_skip(self, host: Host, tmp_path: Path) -> None:
+        kernel = tmp_path / "disk"
+        kernel.write_bytes(b"ELF Linux version 6.1.0 (x) EXT4-fs: mounted SGI XFS with")
+        build = Build(tmp_path, "tools/lkl", {"disk": kernel})
+        assert host.unsupported("filesystem:ext4", build) is None
+        assert host.unsupported("filesystem:xfs", build) is None
+        assert "no btrfs" in (host.unsupported("filesystem:btrfs", build) or "")

@@ -35,7 +35,7 @@ REPORTS = {
 def test_planted_trouble_is_one_failure_at_its_point(what: str) -> None:
     program = compile_program(SOURCE)
     seconds = 3.0 if what == "hang" else 60.0
-    launch = Launch(program, (what,), {}, Deadlines.from_timeout(seconds), NativeHost().open_build(str(program.parent)))
+    launch = Launch(program, (what,), {}, Deadlines.from_timeout(seconds))
     with Scope() as scope:
         execution = Execution(NativeHost(), NativeHost().launch(launch, scope))
         result = execution.run()

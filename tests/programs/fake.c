@@ -22,5 +22,13 @@ int main(int argc, char **argv)
 		announce(3, "third");
 		hang();
 	}
+	if (!strcmp(words[1], "no-driver")) {
+		plan(2);
+		announce(1, "mount_dev");
+		puts("not ok 1 mount_dev\n ---\n log: |\n"
+		     "  lkl_mount_dev(disk_id, 0, \"x\") = -19 No such device\n ...");
+		announce(2, "chdir_mnt_point");
+		hang();
+	}
 	return contract_main(3, words);
 }
