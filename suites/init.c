@@ -3,7 +3,7 @@
  * The first program of a guest: mounts what programs expect, loads kernel
  * modules, runs one program, reports how it ended and powers the guest off.
  *
- * What to do it reads from the file /lkltest.orders of its initramfs: strings
+ * What to do it reads from the file /lkltest.config of its initramfs: strings
  * that end in NUL, a word of these and a blank in front of each value:
  *
  *	token T		unguessable: begins every report, no output can fake it
@@ -32,7 +32,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define ORDERS "/lkltest.orders"
+#define CONFIG_FILE "/lkltest.config"
 #define MAX_WORDS 256
 #define WAIT_STEPS 1000
 #define WAIT_STEP_NS 10000000
@@ -44,7 +44,7 @@ static struct {
 	int arg_count;
 	char *env[MAX_WORDS + 1];
 	int env_count;
-} orders = { .token = "", .status_fd = 1 };
+} config = { .token = "", .status_fd = 1 };
 
 __attribute__((format(printf, 1, 2)))
 static void report(const char *fmt, ...)
@@ -53,14 +53,14 @@ static void report(const char *fmt, ...)
 	va_list args;
 	int start, len;
 
-	start = snprintf(line, sizeof(line), "%s ", orders.token);
+	start = snprintf(line, sizeof(line), "%s ", config.token);
 	va_start(args, fmt);
 	len = vsnprintf(line + start, sizeof(line) - start - 1, fmt, args);
 	va_end(args);
 	if (len > (int)sizeof(line) - start - 2)
 		len = sizeof(line) - start - 2;
 	line[start + len] = '\n';
-	if (write(orders.status_fd, line, start + len + 1) < 0)
+	if (write(config.status_fd, line, start + len + 1) < 0)
 		perror("init: status");
 }
 
@@ -68,7 +68,7 @@ static void power_off(void)
 {
 	sync();
 	tcdrain(1);
-	tcdrain(orders.status_fd);
+	tcdrain(config.status_fd);
 	reboot(RB_POWER_OFF);
 	/* No way to power off: a halt is the end as well. */
 	reboot(RB_HALT_SYSTEM);
@@ -129,7 +129,7 @@ static void open_status(const char *path)
 		cfmakeraw(&settings);
 		tcsetattr(fd, TCSANOW, &settings);
 	}
-	orders.status_fd = fd;
+	config.status_fd = fd;
 }
 
 static void load_module(const char *path)
@@ -166,17 +166,17 @@ static void take_order(char *line)
 		return;
 	*value++ = 0;
 	if (!strcmp(line, "token"))
-		orders.token = value;
+		config.token = value;
 	else if (!strcmp(line, "status"))
 		open_status(value);
 	else if (!strcmp(line, "module"))
 		load_module(value);
 	else if (!strcmp(line, "wait"))
 		wait_for(value);
-	else if (!strcmp(line, "arg") && orders.arg_count < MAX_WORDS)
-		orders.args[orders.arg_count++] = value;
-	else if (!strcmp(line, "env") && orders.env_count < MAX_WORDS)
-		orders.env[orders.env_count++] = value;
+	else if (!strcmp(line, "arg") && config.arg_count < MAX_WORDS)
+		config.args[config.arg_count++] = value;
+	else if (!strcmp(line, "env") && config.env_count < MAX_WORDS)
+		config.env[config.env_count++] = value;
 	else
 		fail("an order that cannot be followed: %s", line);
 }
@@ -185,16 +185,16 @@ static void follow_orders(void)
 {
 	struct stat file;
 	char *text, *end, *line;
-	int fd = open(ORDERS, O_RDONLY | O_CLOEXEC);
+	int fd = open(CONFIG_FILE, O_RDONLY | O_CLOEXEC);
 
 	if (fd < 0 || fstat(fd, &file) < 0)
-		fail("%s: %s", ORDERS, strerror(errno));
+		fail("%s: %s", CONFIG_FILE, strerror(errno));
 	text = malloc(file.st_size + 1);
 	if (!text || read(fd, text, file.st_size) != file.st_size)
-		fail("%s: cannot be read", ORDERS);
+		fail("%s: cannot be read", CONFIG_FILE);
 	close(fd);
 	/* Not for the program's eyes. */
-	unlink(ORDERS);
+	unlink(CONFIG_FILE);
 	end = text + file.st_size;
 	*end = 0;
 	for (line = text; line < end; ) {
@@ -215,9 +215,9 @@ static int run(void)
 	if (!pid) {
 		report("started %d", (int)getpid());
 		setsid();
-		execve(orders.args[0], orders.args, orders.env);
-		fprintf(stderr, "init: %s: %s\n", orders.args[0], strerror(errno));
-		report("failed %s: %s", orders.args[0], strerror(errno));
+		execve(config.args[0], config.args, config.env);
+		fprintf(stderr, "init: %s: %s\n", config.args[0], strerror(errno));
+		report("failed %s: %s", config.args[0], strerror(errno));
 		_exit(127);
 	}
 	/* Orphans come to the first process; what they say is of no interest. */
@@ -233,12 +233,12 @@ int main(void)
 
 	umask(022);
 	/*
-	 * The orders name the status device, which is found under /dev: until
+	 * The config names the status device, which is found under /dev: until
 	 * then reports can only go to the console.
 	 */
 	mount_all();
 	follow_orders();
-	if (!orders.arg_count)
+	if (!config.arg_count)
 		fail("no program was named");
 	status = run();
 	/* All that the program printed has to be out before anybody hears. */

@@ -17,7 +17,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from lkltest.hosts.qemu.artifacts import Keeper
+from lkltest.hosts.qemu.artifacts import Artifacts
 from lkltest.hosts.qemu.host import QemuHost
 from lkltest.nightly.model.cell import Cell, CellRecord
 from lkltest.nightly.run.store import new_night
@@ -132,7 +132,7 @@ def test_a_nights_files_stay_in_its_folder(tmp_path: Path, text: str) -> None:
     cell = Cell(text, text, text, text, None, 1.0, 1.0)
     record = CellRecord(cell, (suite(text),), text, 0.0, 0.0)
     assert night.write(record).parent == night.path / "cells"
-    kept = Keeper(os.fspath(tmp_path / "kept"), pcap=True).files(text)
+    kept = Artifacts(os.fspath(tmp_path / "kept"), pcap=True).files(text)
     assert kept.base is not None and kept.base.parent == tmp_path / "kept"
     assert "/" not in kept.base.name
     files = [path for path in tmp_path.rglob("*") if path.is_file()]

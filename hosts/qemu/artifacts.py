@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Files that are kept of a machine's run for people: console, network, picture of the display."""
+"""Artifacts of a machine's run, for people: console, network, picture of the display."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class KeptFiles:
-    """The files of one run; `base` is their path without what tells them apart.
+class RunArtifacts:
+    """The artifacts of one run; `base` is their path without what tells them apart.
 
-    `pcap` is what the first interface is recorded in, for others see `qemu_devices`.
+    `pcap` is what the first interface is recorded in; a second one's has its number in its name.
     """
 
     base: Path | None
@@ -33,7 +33,7 @@ class KeptFiles:
         return self.base.with_name(f"{self.base.name}.png") if self.base else None
 
     def names(self, pcaps: Sequence[str]) -> dict[str, str]:
-        """What is written, for reports. pcaps: of the machine's interfaces."""
+        """The names of the files, for reports. pcaps: of the machine's interfaces."""
         if self.base is None:
             return {}
         names = {"console": f"{self.base}.raw"}
@@ -46,8 +46,8 @@ class KeptFiles:
                 process.raw.save(self.base.with_name(f"{self.base.name}.raw"))
 
 
-class Keeper:
-    """Names the files of each run in `directory`; None keeps nothing."""
+class Artifacts:
+    """The directory in which each run has artifacts of its own; None keeps nothing."""
 
     def __init__(self, directory: str | None, *, pcap: bool) -> None:
         self._directory = Path(directory).expanduser().absolute() if directory else None
@@ -64,10 +64,10 @@ class Keeper:
         if not os.access(self._directory, os.W_OK | os.X_OK):
             raise LaunchError(f"--lkl-qemu-keep: {self._directory}: cannot be written")
 
-    def files(self, program: str) -> KeptFiles:
+    def files(self, program: str) -> RunArtifacts:
         """Files for a run of `program`."""
         if self._directory is None:
-            return KeptFiles(None)
+            return RunArtifacts(None)
         safe = re.sub(r"[^\w.+-]", "_", program) or "program"
         base = self._directory / f"{safe}-{secrets.token_hex(4)}"
-        return KeptFiles(base, f"{base}.pcap" if self._pcap else "")
+        return RunArtifacts(base, f"{base}.pcap" if self._pcap else "")

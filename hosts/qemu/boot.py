@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What is booted, laid out in a directory of its own under names that say nothing.
+"""The directory that a machine boots from: symbolic links under names that say nothing.
 
-QEMU runs in that directory; files are there as symbolic links. See `qemu_machine.Boot` for why.
+QEMU runs in it. See `machine.Boot` for why.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from lkltest.guest.deinterleave import Rejoiner
+from lkltest.guest.deinterleave import Deinterleaver
 from lkltest.verdict.results import ProblemKind
 
 from ..l4re.console import TAG_COLUMNS, ConsoleReader, Piece
@@ -15,7 +15,7 @@ from ..l4re.streams import Streams
 
 
 @dataclass(frozen=True, slots=True)
-class Sign:
+class Signature:
     """A line that decides a run: the failure it stands for, and how long to listen on for more."""
 
     kind: ProblemKind
@@ -24,17 +24,19 @@ class Sign:
     listen: float = 0.5
 
 
-SIGNS = (
-    Sign(
+SIGNATURES = (
+    Signature(
         ProblemKind.CRASH,
         "the program crashed",
         rb"FATAL: Fatal signal: |unhandled (?:read|write|instruction|exec\w*)? ?page fault at ",
         0.3,
     ),
-    Sign(ProblemKind.SETUP, "the set-up is wrong", rb"No such object found|FATAL exception in MOE"),
-    Sign(ProblemKind.SETUP, "ned's script failed", rb"lua error: "),
-    Sign(ProblemKind.CRASH, "the program was killed", rb"MOE: task \w+ exited with 139"),
-    Sign(
+    Signature(
+        ProblemKind.SETUP, "the set-up is wrong", rb"No such object found|FATAL exception in MOE"
+    ),
+    Signature(ProblemKind.SETUP, "ned's script failed", rb"lua error: "),
+    Signature(ProblemKind.CRASH, "the program was killed", rb"MOE: task \w+ exited with 139"),
+    Signature(
         ProblemKind.PANIC,
         "the kernel panicked",
         rb"Kernel panic - not syncing|(?:^|[ \t])panic(?:ked)?: |KERNEL PANIC|\bPANIC: ",
@@ -47,18 +49,18 @@ _WORDS = (
     *(b"FATAL", b" page fault at ", b"No such object", b"lua error", b"exited with 139"),
     *(b"Kernel panic", b"panic: ", b"panicked: ", b"KERNEL PANIC", b"PANIC: "),
 )
-"""One of these is in each sign: looking for them costs a tenth of looking for the patterns."""
+"""One of these is in each signature: looking for them costs a tenth of looking for the patterns."""
 
 _JDB = re.compile(rb"(?m)^jdb: ")
-_ANY = re.compile(rb"|".join(b"(?:" + sign.pattern + b")" for sign in SIGNS), re.MULTILINE)
-_SIGNS = tuple((sign, re.compile(sign.pattern, re.MULTILINE)) for sign in SIGNS)
+_ANY = re.compile(rb"|".join(b"(?:" + each.pattern + b")" for each in SIGNATURES), re.MULTILINE)
+_SIGNATURES = tuple((each, re.compile(each.pattern, re.MULTILINE)) for each in SIGNATURES)
 _BANNER = re.compile(rb"(?m)^L4 Bootstrapper\s*$|^(?:\[ *0\.0+\] )?Linux version \d")
 
-JDB = Sign(ProblemKind.CRASH, "the kernel debugger was entered", _JDB.pattern)
+JDB = Signature(ProblemKind.CRASH, "the kernel debugger was entered", _JDB.pattern)
 
 
-def find_sign(text: bytes) -> tuple[Sign, str] | None:
-    """The first sign in `text` (whole lines), and its line.
+def find_signature(text: bytes) -> tuple[Signature, str] | None:
+    """The first signature in `text` (whole lines), and its line.
 
     Lines that are indented by two blanks are a test point's log, where it may say anything.
     """
@@ -70,8 +72,8 @@ def find_sign(text: bytes) -> tuple[Sign, str] | None:
             break
     else:
         return None
-    sign = next(sign for sign, pattern in _SIGNS if pattern.search(line))
-    return sign, line.decode("utf-8", "backslashreplace").strip()
+    signature = next(signature for signature, pattern in _SIGNATURES if pattern.search(line))
+    return signature, line.decode("utf-8", "backslashreplace").strip()
 
 
 def is_debugger(partial: bytes) -> bool:
@@ -113,11 +115,11 @@ class GuestConsole:
         self._reader = ConsoleReader(tags=tags)
         shown = tag.encode()[:TAG_COLUMNS].rstrip(b" ") if tag else None
         self._streams = Streams(shown)
-        self._rejoiner = Rejoiner() if whole else None
+        self._deinterleaver = Deinterleaver() if whole else None
         self._lines: dict[bytes | None, bytes] = {}
         self._boots: dict[str, int] = {}
-        self.signs: list[tuple[Sign, str, bytes | None]] = []
-        """What was found since the owner last emptied it: the sign, its line, whose it is."""
+        self.signatures: list[tuple[Signature, str, bytes | None]] = []
+        """What was found since the owner last emptied it: the signature, its line, whose it is."""
         self.found = False
         """Whether the program has begun to speak TAP."""
         self.recent = bytearray()
@@ -142,7 +144,7 @@ class GuestConsole:
     @property
     def damage(self) -> list[str]:
         """What could not be put back together."""
-        return self._rejoiner.damage if self._rejoiner else []
+        return self._deinterleaver.damage if self._deinterleaver else []
 
     @property
     def in_flight(self) -> str | None:
@@ -164,7 +166,7 @@ class GuestConsole:
         self._program += out
         del self._program[:-_SEEN_LIMIT]
         if is_debugger(self._reader.partial):
-            self.signs.append((JDB, self._reader.partial.decode("ascii", "replace"), None))
+            self.signatures.append((JDB, self._reader.partial.decode("ascii", "replace"), None))
         return out
 
     def flush(self) -> bytes:
@@ -175,8 +177,8 @@ class GuestConsole:
     def close(self, *, whole_lines: bool = False) -> bytes:
         """Return the rest; `whole_lines` without a line that was cut short."""
         out = self._take(self._reader.flush() if whole_lines else self._reader.close())
-        if self._rejoiner is not None:
-            return out + self._rejoiner.close()
+        if self._deinterleaver is not None:
+            return out + self._deinterleaver.close()
         return out + self._streams.close()
 
     def _take(self, pieces: list[Piece]) -> bytes:
@@ -189,8 +191,8 @@ class GuestConsole:
         pieces = [Piece(tag, b"".join(parts)) for tag, parts in gathered.items()]
         for tag, data in pieces:
             self._watch(tag, data)
-        if self._rejoiner is not None:
-            out = b"".join(self._rejoiner.feed(data) for _, data in pieces)
+        if self._deinterleaver is not None:
+            out = b"".join(self._deinterleaver.feed(data) for _, data in pieces)
             self.found = self.found or b"\n1.." in out or out.startswith(b"1..")
             return out
         out = self._streams.feed(pieces)
@@ -206,8 +208,8 @@ class GuestConsole:
         end = text.rfind(b"\n") + 1
         self._lines[tag] = text[end:][-4096:]
         text = text[:end]
-        found = find_sign(text)
+        found = find_signature(text)
         if found is not None:
-            self.signs.append((*found, tag))
+            self.signatures.append((*found, tag))
         for name in banners(text):
             self._boots[name] = self._boots.get(name, 0) + 1

@@ -40,8 +40,8 @@ def with_overrides(deadlines: Deadlines, overrides: Mapping[str, float]) -> Dead
     return replace(deadlines, **{name: float(value) for name, value in overrides.items()})
 
 
-class Clock:
-    """Knows which limit is the next one."""
+class RunDeadlines:
+    """The deadlines of a machine that runs; `limit` is the next one."""
 
     def __init__(self, deadlines: Deadlines, drain: float) -> None:
         self._deadlines = deadlines

@@ -25,11 +25,11 @@ from lkltest.sandbox.scope import Scope
 
 from ..l4re.ned_script import TAG
 from .accel import kvm_works, missing_qemu, qemu_version
-from .artifacts import Keeper, KeptFiles
+from .artifacts import Artifacts, RunArtifacts
 from .attach import attached
 from .boot import Job, lay_out
 from .console import GuestConsole
-from .deadlines import Clock, with_overrides
+from .deadlines import RunDeadlines, with_overrides
 from .devices import Devices, lacking_driver, linux_guest, make_devices
 from .hang import hang_report
 from .image import ANY, Image, is_image
@@ -37,7 +37,7 @@ from .machine import MACHINES, Setup, command
 from .process import QemuProcess
 from .start import setup_of, start
 from .table import image_of_file, read_images
-from .verdict import Judge
+from .verdict import Verdict
 
 ACCELERATORS = ("auto", "tcg", "kvm")
 LINUX = "linux"
@@ -52,7 +52,7 @@ class _Made:
     folder: Path
     devices: Devices
     setup: Setup
-    kept: KeptFiles
+    kept: RunArtifacts
     token: str
 
 
@@ -65,7 +65,7 @@ class QemuHost(Host):
     def __init__(self, options: Mapping[str, Any] | None = None) -> None:
         super().__init__(options)
         self._images: dict[Path, dict[str, Image]] = {}
-        self._keeper = Keeper(self._option("keep"), pcap=bool(self._option("pcap")))
+        self._artifacts = Artifacts(self._option("keep"), pcap=bool(self._option("pcap")))
 
     @classmethod
     def add_options(cls, parser: OptionGroup) -> None:
@@ -100,7 +100,7 @@ class QemuHost(Host):
     def check(self) -> None:
         if self._option("pcap") and not self._option("keep"):
             raise LaunchError("--lkl-qemu-pcap needs --lkl-qemu-keep=DIR, where to put it")
-        self._keeper.check()
+        self._artifacts.check()
 
     def open_build(self, name: str | None) -> Build:
         """A directory, a TOML file or an image; by default the kernel that `make` has fetched."""
@@ -160,8 +160,8 @@ class QemuHost(Host):
             links,
             tuple(words),
             console=_console(image),
-            clock=Clock(with_overrides(launch.deadlines, image.deadlines), image.drain),
-            judge=Judge(token=made.token, debug_exit=image.debug_exit),
+            deadlines=RunDeadlines(with_overrides(launch.deadlines, image.deadlines), image.drain),
+            verdict=Verdict(token=made.token, debug_exit=image.debug_exit),
             diagnose=lambda process: hang_report(
                 process,
                 _symbol_files(image),
@@ -171,7 +171,7 @@ class QemuHost(Host):
         )
         process.on_end = made.kept.save
         process.files = made.kept.names(made.devices.pcaps)
-        process.evidence = "\n".join(f"network: {pcap}" for pcap in made.devices.pcaps)
+        process.evidence = tuple(f"network: {pcap}" for pcap in made.devices.pcaps)
         return process
 
     def dry_run(self, launch: Launch, scope: Scope) -> str:
@@ -201,13 +201,13 @@ class QemuHost(Host):
             folder = Path(tempfile.mkdtemp(prefix="qemu-", dir=scope.folder))
         except OSError as error:
             raise LaunchError(f"{error.filename}: {error.strerror}") from None
-        kept = self._keeper.files(launch.program.name)
+        kept = self._artifacts.files(launch.program.name)
         devices = make_devices(launch.arguments, image, scope, kept.pcap)
         try:
             guest = linux_guest(image, devices, launch.environment)
             boot = lay_out(image, Job(devices.words, launch.environment), folder, guest)
             setup = setup_of(image, boot, devices, accelerator)
-            yield _Made(image, folder, devices, setup, kept, guest.orders.token if guest else "")
+            yield _Made(image, folder, devices, setup, kept, guest.config.token if guest else "")
         finally:
             devices.close()
 

@@ -11,15 +11,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from lkltest.host.api import Process
 from lkltest.host.console import exit_from_status
 from lkltest.sandbox.scope import Child, ScopeError
 from lkltest.verdict.results import Exit, Problem, ProblemKind
 
 from .console import GuestConsole
-from .deadlines import Clock
+from .deadlines import RunDeadlines
 from .monitor import Monitor, MonitorError
 from .serial import SerialLine
-from .verdict import Decision, Judge
+from .verdict import Decision, Verdict
 
 _LIMIT = 32 << 20
 
@@ -70,16 +71,16 @@ class Links:
             self.status.close()
 
 
-class QemuProcess:
-    """A `Process` as hosts return it.
+class QemuProcess(Process):
+    """A machine as a `Process`.
 
     Args:
         child: QEMU.
         links: what leads to it.
         command: its command line.
         console: takes the raw console apart.
-        clock: the four deadlines.
-        judge: what the console, the monitor and the end come to.
+        deadlines: the four of them.
+        verdict: on what the console, the monitor and the end say.
         diagnose: takes a hang report; asked once, while the machine still lives.
     """
 
@@ -90,8 +91,8 @@ class QemuProcess:
         command: tuple[str, ...],
         *,
         console: GuestConsole,
-        clock: Clock,
-        judge: Judge,
+        deadlines: RunDeadlines,
+        verdict: Verdict,
         diagnose: Callable[[QemuProcess], str],
     ) -> None:
         self.child = child
@@ -102,14 +103,10 @@ class QemuProcess:
         self.raw = RawLog()
         self.listener: Callable[[bytes], object] | None = None
         """Called with the raw bytes of the console, for people."""
-        self.files: dict[str, str] = {}
-        """Files that are kept of the run, by what they are."""
-        self.evidence = ""
-        """Lines that name those of them which every failure is shown with."""
         self.on_end: Callable[[QemuProcess], None] | None = None
         self._console = console
-        self._clock = clock
-        self._judge = judge
+        self._deadlines = deadlines
+        self._verdict = verdict
         self._diagnose = diagnose
         self._done = False
         self._closed = False
@@ -119,8 +116,8 @@ class QemuProcess:
         try:
             self.links.monitor.execute("cont")
         except MonitorError as error:
-            self._judge.decide(Decision(Problem(ProblemKind.LAUNCH, str(error))))
-        self._clock.start()
+            self._verdict.decide(Decision(Problem(ProblemKind.LAUNCH, str(error))))
+        self._deadlines.start()
         yield from self._run()
         yield from self._last()
 
@@ -130,7 +127,7 @@ class QemuProcess:
 
     def problems(self) -> list[Problem]:
         """What was seen beside the stream."""
-        return self._judge.problems
+        return self._verdict.problems
 
     def send(self, data: bytes) -> None:
         """Type on the machine's console."""
@@ -153,7 +150,7 @@ class QemuProcess:
 
     def stop(self, why: str) -> None:
         """End the machine because a person wants it. May be called from another thread."""
-        self._judge.decide(Decision(Problem(ProblemKind.INTERRUPTED, why)))
+        self._verdict.decide(Decision(Problem(ProblemKind.INTERRUPTED, why)))
         self.child.kill(signal.SIGTERM)
 
     def kill(self) -> None:
@@ -176,8 +173,8 @@ class QemuProcess:
         poller = self._poller()
         while True:
             settling = self._done and self._console.others_done
-            limit = self._clock.limit(
-                plan_seen=self._console.found, settling=settling, decision=self._judge.decision
+            limit = self._deadlines.limit(
+                plan_seen=self._console.found, settling=settling, decision=self._verdict.decision
             )
             ready = {descriptor for descriptor, _ in poller.poll(limit.remaining() * 1000)}
             if self.links.monitor.fileno() in ready:
@@ -195,7 +192,7 @@ class QemuProcess:
             if not ready and limit.expired:
                 yield from self._some(self._console.flush())
                 if limit.cause == "settle":
-                    self._clock.settled()
+                    self._deadlines.settled()
                     yield b""
                     continue
                 if limit.cause == "quiet" and settling and not self._done:
@@ -218,9 +215,9 @@ class QemuProcess:
         return data
 
     def _hand_on(self, data: bytes) -> Iterator[bytes]:
-        self._clock.heard()
+        self._deadlines.heard()
         yield from self._some(self._console.feed(data))
-        self._judge.look(self._console)
+        self._verdict.look(self._console)
 
     def _some(self, data: bytes) -> Iterator[bytes]:
         """Yield the program's bytes; the consumer says again whether they complete the stream."""
@@ -230,30 +227,30 @@ class QemuProcess:
 
     def _take_events(self) -> None:
         for event in self.links.monitor.events():
-            if self._judge.needs_status(event):
+            if self._verdict.needs_status(event):
                 with contextlib.suppress(MonitorError):
                     status = self.links.monitor.execute("query-status")["status"]
-                    self._judge.stopped(str(status))
+                    self._verdict.stopped(str(status))
             else:
-                self._judge.take_event(event)
+                self._verdict.take_event(event)
 
     def _take_status(self, poller: select.poll) -> None:
         assert self.links.status is not None  # noqa: S101 - it was polled
         data = self.links.status.receive()
         if data:
-            self._judge.take_status(data)
+            self._verdict.take_status(data)
         else:
             poller.unregister(self.links.status)
 
     def _give_up(self, cause: str, seconds: float) -> None:
         """Nothing more is waited for: because all is there, or because it is not."""
-        decided = self._judge.decision
+        decided = self._verdict.decision
         if decided is not None or cause == "quiet":
             if decided is not None and decided.diagnose:
                 decided.add_detail(self._diagnose(self))
             return
         self.hang_report = self._diagnose(self)
-        self._judge.out_of_time(cause, seconds, self.hang_report, self._console)
+        self._verdict.out_of_time(cause, seconds, self.hang_report, self._console)
 
     def _last(self) -> Iterator[bytes]:
         """End the machine and yield what is left."""
@@ -263,22 +260,22 @@ class QemuProcess:
             rest = self.read_quiet(0.05, 2.0)
             if rest:
                 yield from self._some(self._console.feed(rest))
-                self._judge.look(self._console)
+                self._verdict.look(self._console)
             self.links.monitor.closed.wait(1.0)
         if self.links.status is not None:
             while data := self.links.status.receive():
-                self._judge.take_status(data)
+                self._verdict.take_status(data)
         # A machine that goes on printing when all is done is cut short by us, in mid-line.
         complete = self._done
         yield from self._some(self._console.close(whole_lines=complete))
         self._take_last_events()
         ended = exit_from_status(self.child.poll()) if by_itself else None
-        self.exit = self._judge.exit(ended, self.links.said(), complete=complete)
+        self.exit = self._verdict.exit(ended, self.links.said(), complete=complete)
 
     def _take_last_events(self) -> None:
         for event in self.links.monitor.events():
-            if not self._judge.needs_status(event):
-                self._judge.take_event(event)
+            if not self._verdict.needs_status(event):
+                self._verdict.take_event(event)
 
     def _end(self) -> None:
         """End QEMU: by its own command, then by signals."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""How a machine's run came to its end: what console, monitor, guest and QEMU said of it. Pure."""
+"""The verdict on a machine's run: what console, monitor, guest and QEMU said of its end. Pure."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class Decision:
         self.problem = replace(self.problem, detail=detail)
 
 
-class Judge:
-    """Gathers what is said, keeps the first decision.
+class Verdict:
+    """What has been said of a run so far, and the first decision.
 
     Args:
         token: of /init's reports; empty for a guest that makes none.
@@ -62,17 +62,17 @@ class Judge:
     def look(self, console: GuestConsole) -> None:
         """See what the console has shown since the last look."""
         self._console = console
-        for sign, line, tag in console.signs:
-            reason = f"{sign.what}: {line}"
+        for signature, line, tag in console.signatures:
+            reason = f"{signature.what}: {line}"
             if tag is None or not console.found or tag == console.program_tag:
                 if self.decision is None:
                     self._dump = (line, tag)
-                problem = Problem(sign.kind, reason, console.in_flight)
-                self.decide(Decision(problem, sign.listen))
+                problem = Problem(signature.kind, reason, console.in_flight)
+                self.decide(Decision(problem, signature.listen))
             else:
                 name = tag.decode("utf-8", "backslashreplace")
                 self._more.append(Problem(ProblemKind.HELPER, f"program {name}: {reason}"))
-        console.signs.clear()
+        console.signatures.clear()
         if console.booted_again:
             reason = f"the machine booted twice: {console.booted_again}'s banner came again"
             self.decide(Decision(Problem(ProblemKind.REPEATED, reason)))

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from lkltest.deadline import Deadlines
-from lkltest.guest.deinterleave import Rejoiner
+from lkltest.guest.deinterleave import Deinterleaver
 from lkltest.guest.init_config import GuestReport, read_report
 from lkltest.host.console import Console
 from lkltest.sandbox.scope import Child
@@ -44,7 +44,7 @@ class UmlConsole(Console):
         self._token = token
         self._ask = ask
         self._asked = False
-        self._rejoiner = Rejoiner()
+        self._deinterleaver = Deinterleaver()
         self._last = b""
         self._problems: list[Problem] = []
 
@@ -52,15 +52,15 @@ class UmlConsole(Console):
         """Yield bytes with kernel messages on lines of their own."""
         for data in super().chunks():
             self._last = (self._last + data)[-_LAST_BYTES:]
-            text = self._rejoiner.feed(data)
+            text = self._deinterleaver.feed(data)
             # What the kernel prints when it is asked is its answer, no part of the stream.
             if text and not self._asked:
                 yield text
-        rest = self._rejoiner.close()
+        rest = self._deinterleaver.close()
         if rest and not self._asked:
             yield rest
         self._problems += [
-            Problem(ProblemKind.CONSOLE_DAMAGE, damage) for damage in self._rejoiner.damage
+            Problem(ProblemKind.CONSOLE_DAMAGE, damage) for damage in self._deinterleaver.damage
         ]
         report = self._report()
         self._problems += [Problem(ProblemKind.GUEST, warning) for warning in report.warnings]

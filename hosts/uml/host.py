@@ -213,6 +213,6 @@ def start(
         tuple(words),
         launch.deadlines,
         status=status,
-        token=guest.linux.orders.token,
+        token=guest.linux.config.token,
         ask=lambda process, read: Mconsole(socket, scope, read, stacks).what_hangs(process),
     )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Compile uml_xstate.c, which lets older UML kernels run on processors with much state (AMX)."""
+"""The preloaded xstate.c: it lets older UML kernels run on processors with much state (AMX)."""
 
 from __future__ import annotations
 

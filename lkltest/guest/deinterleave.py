@@ -19,7 +19,7 @@ _BEGINS_TAP = re.compile(rb"(?:not )?ok\b|\* [0-9]|1\.\.[0-9]")
 _QUOTED = 120
 
 
-class Rejoiner:
+class Deinterleaver:
     """Bytes of a console in, the same bytes out with kernel messages on lines of their own.
 
     What is cut apart comes after the messages that cut it. `damage` says, a line each, what could

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 
 from lkltest.guest.initramfs import compress, file, pack
 
-ORDERS_FILE = "/lkltest.orders"
+CONFIG_FILE = "/lkltest.config"
 
 
 @dataclass(frozen=True, slots=True)
-class Orders:
+class InitConfig:
     """A program to run in a guest, and what has to be there before.
 
     arguments: the command line; the first is the program's file in the guest. status: the guest's
@@ -28,8 +28,8 @@ class Orders:
     token: str = field(default_factory=lambda: secrets.token_hex(16))
 
     def archive(self) -> bytes:
-        """A compressed initramfs of the orders alone, to be appended to one with /init."""
-        return compress(pack([file(ORDERS_FILE, self._text(), 0o400)]))
+        """The config as a compressed initramfs, to be appended to one with /init."""
+        return compress(pack([file(CONFIG_FILE, self._text(), 0o400)]))
 
     def _text(self) -> bytes:
         lines = [f"token {self.token}"]

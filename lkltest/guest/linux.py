@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a program needs in a Linux guest of its own: /init, its orders and modules, an initramfs."""
+"""What a program needs in a Linux guest of its own: /init, its config and modules, an initramfs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lkltest.errors import ExecutableError, LaunchError
 from lkltest.guest import initramfs
-from lkltest.guest.init_config import Orders
+from lkltest.guest.init_config import InitConfig
 from lkltest.guest.kernel_modules import read_module
 from lkltest.guest.programs import INIT, guest_program
 from lkltest.host.executable import identify, is_dynamic
@@ -25,7 +25,7 @@ class LinuxGuest:
     """What one launch needs in the guest. `modules` are loaded in their order."""
 
     program: Path
-    orders: Orders
+    config: InitConfig
     modules: tuple[Path, ...]
 
     @classmethod
@@ -49,17 +49,17 @@ class LinuxGuest:
             modules: files of kernel modules.
             devices: device files that have to be there first.
         """
-        orders = Orders(
+        config = InitConfig(
             [f"{_PROGRAMS}/{program.name}", *words],
             status,
             {"HOME": "/", "PATH": _PROGRAMS, **environment},
             modules=[f"{_MODULES}/{path.name}" for path in modules],
             devices=devices,
         )
-        return cls(program, orders, tuple(modules))
+        return cls(program, config, tuple(modules))
 
     def write_initrd(self, file: Path) -> None:
-        """Write the initramfs: what many runs share, then the orders. Raises OSError."""
+        """Write the initramfs: what many runs share, then the config. Raises OSError."""
         shared = initramfs.cached(
             [
                 initramfs.file("/init", guest_program(INIT).read_bytes(), 0o755),
@@ -73,7 +73,7 @@ class LinuxGuest:
                 ),
             ]
         )
-        file.write_bytes(shared.read_bytes() + self.orders.archive())
+        file.write_bytes(shared.read_bytes() + self.config.archive())
 
 
 def filesystem_modules(filesystems: Collection[str]) -> list[str]:

@@ -76,8 +76,8 @@ def run_by_host(host: QemuHost, target: Path) -> None:
 def console() -> None:
     """The same 2 MB of ned's log through the reader and through pexpect.
 
-    The reader takes streams apart and looks for every sign of the end. pexpect waits for one of a
-    few such signs, as a script does; and, for less than that, only takes line by line.
+    The reader takes streams apart and looks for every signature. pexpect waits for one of a few
+    of them, as a script does; and, for less than that, only takes line by line.
     """
     flood = make_flood()
     readers = {

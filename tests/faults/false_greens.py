@@ -11,7 +11,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lkltest.guest.deinterleave import Rejoiner
+from lkltest.guest.deinterleave import Deinterleaver
 from lkltest.hosts.qemu.console import GuestConsole
 from lkltest.tap.parser import Parser
 from lkltest.verdict.recorder import Recorder
@@ -69,14 +69,14 @@ def l4re_is_green(data: bytes) -> bool:
     """The console of an L4Re machine."""
     console = GuestConsole()
     stream = console.feed(data) + console.flush() + console.close()
-    if console.signs or console.booted_again or console.damage:
+    if console.signatures or console.booted_again or console.damage:
         return False
     return _green(stream, Parser(), repeat_is_failure=True)
 
 
 def rejoined_is_green(data: bytes) -> bool:
     """A program's stream on a console that it shares with its kernel (UML, a machine's)."""
-    rejoiner = Rejoiner()
+    rejoiner = Deinterleaver()
     stream = rejoiner.feed(data) + rejoiner.close()
     return not rejoiner.damage and _green(stream, Parser())
 

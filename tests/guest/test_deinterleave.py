@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lkltest.guest.deinterleave import Rejoiner
+from lkltest.guest.deinterleave import Deinterleaver
 
 KERNEL = b"[    1.250000] random: crng init done\r\n"
 
 
 def rejoined(*chunks: bytes) -> tuple[bytes, list[str]]:
-    rejoiner = Rejoiner()
+    rejoiner = Deinterleaver()
     out = b"".join(rejoiner.feed(chunk) for chunk in chunks)
     return out + rejoiner.close(), rejoiner.damage
 
@@ -70,7 +70,7 @@ def test_a_failure_cut_by_a_message_that_is_cut_itself_is_said() -> None:
 
 
 def test_an_endless_line_is_not_held() -> None:
-    rejoiner = Rejoiner()
+    rejoiner = Deinterleaver()
     assert len(rejoiner.feed(b"x" * 200_000)) == 200_000
 
 

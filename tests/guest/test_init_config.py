@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""lkltest.guest.init_config: orders cannot be guessed, only their word makes a line a report."""
+"""lkltest.guest.init_config: its token cannot be guessed, and nothing else makes a report."""
 
 import gzip
 
-from lkltest.guest.init_config import GuestReport, Orders, read_report
+from lkltest.guest.init_config import GuestReport, InitConfig, read_report
 
 
 def test_orders_hold_any_word() -> None:
-    orders = Orders(
+    config = InitConfig(
         ["/bin/boot", "a b", "", "$x;'\"\n"],
         "/dev/ttyS0",
         {"NAME": "v w"},
@@ -15,7 +15,7 @@ def test_orders_hold_any_word() -> None:
         devices=["/dev/vda"],
         token="T",  # noqa: S106
     )
-    text = gzip.decompress(orders.archive())
+    text = gzip.decompress(config.archive())
     strings = (
         b"token T\0module /modules/a.ko\0wait /dev/vda\0status /dev/ttyS0\0env NAME=v w\0"
         b"arg /bin/boot\0arg a b\0arg \0arg $x;'\"\n\0"
@@ -24,8 +24,8 @@ def test_orders_hold_any_word() -> None:
 
 
 def test_each_run_has_its_own_token() -> None:
-    assert Orders([], "").token != Orders([], "").token
-    assert len(Orders([], "").token) >= 32
+    assert InitConfig([], "").token != InitConfig([], "").token
+    assert len(InitConfig([], "").token) >= 32
 
 
 def test_a_report_is_read() -> None:

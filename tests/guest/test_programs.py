@@ -12,33 +12,30 @@ from pathlib import Path
 import pytest
 
 from lkltest.errors import LaunchError
-from lkltest.guest import programs as guest
+from lkltest.guest import programs
 from lkltest.host.executable import is_dynamic
 
 
 @pytest.fixture
 def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """As from a wheel: no checkout around the package; the user's cache."""
-    package = tmp_path / "site-packages" / "lkltest"
-    package.mkdir(parents=True)
-    (package / "suites").symlink_to(Path(guest.__file__).parent / "suites")
-    monkeypatch.setattr(guest, "_PACKAGE", package)
+    monkeypatch.setattr(programs, "checkout", lambda: None)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return tmp_path / "cache"
 
 
 def test_compiled_once_into_the_cache(installed: Path) -> None:
-    program = guest.guest_program("init")
+    program = programs.guest_program("init")
     assert program.is_relative_to(installed / "lkltest" / "guest")
     assert not is_dynamic(program)
     made = program.stat().st_mtime_ns
-    assert guest.guest_program("init") == program
+    assert programs.guest_program("init") == program
     assert program.stat().st_mtime_ns == made
     assert [path.name for path in program.parent.iterdir()] == ["init"]
 
 
 def test_in_a_checkout_beside_the_build() -> None:
-    assert guest.guest_programs()["boot"].parts[-3:] == ("build", "guest", "boot")
+    assert programs.guest_programs()["boot"].parts[-3:] == ("build", "guest", "boot")
 
 
 def test_compiled_anew_when_a_source_is_newer(tmp_path: Path) -> None:
@@ -46,17 +43,17 @@ def test_compiled_anew_when_a_source_is_newer(tmp_path: Path) -> None:
     source.touch()
     target.touch()
     os.utime(target, (1, 1))
-    assert not guest._is_fresh(target, [source])
-    assert not guest._is_fresh(tmp_path / "nothing", [source])
+    assert not programs._is_fresh(target, [source])
+    assert not programs._is_fresh(tmp_path / "nothing", [source])
 
 
 def test_without_a_compiler(
     installed: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert "apt-get install gcc" in str(guest.missing_compiler())
+    assert "apt-get install gcc" in str(programs.missing_compiler())
     with pytest.raises(LaunchError, match="apt-get install gcc") as caught:
-        guest.guest_program("init")
+        programs.guest_program("init")
     assert "\n" not in str(caught.value)
 
 
@@ -64,7 +61,7 @@ def test_a_source_that_does_not_compile(tmp_path: Path) -> None:
     source = tmp_path / "bad.c"
     source.write_text("int main(void) { return nothing; }\n")
     with pytest.raises(LaunchError, match="nothing") as caught:
-        guest.compile_program(source, tmp_path / "bad")
+        programs.compile_program(source, tmp_path / "bad")
     assert "\n" not in str(caught.value)
     assert [path.name for path in tmp_path.iterdir()] == ["bad.c"]
 
@@ -78,12 +75,12 @@ def test_a_source_that_does_not_compile(tmp_path: Path) -> None:
     ],
 )
 def test_causes(text: str, said: str) -> None:
-    assert said in guest._cause(text)
+    assert said in programs._cause(text)
 
 
 def test_an_unknown_program() -> None:
     with pytest.raises(LaunchError, match="no such guest program"):
-        guest.guest_program("nothing")
+        programs.guest_program("nothing")
 
 
 def test_killed_while_it_compiles_nothing_is_left(tmp_path: Path) -> None:
@@ -92,8 +89,8 @@ def test_killed_while_it_compiles_nothing_is_left(tmp_path: Path) -> None:
     compiler = tmp_path / "slow-gcc"
     compiler.write_text(f'#!/bin/sh\n: > "$TMPDIR/ccX.o"\necho $$ > {begun}\nexec sleep 3141.5\n')
     compiler.chmod(0o755)
-    code = "import sys; from pathlib import Path; from lkltest import guest; "
-    code += "guest.compile_program(Path('x.c'), Path(sys.argv[1]))"
+    code = "import sys; from pathlib import Path; from lkltest.guest import programs; "
+    code += "programs.compile_program(Path('x.c'), Path(sys.argv[1]))"
     environment = {**os.environ, "GUEST_CC": str(compiler), "TMPDIR": str(temporary)}
     with subprocess.Popen([sys.executable, "-c", code, str(built / "x")], env=environment) as run:
         wait_until(begun.exists)

@@ -14,16 +14,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lkltest.errors import BuildError
-from lkltest.hosts.qemu import accel as qemu_accel
+from lkltest.hosts.qemu import accel
 from lkltest.hosts.qemu.attach import CleanText, Keys
-from lkltest.hosts.qemu.console import banners, find_sign
+from lkltest.hosts.qemu.console import banners, find_signature
 from lkltest.hosts.qemu.hang import Sample, Symbols, read_sample, verdict
 from lkltest.hosts.qemu.image import KindError, kind_of
 from lkltest.hosts.qemu.machine import MACHINES, Boot, Drive, Nic, Setup, command
 from lkltest.hosts.qemu.monitor import MonitorEvent
 from lkltest.hosts.qemu.serial import SerialLine
 from lkltest.hosts.qemu.table import read_images
-from lkltest.hosts.qemu.verdict import Judge
+from lkltest.hosts.qemu.verdict import Verdict
 from lkltest.verdict.results import ProblemKind
 from tests.hosts.qemu.fixtures import player
 
@@ -162,7 +162,7 @@ def test_kinds_of_files(tmp_path: Path) -> None:
     ],
 )
 def test_signs(line: str, kind: ProblemKind | None) -> None:
-    found = find_sign(f"before\n{line}\nafter\n".encode())
+    found = find_signature(f"before\n{line}\nafter\n".encode())
     assert (found[0].kind if found else None) is kind
 
 
@@ -189,14 +189,14 @@ def test_kvm_counts_where_it_boots_and_is_no_slower(
         return with_kvm if "kvm" in accelerator else without
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(qemu_accel, "_boot_seconds", boot)
-    monkeypatch.setattr(qemu_accel.os, "access", lambda *_: True)
+    monkeypatch.setattr(accel, "_boot_seconds", boot)
+    monkeypatch.setattr(accel.os, "access", lambda *_: True)
     machine = MACHINES["q35"]
-    assert not qemu_accel.kvm_works(machine, probe=False)
-    assert qemu_accel.kvm_works(machine, probe=True) is works
+    assert not accel.kvm_works(machine, probe=False)
+    assert accel.kvm_works(machine, probe=True) is works
     tried = len(boots)
-    assert qemu_accel.kvm_works(machine, probe=False) is works
-    assert qemu_accel.kvm_works(machine, probe=True) is works
+    assert accel.kvm_works(machine, probe=False) is works
+    assert accel.kvm_works(machine, probe=True) is works
     assert len(boots) == tried, "what was found is remembered"
 
 
@@ -215,7 +215,7 @@ def test_a_serial_line_holds_what_nobody_reads_yet(tmp_path: Path) -> None:
 
 
 def test_an_accelerator_that_breaks_down_decides() -> None:
-    judge = Judge()
+    judge = Verdict()
     assert judge.needs_status(MonitorEvent("STOP"))
     judge.stopped("paused")
     assert judge.decision is None

@@ -15,7 +15,7 @@ from lkltest.errors import BuildError, LaunchError
 from lkltest.host.api import Host, Launch
 from lkltest.host.build import Build
 from lkltest.host.execution import Execution
-from lkltest.hosts.uml import mconsole as uml_mconsole
+from lkltest.hosts.uml import mconsole
 from lkltest.hosts.uml.host import UmlHost
 from lkltest.sandbox.scope import Scope
 from lkltest.testing import PROGRAM_SOURCE, HostContract
@@ -141,7 +141,7 @@ class TestUml(HostContract):
         program: Path,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        monkeypatch.setattr(uml_mconsole, "_TOOL", "no-such-mconsole")
+        monkeypatch.setattr(mconsole, "_TOOL", "no-such-mconsole")
         result = self.run(host, scope, program, "hang", stall=self.stall_seconds)
         (stall,) = [p for p in result.problems if p.kind is ProblemKind.STALL]
         assert "apt-get install uml-utilities" in stall.detail
@@ -203,12 +203,12 @@ class TestUml(HostContract):
     def test_a_first_program_that_fails(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: str, kinds: set[ProblemKind]
     ) -> None:
-        from lkltest.guest import linux as linux_guest
+        from lkltest.guest import linux
 
         source = tmp_path / "init.c"
         source.write_text(f"#include <unistd.h>\nint main(void) {{ {body} return 0; }}\n")
         init = compile_program(source, "-static")
-        monkeypatch.setattr(linux_guest, "guest_program", lambda name: init)
+        monkeypatch.setattr(linux, "guest_program", lambda name: init)
         with Scope() as scope:
             result = self.run(UmlHost(), scope, init, "pass", stall=4.0)
         assert not result.passed and kinds <= {problem.kind for problem in result.problems}
@@ -257,9 +257,9 @@ class TestBuilds:
     def test_without_its_modules_it_lacks_what_is_not_built_in(
         self, kernel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        from lkltest.hosts.uml import kernel as uml_kernel
+        from lkltest.hosts.uml import kernel as kernel_module
 
-        monkeypatch.setattr(uml_kernel, "INSTALLED_MODULES", tmp_path)
+        monkeypatch.setattr(kernel_module, "INSTALLED_MODULES", tmp_path)
         copy = tmp_path / "linux"
         shutil.copy(kernel, copy)
         host = UmlHost()
