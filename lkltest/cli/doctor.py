@@ -20,6 +20,7 @@ import pytest
 from lkltest.errors import BuildError
 from lkltest.host.api import Host
 from lkltest.host.build import Build, named_build
+from lkltest.host.error_boundary import accepts, error_boundary, facts_of
 from lkltest.host.registry import host_names, make_host, why_unusable
 from lkltest.plugin import inner_pytest
 from lkltest.plugin.progress import REPORTER, SuiteReporter
@@ -54,14 +55,15 @@ def _report_host(name: str, build_name: str | None) -> bool:
     if refusal:
         _line(f"host {name}", "no", refusal)
         return False
-    facts = ", ".join(f"{key} {value}" for key, value in host.facts().items())
+    facts = ", ".join(f"{key} {value}" for key, value in facts_of(host).items())
     known = f"; {facts}" if facts else ""
     try:
-        build = host.open_build(build_name)
+        with error_boundary(host, "open_build", BuildError):
+            build = host.open_build(build_name)
     except BuildError as error:
         _line(f"host {name}", "no", str(error) + known)
         return False
-    if not host.accepts(build):
+    if not accepts(host, build):
         _line(f"host {name}", "no", f"build {build.directory} is not for it{known}")
         return False
     _line(f"host {name}", "yes", _build_text(build) + known)

@@ -16,7 +16,14 @@ from lkltest.deadline import DEFAULT_TIMEOUT, Deadlines
 from lkltest.errors import BuildError, ExecutableError, LaunchError
 from lkltest.host.api import Host, Launch
 from lkltest.host.build import Build
-from lkltest.host.error_boundary import BUGS, one_line
+from lkltest.host.error_boundary import (
+    BUGS,
+    accepts,
+    error_boundary,
+    missing_of,
+    one_line,
+    show_traceback,
+)
 from lkltest.host.executable import identify
 from lkltest.host.execution import Execution
 from lkltest.host.registry import host_names, make_host
@@ -65,23 +72,35 @@ def execute(
     path = Path(program).absolute()
     try:
         host = _host(host_name, path, host_options)
-        missing = host.missing()
+        missing = missing_of(host)
         if missing is not None:
             raise LaunchError(str(missing))
-        kernel = host.open_build(build) if build else None
+        kernel = None
+        if build:
+            with error_boundary(host, "open_build", BuildError):
+                kernel = host.open_build(build)
         deadlines = Deadlines.from_timeout(timeout or DEFAULT_TIMEOUT)
         launch = Launch(path, tuple(arguments), {}, deadlines, kernel)
-        host.check()
+        with error_boundary(host, "check"):
+            host.check()
         # A program that cannot run is told before the host starts anything.
         alone = Build(path.parent, "program", {path.name: path})
-        host.program(replace(alone, kernel=kernel.kernel if kernel else None), path.name)
-        with contextlib.ExitStack() as end, host.session():
-            scope = end.enter_context(Scope(join=host.namespace_pid()))
+        with error_boundary(host, "program"):
+            host.program(replace(alone, kernel=kernel.kernel if kernel else None), path.name)
+        with contextlib.ExitStack() as end:
+            with error_boundary(host, "session"):
+                end.enter_context(host.session())
+            with error_boundary(host, "namespace_pid"):
+                pid = host.namespace_pid()
+            scope = end.enter_context(Scope(join=pid))
             end.callback(heed_signals())  # a terminal that a host has changed is put right again
             if dry_run:
-                say(host.dry_run(launch, scope))
+                with error_boundary(host, "dry_run"):
+                    command = host.dry_run(launch, scope)
+                say(command)
                 return PASSED
-            process = host.launch(launch, scope)
+            with error_boundary(host, "launch"):
+                process = host.launch(launch, scope)
             with host.attach(process, _Passthrough()) as listen:
                 result = Execution(host, process, listen).run()
     except (BuildError, LaunchError, ExecutableError, ScopeError) as error:
@@ -90,6 +109,7 @@ def execute(
     except OSError:  # standard output cannot be written, above all
         raise
     except BUGS as error:  # of a host's process, say, which may be anyone's
+        show_traceback(error, host_options)
         complain(f"{path}: cannot be run to its end: {one_line(error)}")
         return FAILED
     _print_verdict(path.name, host, result)
@@ -106,7 +126,7 @@ def _host(name: str | None, path: Path, options: Mapping[str, Any]) -> Host:
     build = Build(path.parent, "program", {path.name: path})
     for candidate in host_names():
         host = make_host(candidate, options)
-        if host.accepts(build):
+        if accepts(host, build):
             return host
     raise LaunchError(f"{path}: is {identify(path)}; no host runs that")
 

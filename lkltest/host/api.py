@@ -11,6 +11,7 @@ import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from lkltest.deadline import Deadlines
@@ -56,11 +57,7 @@ class OptionGroup(Protocol):
 
 
 class Process(Protocol):
-    """A program that a host has launched.
-
-    Two more attributes are asked for where they are there: `files`, a mapping of files that are
-    kept of the run, by what they are, and `evidence`, lines that each failure is shown with.
-    """
+    """A program that a host has launched. A class that derives from this has its defaults."""
 
     command: tuple[str, ...]
     """The command line, as a person would type it."""
@@ -68,8 +65,14 @@ class Process(Protocol):
     exit: Exit
     """How it ended; valid once `chunks` is exhausted."""
 
-    hang_report: str
+    hang_report: str = ""
     """What it was doing when a deadline passed (a backtrace); else empty."""
+
+    files: Mapping[str, str] = MappingProxyType({})
+    """Files that are kept of the run, by what they are."""
+
+    evidence: tuple[str, ...] = ()
+    """Lines that each failure is shown with."""
 
     def chunks(self) -> Iterator[bytes]:
         """Yield the console's bytes, cleaned for the parser, until the program has ended.

@@ -14,6 +14,7 @@ from pexpect import EOF, TIMEOUT
 from pexpect.fdpexpect import fdspawn
 
 from lkltest.deadline import Deadline, Deadlines
+from lkltest.host.api import Process
 from lkltest.verdict.results import Cause, Exit, Problem
 
 if TYPE_CHECKING:
@@ -37,8 +38,8 @@ def open_terminal() -> tuple[int, int]:
     return ours, theirs
 
 
-class Console:
-    """Reads a child's terminal until its end. A `Process` as hosts return it.
+class Console(Process):
+    """A child's terminal, read until its end.
 
     `side` is a second descriptor (a pipe with the program's stderr) whose bytes are kept apart.
     `diagnose` is called once, while the program still lives, when a deadline has passed; what it

@@ -1,26 +1,83 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A host may be anyone's: whatever its methods raise becomes an error that they may raise.
+"""The error boundary around a host, which may be anyone's: a bug in one is one line.
 
-So a bug in one host is one line, which says where it is, and neither a traceback for somebody who
-did not write that host nor the end of a run on the others.
+The line says where the bug is; a user did not write that host, and the other hosts run on. Its
+author gets the traceback, too, with `LKLTEST_DEBUG=1` or with pytest's `-vv`.
 """
 
 from __future__ import annotations
 
 import contextlib
-import functools
+import os
+import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lkltest.errors import BuildError
+from lkltest.errors import LaunchError, LkltestError, Missing
 
 if TYPE_CHECKING:
     from lkltest.host.api import Host
+    from lkltest.host.build import Build
 
 BUGS = (Exception, SystemExit)
 """What anyone's code may raise without the user having asked for an end."""
+_DEBUG = "LKLTEST_DEBUG"
+_VERBOSE_ENOUGH = 2
+
+
+@contextlib.contextmanager
+def error_boundary(
+    host: Host, method: str, kind: type[LkltestError] = LaunchError
+) -> Iterator[None]:
+    """Around a call of a host's method: whatever it raises is an error of `kind`, in one line.
+
+    An error of `kind` comes through as it is.
+    """
+    try:
+        yield
+    except kind:
+        raise
+    except BUGS as error:
+        show_traceback(error, host.options)
+        raise kind(f"host {host.name}: {method}: {one_line(error)}") from None
+
+
+def missing_of(host: Host) -> Missing | None:
+    """`host.missing()`; a host that raises there is missing."""
+    try:
+        with error_boundary(host, "missing"):
+            return host.missing()
+    except LaunchError as error:
+        return Missing(str(error))
+
+
+def accepts(host: Host, build: Build) -> bool:
+    """`host.accepts(build)`; a host that raises there does not."""
+    try:
+        with error_boundary(host, "accepts"):
+            return host.accepts(build)
+    except LaunchError:
+        return False
+
+
+def properties_of(host: Host) -> dict[str, str]:
+    """`host.properties()`; of a host that raises there, what it raised."""
+    try:
+        with error_boundary(host, "properties"):
+            return host.properties()
+    except LaunchError as error:
+        return {"host error": str(error)}
+
+
+def facts_of(host: Host) -> dict[str, str]:
+    """`host.facts()`; of a host that raises there, what it raised."""
+    try:
+        with error_boundary(host, "facts"):
+            return host.facts()
+    except LaunchError as error:
+        return {"host error": str(error)}
 
 
 def one_line(error: BaseException) -> str:
@@ -30,52 +87,8 @@ def one_line(error: BaseException) -> str:
     return f"{text} ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else text
 
 
-def shield(host: Host) -> Host:
-    """Wrap the methods of `host`, in place; returns it."""
-    from lkltest.errors import LaunchError, Missing
-
-    def say(method: str, error: BaseException) -> str:
-        return f"host {host.name}: {method}: {one_line(error)}"
-
-    def guard(method: str, expected: type[Exception], instead: Callable[[str], Any]) -> None:
-        function = getattr(host, method)
-
-        @functools.wraps(function)
-        def guarded(*arguments: Any, **settings: Any) -> Any:
-            try:
-                return function(*arguments, **settings)
-            except expected:
-                raise
-            except BUGS as error:
-                return instead(say(method, error))
-
-        setattr(host, method, guarded)
-
-    def refuse(kind: type[Exception]) -> Callable[[str], Any]:
-        def raising(line: str) -> Any:
-            raise kind(line) from None
-
-        return raising
-
-    for method in ("check", "unsupported", "program", "namespace_pid", "launch"):
-        guard(method, LaunchError, refuse(LaunchError))
-    guard("open_build", BuildError, refuse(BuildError))
-    guard("missing", LaunchError, Missing)
-    guard("accepts", LaunchError, lambda line: False)
-    guard("properties", LaunchError, lambda line: {"host error": line})
-
-    opened = host.session
-
-    @contextlib.contextmanager
-    def session(shared: Path | None = None) -> Iterator[None]:
-        with contextlib.ExitStack() as stack:
-            try:
-                stack.enter_context(opened(shared))
-            except LaunchError:
-                raise
-            except BUGS as error:
-                raise LaunchError(say("session", error)) from None
-            yield
-
-    setattr(host, "session", session)  # noqa: B010 - an instance attribute in a method's place
-    return host
+def show_traceback(error: BaseException, options: Mapping[str, Any]) -> None:
+    """Print an error's traceback to standard error where a host's author wants to see it."""
+    wanted = os.environ.get(_DEBUG, "0") not in ("", "0")
+    if wanted or (options.get("verbose") or 0) >= _VERBOSE_ENOUGH:
+        traceback.print_exception(error, file=sys.stderr)

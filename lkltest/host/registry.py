@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Any
 from lkltest.errors import LaunchError, Missing
 from lkltest.host.api import Host, Launch, OptionGroup, Process
 from lkltest.host.build import Build, open_build
-from lkltest.host.error_boundary import BUGS, one_line, shield
+from lkltest.host.error_boundary import (
+    BUGS,
+    accepts,
+    error_boundary,
+    missing_of,
+    one_line,
+    show_traceback,
+)
 
 if TYPE_CHECKING:
     from lkltest.sandbox.scope import Scope
@@ -67,6 +74,7 @@ def load_host_class(name: str) -> type[Host] | BrokenHost:
     try:
         loaded = entry.load()
     except BUGS as error:
+        show_traceback(error, {})
         return BrokenHost(name, one_line(error))
     if not (isinstance(loaded, type) and issubclass(loaded, Host)):
         return BrokenHost(name, f"{entry.value} is not a Host class")
@@ -79,8 +87,9 @@ def make_host(name: str, options: Mapping[str, Any] | None = None) -> Host:
     if isinstance(loaded, BrokenHost):
         return loaded
     try:
-        return shield(loaded(options))
+        return loaded(options)
     except BUGS as error:
+        show_traceback(error, options or {})
         return BrokenHost(name, one_line(error))
 
 
@@ -100,6 +109,7 @@ def add_host_options(parser: OptionGroup, words: Sequence[str]) -> None:
         try:
             host_class.add_options(parser)
         except BUGS as error:
+            show_traceback(error, {})
             _broken[name] = BrokenHost(name, one_line(error))
 
 
@@ -107,7 +117,7 @@ def host_for_build(name: str | None, options: Mapping[str, Any] | None = None) -
     """The first host whose kind of programs the build called `name` holds (ELF, PE, ...)."""
     build = open_build(name)
     hosts = (make_host(host_name, options) for host_name in host_names())
-    return next((host for host in hosts if host.accepts(build)), None)
+    return next((host for host in hosts if accepts(host, build)), None)
 
 
 @functools.cache
@@ -118,11 +128,12 @@ def _entry_points() -> tuple[importlib.metadata.EntryPoint, ...]:
 
 def why_unusable(host: Host) -> str:
     """Why a host cannot be used here, one line; "" when it can."""
-    missing = host.missing()
+    missing = missing_of(host)
     if missing is not None:
         return str(missing)
     try:
-        host.check()
+        with error_boundary(host, "check"):
+            host.check()
     except LaunchError as error:
         return str(error)
     return ""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lkltest.errors import LaunchError
+from lkltest.host.error_boundary import missing_of
 from lkltest.plugin.item import record_key
 from lkltest.plugin.session import session_of
 from lkltest.plugin.suite_run import SuiteRun
@@ -26,7 +27,7 @@ def lkl(
     """The host under test, ready to run programs: `lkl.run("boot")`."""
     session = session_of(request.config)
     host = session.host(lkl_host)
-    missing = host.missing()
+    missing = missing_of(host)
     if missing is not None:
         pytest.skip(str(missing))
     dry_run = request.config.option.lkl_dry_run

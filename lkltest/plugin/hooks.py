@@ -13,6 +13,7 @@ import pytest
 
 from lkltest.deadline import DEFAULT_TIMEOUT, timeout
 from lkltest.errors import BuildError, LaunchError
+from lkltest.host.error_boundary import error_boundary, missing_of
 from lkltest.host.registry import add_host_options
 from lkltest.plugin import xdist_workers as workers
 from lkltest.plugin.fixtures import disk_image, lkl, network
@@ -113,8 +114,10 @@ def pytest_configure(config: pytest.Config) -> None:
             option.basetemp = str(session.share() / "pytest")
         try:
             for name in option.lkl_host:
-                if session.host(name).missing() is None:
-                    session.host(name).check()
+                host = session.host(name)
+                if missing_of(host) is None:
+                    with error_boundary(host, "check"):
+                        host.check()
                     if session.build_name or not option.collectonly:
                         session.build(name)
         except (BuildError, LaunchError, UnknownHost) as error:
@@ -295,7 +298,7 @@ def _enter_hosts(config: pytest.Config, names: Iterable[str]) -> None:
     session, different = session_of(config), dict.fromkeys(names)
     for name in different:
         host = session.host(name)
-        if host.missing() is None:
+        if missing_of(host) is None:
             try:
                 session.enter(host)
             except LaunchError as error:

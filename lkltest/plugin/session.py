@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from lkltest.deadline import Deadlines
-from lkltest.errors import LaunchError, LkltestError
+from lkltest.errors import BuildError, LaunchError, LkltestError
 from lkltest.host.api import Host
 from lkltest.host.build import Build, named_build, open_build
+from lkltest.host.error_boundary import error_boundary
 from lkltest.host.executable import describe
 from lkltest.host.registry import host_for_build, host_names, make_host
 
@@ -60,7 +61,9 @@ class Session:
     def build(self, host_name: str) -> Build:
         """The build that `host_name` runs. Raises BuildError."""
         if host_name not in self._builds:
-            self._builds[host_name] = self.host(host_name).open_build(self.build_name)
+            host = self.host(host_name)
+            with error_boundary(host, "open_build", BuildError):
+                self._builds[host_name] = host.open_build(self.build_name)
         return self._builds[host_name]
 
     def default_host(self) -> str:
@@ -82,7 +85,8 @@ class Session:
         if host.name not in self._entered:
             self._entered[host.name] = None
             try:
-                self._stack.enter_context(host.session(self._shared))
+                with error_boundary(host, "session"):
+                    self._stack.enter_context(host.session(self._shared))
             except LaunchError as error:
                 self._entered[host.name] = error
         failure = self._entered[host.name]

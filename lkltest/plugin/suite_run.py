@@ -15,6 +15,7 @@ from lkltest.deadline import Deadlines
 from lkltest.errors import LaunchError, NotInstalled
 from lkltest.host.api import Host, Interface, Launch
 from lkltest.host.build import Build
+from lkltest.host.error_boundary import error_boundary, properties_of
 from lkltest.report.terminal import printable
 from lkltest.verdict.names import Names
 from lkltest.verdict.results import Exit, Outcome, PointResult, Problem, ProblemKind, ProgramResult
@@ -68,7 +69,7 @@ class SuiteRun:
             "build": str(build.directory),
             "hostname": platform.node(),
             "machine": platform.machine(),
-            **host.properties(),
+            **properties_of(host),
         }
         self.output = ""
         self._evidence: list[str] = []
@@ -114,7 +115,8 @@ class SuiteRun:
         """Skip the test, with the reason, when host or build lack one of `features`."""
         for feature in features:
             try:
-                reason = self.host.unsupported(feature, self.build)
+                with error_boundary(self.host, "unsupported"):
+                    reason = self.host.unsupported(feature, self.build)
             except LaunchError as error:
                 pytest.fail(str(error), pytrace=False)
             if reason is not None:
@@ -218,8 +220,8 @@ class SuiteRun:
         process = self._launch(program, arguments, environment or {})
         self._stack.callback(process.close)
         self.properties.setdefault("command", " ".join(process.command))
-        self.properties.update(getattr(process, "files", {}))
-        self._evidence += getattr(process, "evidence", "").splitlines()
+        self.properties.update(process.files)
+        self._evidence += process.evidence
         return Execution(self.host, process, hear)
 
     def _launch(
@@ -229,11 +231,14 @@ class SuiteRun:
         environment: Mapping[str, str],
     ) -> Process:
         try:
-            path = self.host.program(self.build, program)
+            with error_boundary(self.host, "program"):
+                path = self.host.program(self.build, program)
             if self._dry_run:
                 pytest.skip(CAN_RUN)
             launch = Launch(path, arguments, dict(environment), self.deadlines, self.build)
-            return self.host.launch(launch, self.scope)
+            scope = self.scope
+            with error_boundary(self.host, "launch"):
+                return self.host.launch(launch, scope)
         except NotInstalled as error:
             pytest.skip(str(error))
         except LaunchError as error:
@@ -243,7 +248,9 @@ class SuiteRun:
     def _open_scope(self, *, network: bool, mounts: bool) -> Scope:
         from lkltest.sandbox.scope import Scope
 
-        scope = Scope(network=network, mounts=mounts, join=self.host.namespace_pid())
+        with error_boundary(self.host, "namespace_pid"):
+            pid = self.host.namespace_pid()
+        scope = Scope(network=network, mounts=mounts, join=pid)
         self._scope = self._stack.enter_context(scope)
         return self._scope
 

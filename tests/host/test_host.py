@@ -13,6 +13,13 @@ from lkltest.errors import BuildError, LaunchError, Missing
 from lkltest.host import registry as module
 from lkltest.host.api import Host, Launch, Process
 from lkltest.host.build import Build
+from lkltest.host.error_boundary import (
+    accepts,
+    error_boundary,
+    facts_of,
+    missing_of,
+    properties_of,
+)
 from lkltest.host.registry import (
     BrokenHost,
     add_host_options,
@@ -22,6 +29,7 @@ from lkltest.host.registry import (
     make_host,
     register,
 )
+from lkltest.plugin.session import Session
 from lkltest.sandbox.scope import Scope
 from tests.fake_build import environment
 
@@ -236,29 +244,36 @@ class TestErrorBoundary:
     )
     def test_a_launch_error(self, method: str, count: int, bug: BaseException) -> None:
         host = self.broken_in(method, bug)
-        with pytest.raises(LaunchError) as caught:
+        with pytest.raises(LaunchError) as caught, error_boundary(host, method):
             getattr(host, method)(*[None] * count)
         self.is_one_line(str(caught.value), method, bug)
 
     def test_a_build_error(self, bug: BaseException) -> None:
-        with pytest.raises(BuildError) as caught:
-            self.broken_in("open_build", bug).open_build(None)
+        host = self.broken_in("open_build", bug)
+        with pytest.raises(BuildError) as caught, error_boundary(host, "open_build", BuildError):
+            host.open_build(None)
         self.is_one_line(str(caught.value), "open_build", bug)
 
     def test_a_session(self, bug: BaseException) -> None:
-        with pytest.raises(LaunchError) as caught, self.broken_in("session", bug).session():
-            pass
+        with pytest.raises(LaunchError) as caught:
+            Session({}, None, 1.0).enter(self.broken_in("session", bug))
         self.is_one_line(str(caught.value), "session", bug)
 
     def test_missing(self, bug: BaseException) -> None:
-        self.is_one_line(str(self.broken_in("missing", bug).missing()), "missing", bug)
+        self.is_one_line(str(missing_of(self.broken_in("missing", bug))), "missing", bug)
 
-    def test_properties(self, bug: BaseException) -> None:
-        (text,) = self.broken_in("properties", bug).properties().values()
-        self.is_one_line(text, "properties", bug)
+    @pytest.mark.parametrize(
+        ("method", "asked"), [("properties", properties_of), ("facts", facts_of)]
+    )
+    def test_properties(
+        self, method: str, asked: Callable[[Host], dict[str, str]], bug: BaseException
+    ) -> None:
+        (text,) = asked(self.broken_in(method, bug)).values()
+        self.is_one_line(text, method, bug)
 
     def test_accepts(self, bug: BaseException, tmp_path: Path) -> None:
-        assert self.broken_in("accepts", bug).accepts(Build(tmp_path, "tools/lkl", {})) is False
+        build = Build(tmp_path, "tools/lkl", {})
+        assert accepts(self.broken_in("accepts", bug), build) is False
 
     def test_add_options(self, bug: BaseException) -> None:
         self.broken_in("add_options", bug)
@@ -272,18 +287,32 @@ class TestErrorBoundary:
         assert "\n" not in text
 
     def test_what_may_be_raised_comes_through(self) -> None:
-        register(Toy)
-        with pytest.raises(LaunchError, match=r"^toys are not launched$"):
-            make_host("toy").launch(None, None)  # type: ignore[arg-type]
+        host = Toy()
+        with pytest.raises(LaunchError, match=r"^toys are not launched$"):  # noqa: SIM117
+            with error_boundary(host, "launch"):
+                host.launch(None, None)  # type: ignore[arg-type]
 
     def test_an_interrupt_comes_through(self) -> None:
         with pytest.raises(KeyboardInterrupt):
-            self.broken_in("missing", KeyboardInterrupt()).missing()
+            missing_of(self.broken_in("missing", KeyboardInterrupt()))
 
-    def test_a_failure_inside_a_session_is_not_the_hosts(self) -> None:
-        register(Toy)
-        with pytest.raises(ZeroDivisionError), make_host("toy").session():
-            raise ZeroDivisionError
+    @pytest.mark.parametrize("wanted", [False, True])
+    @pytest.mark.parametrize("by", ["LKLTEST_DEBUG", "-vv"])
+    def test_a_traceback_for_its_author(
+        self,
+        wanted: bool,
+        by: str,
+        capsys: pytest.CaptureFixture[str],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setenv("LKLTEST_DEBUG", "1" if by == "LKLTEST_DEBUG" and wanted else "0")
+        host = self.broken_in("check", ValueError("no licence"))
+        host.options = {"verbose": 2 if by == "-vv" and wanted else 1}
+        with pytest.raises(LaunchError), error_boundary(host, "check"):
+            host.check()
+        said = capsys.readouterr().err
+        assert ("Traceback" in said and "raise bug" in said) is wanted
+        assert bool(said) is wanted
 
 
 @pytest.mark.parametrize(

@@ -117,7 +117,7 @@ class TestOwnSuites:
             f"{MY_HOST}"
             "    def launch(self, launch, scope):\n"
             "        process = super().launch(launch, scope)\n"
-            "        process.evidence = f'network: {launch.program.name}.pcap'\n"
+            "        process.evidence = (f'network: {launch.program.name}.pcap',)\n"
             "        return process\n"
         )
         (empty / "pytest.ini").write_text("[pytest]\n")

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from lkltest.command_line import PASSED, USED_WRONGLY, count
 from lkltest.errors import BuildError
+from lkltest.host.error_boundary import accepts, error_boundary
 from lkltest.host.registry import host_names, make_host, why_unusable
 from lkltest.nightly.cluster.scheduler import ClusterError, load, resource
 from lkltest.report.terminal import complain, say
@@ -69,11 +70,12 @@ def usable(names: Iterable[str], jobs: int) -> dict[str, float]:
             continue
         resources[resource(name, default_build=False)] = float(jobs)
         try:
-            build = host.open_build(None)
+            with error_boundary(host, "open_build", BuildError):
+                build = host.open_build(None)
         except BuildError as error:
             say(f"host {name:10} yes  no default build: {error}")
             continue
-        if not host.accepts(build):
+        if not accepts(host, build):
             say(f"host {name:10} yes  no default build: {build.directory} is not for it")
             continue
         resources[resource(name, default_build=True)] = float(jobs)
