@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import sys
 
-from tests.bench import native, qemu, tap, uml, wine
+from tests.bench import native, nights, qemu, tap, uml, wine
 
 BENCHMARKS = {
     "boot": native.boot,
@@ -14,6 +14,7 @@ BENCHMARKS = {
     "uml": uml.boot,
     "qemu": qemu.passing_stream,
     "qemu-console": qemu.console,
+    "nights": nights.judgement,
     "tap": tap.parsers,
     "tap2junit": tap.to_junit,
 }

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from lkltest.nightly.compare.flaky import failing_runs, flips, is_flaky
+from lkltest.nightly.compare.flaky import Evidence, Health, evidence, health
 from lkltest.nightly.compare.known import Known, KnownFailure
 from lkltest.nightly.compare.slowness import slowdown
 from lkltest.nightly.model.cell import CellOutcome
@@ -124,7 +124,7 @@ class _Point:
         ):
             return self._change(ChangeKind.NEWLY_SKIPPED, now.reason)
         if old is None and self.old_cell is not None and self.old_cell.points:
-            return self._change(ChangeKind.ADDED, "")
+            return None if self._returns() else self._change(ChangeKind.ADDED, "")
         return _slower(self.id, self.history, self.cell, self.old_cell)
 
     def _absent(self) -> Change | None:
@@ -133,26 +133,58 @@ class _Point:
             return self._change(ChangeKind.VANISHED, f"the run ended with {why}" if why else "")
         return self._recovered("")
 
+    def _returns(self) -> bool:
+        """Whether it was only missing because the last run crashed before it."""
+        crashed = self.old_cell is not None and any(map(is_problem, self.old_cell.points))
+        return crashed and bool(self._earlier())
+
     def _recovered(self, reason: str) -> Change:
-        if self._flaky():
-            return self._change(ChangeKind.FLAKY, self._flips())
+        if health(self._earlier()) is Health.FLAKY:
+            found = evidence(self._earlier())
+            return self._change(ChangeKind.FLAKY, f"passes, before failed {found.all_failures}")
         return self._change(ChangeKind.FIXED, reason)
 
     def _failing(self, now: PointState) -> Change:
-        if self._flaky():
-            return self._change(ChangeKind.FLAKY, f"{self._flips()}; {now.reason}".rstrip("; "))
-        if self.old is None or self.old.outcome is not Outcome.FAILED:
-            return self._change(ChangeKind.NEW_FAILURE, now.reason)
-        count = failing_runs(self.history.outcomes) if self.history is not None else 0
-        since = f"since {self.history.nights[-count]}: " if self.history and count > 1 else ""
-        return self._change(ChangeKind.STILL_FAILING, (since + now.reason).removesuffix(": "))
+        """New when it is first known to be broken, whatever the night before said of chance."""
+        outcomes = self.history.outcomes if self.history is not None else (Outcome.FAILED,)
+        found = evidence(outcomes)
+        if found.failures and not found.broken:
+            return self._change(ChangeKind.FLAKY, _joined(str(found), now.reason))
+        said = str(found) if found.failures else ""
+        failed_before = self.old is not None and self.old.outcome is Outcome.FAILED
+        known = health(self._earlier()) is Health.BROKEN if self._earlier() else failed_before
+        if known and (failed_before or self._returns()):
+            since = f"since {self._first_night(found)}" if found.row > 1 else ""
+            change = self._change(ChangeKind.STILL_FAILING, _joined(since, said, now.reason))
+        else:
+            change = self._change(ChangeKind.NEW_FAILURE, _joined(said, now.reason))
+        return self._with_first_range(change, found)
 
-    def _flaky(self) -> bool:
-        return self.history is not None and is_flaky(self.history.outcomes)
+    def _earlier(self) -> tuple[Outcome | CellOutcome, ...]:
+        """The outcomes of the nights before this one."""
+        if self.history is None or not self.history.nights:
+            return ()
+        tonight = self.history.nights[-1]
+        return self.history.outcomes[: self.history.nights.index(tonight)]
 
-    def _flips(self) -> str:
+    def _first_night(self, found: Evidence) -> str:
+        places = self._failing_places(found)
+        return self.history.nights[places[0]] if self.history is not None and places else ""
+
+    def _failing_places(self, found: Evidence) -> list[int]:
+        """The places in the history of the failures in a row at its end."""
         outcomes = self.history.outcomes if self.history is not None else ()
-        return f"{flips(outcomes)} flips in {len(outcomes)} runs"
+        failed = [n for n, outcome in enumerate(outcomes) if outcome == Outcome.FAILED]
+        return failed[len(failed) - found.row :]
+
+    def _with_first_range(self, change: Change, found: Evidence) -> Change:
+        """The change with the commits between which the failures in a row began."""
+        places = self._failing_places(found)
+        if self.history is None or len(self.history.commits) <= 1 or len(places) < 2:
+            return change
+        commits = self.history.commits
+        before = commits[places[0] - 1] if places[0] else ""
+        return replace(change, commit_before=before, commit_after=commits[places[0]])
 
     def _change(self, kind: ChangeKind, reason: str) -> Change:
         now, old = self.now, self.old
@@ -222,6 +254,10 @@ def _change(
         commit_before=old.commit if old else "",
         commit_after=now.commit,
     )
+
+
+def _joined(*parts: str) -> str:
+    return ": ".join(part for part in parts if part)
 
 
 def _outcome(cells: Cells | None, cell_id: str) -> CellOutcome | None:

@@ -1,56 +1,123 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Whether a point's outcome is a matter of chance, judged by its own history. Pure.
+"""The model of chance: whether a point that fails is broken or flaky, by its own history. Pure.
 
-A regression and its fix are two flips of the outcome; what flips more often within a month of
-nights is flaky. When it then fails on and on, longer than chance explains, it is no longer flaky
-but broken.
+A flaky point is a coin: each run fails with a rate of its own, which its earlier runs tell. Under
+that model a row of failures has a probability (of the Beta-binomial distribution, which knows how
+little a short history says). A point that never failed before is broken at its first failure; one
+that did is flaky, until its failures in a row are less likely than chance: "failed 9 of 9, before
+6 of 80". A row that was a break and was mended says nothing about the coin and is left out, and so
+is all that lies before a row of passes which the rate does not explain.
 """
 
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from lkltest.verdict.results import Outcome
+
+FEWEST = 4
+"""Failures in a row that can be told from chance where a point has failed before."""
+
+FIRST_CHANCE = 0.02
+"""A row of `FEWEST` that is less likely than this, at the point's own rate, is no accident."""
+
+LATER_CHANCE = 0.002
+"""As above, of a longer row: each further night is a further chance to be wrong."""
+
+FORGET = 0.0002
+"""A row less likely than this tells of a kernel that was another one, and not of the coin."""
 
 WINDOW = 30
-"""Runs that are looked at."""
+"""Runs that the list of the flakiest points looks at."""
 
-FLIPS = 4
-"""How many flips make a point flaky; two regressions with their fixes need as many."""
+_TOLD = (Outcome.PASSED, Outcome.FAILED)
+_PRIOR = 0.5  # Jeffreys' for a rate, of failures and of passes
 
-CHANCE = 0.001
-"""A run of failures that is less likely than this, at the point's own rate, is no accident."""
 
-_TOLD = ("passed", "failed")
+class Health(Enum):
+    """The state of a point after a run."""
+
+    PASSING = "passing"
+    FLAKY = "flaky"
+    BROKEN = "broken"
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """The failures in a row at the end, and the runs before them that the rate follows from."""
+
+    row: int
+    failures: int
+    runs: int
+
+    @property
+    def probability(self) -> float:
+        """Of so many failures in a row, if the rate is as it was."""
+        return _row_probability(self.row, self.failures, self.runs)
+
+    @property
+    def broken(self) -> bool:
+        """Whether it is more than chance."""
+        if self.failures == 0:
+            return self.row > 0
+        first = _row_probability(FEWEST, self.failures, self.runs)
+        return self.row >= FEWEST and (first < FIRST_CHANCE or self.probability < LATER_CHANCE)
+
+    @property
+    def all_failures(self) -> str:
+        """`7 of 84`, with those at the end."""
+        return f"{self.failures + self.row} of {self.runs + self.row}"
+
+    def __str__(self) -> str:
+        """`failed 9 of 9, before 6 of 80`."""
+        return f"failed {self.row} of {self.row}, before {self.failures} of {self.runs}"
+
+
+def evidence(outcomes: Sequence[str]) -> Evidence:
+    """Return what the outcomes, oldest first, say of the failures at their end."""
+    rows = [
+        (failed, len(list(row)))
+        for failed, row in itertools.groupby(told == Outcome.FAILED for told in _told(outcomes))
+    ]
+    last = rows.pop()[1] if rows and rows[-1][0] else 0
+    failures = runs = 0
+    for failed, length in rows:
+        if failed:
+            told = length < FEWEST or _row_probability(length, failures, runs) >= FORGET
+            failures, runs = (failures + length, runs + length) if told else (failures, runs)
+        elif failures and _row_probability(length, runs - failures, runs) < FORGET:
+            failures, runs = 0, length
+        else:
+            runs += length
+    return Evidence(last, failures, runs)
+
+
+def health(outcomes: Sequence[str]) -> Health:
+    """Return the state after the last of the outcomes."""
+    found = evidence(outcomes)
+    if found.broken:
+        return Health.BROKEN
+    return Health.FLAKY if found.failures else Health.PASSING
+
+
+def is_flaky(outcomes: Sequence[str]) -> bool:
+    """Whether a point has failed now and then, and is not just broken."""
+    return flips(_told(outcomes)) >= 3 and health(outcomes) is Health.FLAKY
 
 
 def flips(outcomes: Sequence[str]) -> int:
     """Return how often the outcome changed between passed and failed; others do not count."""
-    told = [outcome for outcome in outcomes if outcome in _TOLD]
-    return sum(one != other for one, other in itertools.pairwise(told))
+    return sum(one != other for one, other in itertools.pairwise(_told(outcomes)))
 
 
-def is_flaky(outcomes: Sequence[str]) -> bool:
-    """Whether a point with these outcomes, oldest first, is flaky."""
-    told = [outcome for outcome in outcomes if outcome in _TOLD][-WINDOW:]
-    return flips(told) >= FLIPS and not _has_settled(told)
+def _told(outcomes: Sequence[str]) -> list[str]:
+    return [outcome for outcome in outcomes if outcome in _TOLD]
 
 
-def failing_runs(outcomes: Sequence[str]) -> int:
-    """Return how many of the last outcomes in a row are failures."""
-    count = 0
-    for outcome in reversed(outcomes):
-        if outcome == "failed":
-            count += 1
-        elif outcome == "passed":
-            break
-    return count
-
-
-def _has_settled(told: Sequence[str]) -> bool:
-    last = told[-1]
-    run = 0
-    while run < len(told) and told[-1 - run] == last:
-        run += 1
-    before = told[: len(told) - run]
-    share = (before.count(last) + 1) / (len(before) + 2)  # Laplace's rule of succession
-    return bool(share**run < CHANCE)
+def _row_probability(length: int, hits: int, runs: int) -> float:
+    """The probability of `length` hits in a row after `hits` of `runs`."""
+    return math.prod((hits + _PRIOR + n) / (runs + 2 * _PRIOR + n) for n in range(length))

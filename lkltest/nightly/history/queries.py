@@ -209,8 +209,8 @@ def _of_cell(
     history: History, cell: str, platform: Platform, until: float
 ) -> dict[str, PointHistory]:
     runs = history.rows(
-        "SELECT runs.id, nights.night, runs.machine, runs.outcome, runs.seconds FROM runs"
-        " JOIN cells ON cells.id = runs.cell JOIN nights ON nights.id = runs.night"
+        "SELECT runs.id, nights.night, runs.machine, runs.outcome, runs.seconds, runs.revision"
+        " FROM runs JOIN cells ON cells.id = runs.cell JOIN nights ON nights.id = runs.night"
         " WHERE cells.cell = ? AND runs.arch = ? AND nights.started <= ?"
         " ORDER BY nights.started DESC, runs.repeat DESC LIMIT ?",
         (cell, platform.arch, until, NIGHTS * 10),
@@ -240,14 +240,13 @@ def _history(
     absent: _Result | None = None,
 ) -> PointHistory:
     kept = []
-    for run, night, machine, run_outcome, _ in runs:
+    for run, night, machine, run_outcome, _, commit in runs:
         result = results.get(run, None if run_outcome == CellOutcome.ERROR else absent)
         if result is not None:
             timed = result[0] == Outcome.PASSED and machine == platform.machine
-            kept.append((result[0], result[1] if timed else None, night))
-    return PointHistory(
-        point_id, tuple(k[0] for k in kept), tuple(k[1] for k in kept), tuple(k[2] for k in kept)
-    )
+            kept.append((result[0], result[1] if timed else None, night, commit))
+    outcomes, seconds, nights, commits = zip(*kept, strict=True) if kept else ((), (), (), ())
+    return PointHistory(point_id, outcomes, seconds, nights, commits)
 
 
 def _results(history: History, runs: Sequence[int]) -> Iterator[tuple[Any, ...]]:

@@ -63,6 +63,8 @@ class PointHistory:
     outcomes: tuple[Outcome | CellOutcome, ...]
     seconds: tuple[float | None, ...]
     nights: tuple[str, ...]
+    commits: tuple[str, ...] = ()
+    """The kernel's, "" where unknown; empty when none is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +93,11 @@ class Change:
     def commits(self) -> str:
         """`1a2b3c4..5d6e7f8`, the range to look into; "" when unknown.
 
-        Also when the outcome is as it was: what is slow or fails for longer began elsewhere.
+        Of what fails for longer, the range of its first night; of flaky points none.
         """
-        if self.before == self.after or not (self.commit_before or self.commit_after):
+        kept = self.kind in (ChangeKind.STILL_FAILING, ChangeKind.NEW_FAILURE)
+        if not kept and self.before == self.after:
+            return ""
+        if not (self.commit_before or self.commit_after):
             return ""
         return f"{self.commit_before[:12] or 'unknown'}..{self.commit_after[:12] or 'unknown'}"

@@ -10,7 +10,7 @@ from lkltest.nightly.compare.known import Known, KnownFailure, all_known, known_
 from lkltest.nightly.history import queries
 from lkltest.nightly.history.store import History
 from lkltest.nightly.model.cell import Cell, CellOutcome, CellRecord
-from lkltest.nightly.model.change import ChangeKind
+from lkltest.nightly.model.change import Change, ChangeKind
 from lkltest.nightly.report.build_model import cell_model, suite_trends
 from lkltest.verdict.results import Outcome, PointResult, Problem, ProblemKind, SuiteResult
 from tests.nightly.compare.synthetic import changes, record
@@ -39,6 +39,11 @@ def after(
     *nights: CellRecord | list[CellRecord], known: Known | None = None
 ) -> list[tuple[str, str]]:
     """Kind and id of what changed in the last of `nights`."""
+    return [(change.kind.value, change.id) for change in all_after(*nights, known=known)]
+
+
+def all_after(*nights: CellRecord | list[CellRecord], known: Known | None = None) -> list[Change]:
+    """All that changed in the last of `nights`."""
     with History(None) as history:
         for number, records in enumerate(nights):
             name = f"n{number:03}"
@@ -46,8 +51,7 @@ def after(
             for one in records if isinstance(records, list) else [records]:
                 history.add(name, queries.run_rows(one))
             history.finish_night(name, number + 0.5)
-        found = changes(history, f"n{len(nights) - 1:03}", known)
-    return [(change.kind.value, change.id) for change in found]
+        return changes(history, f"n{len(nights) - 1:03}", known)
 
 
 class TestCells:
@@ -85,6 +89,20 @@ class TestCells:
     def test_one_failed_repeat_is_a_failure(self) -> None:
         both = replace(GOOD, results=GOOD.results + record(points(a=PASSED, b=FAILED)).results)
         assert after(GOOD, both) == [("new", f"{ID}/b")]
+
+    def test_what_returns_after_a_crash_is_not_added(self) -> None:
+        whole, cut = record(points(a=PASSED, b=FAILED)), crashed(a=PASSED)
+        found = after(GOOD, whole, cut, whole)
+        assert found == [("still", f"{ID}/b"), ("fixed", f"{ID}/(signal)")]
+        assert after(GOOD, cut, GOOD) == [("fixed", f"{ID}/(signal)")]
+
+    def test_still_failing_keeps_the_commits_of_its_first_night(self) -> None:
+        nights = [
+            record(points(a=outcome), replace(CELL, commit=commit))
+            for outcome, commit in [(PASSED, "aa"), (FAILED, "bb"), (FAILED, "cc")]
+        ]
+        (change,) = all_after(*nights)
+        assert change.kind is ChangeKind.STILL_FAILING and change.commits == "aa..bb"
 
     def test_subtests(self) -> None:
         inner = PointResult("inner", FAILED, reason="7 is not 8")

@@ -31,8 +31,10 @@ def test_every_planted_change_is_found_and_no_other(
         print(f"\nseed {seed}, {len(truth.series)} points x {NIGHTS} nights")
         for kind in sorted({*truth.changes.values(), *found.values()}):
             print(f"  {kind:9} {_precision_and_recall(truth.changes, found, kind)}")
-    wrong = {key: (truth.changes.get(key), found.get(key)) for key in truth.changes | found}
-    assert {key: pair for key, pair in wrong.items() if pair[0] != pair[1]} == {}
+    wrong = {key for key in truth.changes | found if truth.changes.get(key) != found.get(key)}
+    assert {key for key in wrong if not key[1].startswith("flaky")} == set()
+    # Four failures in a row are sometimes chance.
+    assert len(wrong) <= 0.05 * sum(kind is ChangeKind.FLAKY for kind in truth.changes.values())
 
 
 def _precision_and_recall(

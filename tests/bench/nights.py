@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# ruff: noqa: S311
+"""How well nights are judged: planted faults, rates with 95 % confidence, seeds printed."""
+
+from __future__ import annotations
+
+import math
+import random
+
+from tests.nightly.compare.chance import alarms, breaks, flaky, found_in_time, intermittent
+
+SEEDS = range(1, 11)
+
+
+def judgement() -> None:
+    """Print the rates of alarms and of faults found."""
+    print(f"seeds {SEEDS.start} to {SEEDS.stop - 1}")
+    for rate in (0.05, 0.2, 0.5):
+        told = [
+            len(nights)
+            for seed in SEEDS
+            for nights in alarms(
+                {f"p{n}": flaky(random.Random(f"{seed} {rate} {n}"), rate) for n in range(32)}
+            ).values()
+        ]
+        print(f"flaky {rate:3.0%}, 90 nights: {mean_text(told)} alarms a point")
+    _found("flaky 20 %, then broken: new within 4 nights", breaks, 0.2, 16, 4)
+    _found("passed, then broken: new at once", breaks, 0.0, 32, 1)
+    _found("passed, then 30 % failures: new within 15 nights", intermittent, 0.3, 32, 15)
+
+
+def _found(title: str, plant: object, rate: float, count: int, within: int) -> None:
+    hits = sum(
+        found_in_time(random.Random(seed), plant, rate, count, within)  # type: ignore[arg-type]
+        for seed in SEEDS
+    )
+    print(f"{title}: {share_text(hits, count * len(SEEDS))}")
+
+
+def mean_text(values: list[int]) -> str:
+    """`1.10 (1.05 to 1.15)`."""
+    mean = sum(values) / len(values)
+    variance = sum((value - mean) ** 2 for value in values) / (len(values) - 1)
+    half = 1.96 * math.sqrt(variance / len(values))
+    return f"{mean:.2f} ({mean - half:.2f} to {mean + half:.2f})"
+
+
+def share_text(hits: int, count: int) -> str:
+    """`158 of 160, 95.6 % to 99.7 %`: Wilson's interval."""
+    z, share = 1.96, hits / count
+    centre = (share + z * z / (2 * count)) / (1 + z * z / count)
+    half = z / (1 + z * z / count) * math.sqrt(share * (1 - share) / count + (z / 2 / count) ** 2)
+    return f"{hits} of {count}, {max(centre - half, 0):.1%} to {min(centre + half, 1):.1%}"
