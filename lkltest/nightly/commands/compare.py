@@ -16,6 +16,7 @@ from lkltest.nightly.commands.options import (
     one_line_errors,
     sources,
 )
+from lkltest.nightly.compare.causes import causes
 from lkltest.nightly.compare.compare import compare
 from lkltest.nightly.config.config import DEFAULT_FAIL_ON
 from lkltest.nightly.history import queries
@@ -63,7 +64,9 @@ def run(options: argparse.Namespace) -> int:
         changes = compare(queries.cells_of(history, night), before, histories, known)
     if options.json:
         data = [asdict(change) for change in changes]
-        say(json.dumps({"night": night, "baseline": baseline, "changes": data}, indent=1))
+        gathered = [[change.id for change in cause.changes] for cause in causes(changes)]
+        facts = {"format": "lkltest-compare", "version": 1, "night": night, "baseline": baseline}
+        say(json.dumps({**facts, "changes": data, "causes": gathered}, indent=1))
     else:
         _say(night, baseline, changes)
     failing = options.fail_on | {ChangeKind.EXPIRED}

@@ -34,6 +34,7 @@ from lkltest.nightly.config.example import EXAMPLE
 from lkltest.nightly.history.queries import named_night
 from lkltest.nightly.history.store import History, HistoryError
 from lkltest.nightly.model.cell import Cell
+from lkltest.nightly.report.labels import verdict_text
 from lkltest.nightly.report.text import lines, summary
 from lkltest.nightly.run.lock import locked
 from lkltest.nightly.run.progress import Display, State, duration
@@ -163,11 +164,10 @@ def _close(config: Config, recorder: Recorder, terms: Terms) -> int:
 def _said(judgement: Judgement, folder: NightFolder) -> list[str]:
     view = judgement.view
     against = f"compared with {view.baseline_id}" if view.baseline_id else "nothing to compare with"
-    verdict = "FAILED" if judgement.failing else "ok"
     return [
         *lines(view.changes),
-        f"{view.night_id}: {verdict}; {len(view.cells)} cells in {duration(view.seconds)}; "
-        f"{against}: {summary(view.changes)}; reports in {folder.path}",
+        f"{view.night_id}: {verdict_text(view)}; {len(view.cells)} cells in"
+        f" {duration(view.seconds)}; {against}: {summary(view.changes)}; reports in {folder.path}",
     ]
 
 

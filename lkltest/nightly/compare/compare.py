@@ -130,7 +130,9 @@ class _Point:
     def _absent(self) -> Change | None:
         if not is_problem(self.name):
             why = next((n for n, p in self.cell.points.items() if is_problem(n)), "")
-            return self._change(ChangeKind.VANISHED, f"the run ended with {why}" if why else "")
+            return self._change(
+                ChangeKind.VANISHED, f"the run ended with {why}" if why else "it is not in this run"
+            )
         return self._recovered("")
 
     def _returns(self) -> bool:
@@ -147,17 +149,17 @@ class _Point:
     def _failing(self, now: PointState) -> Change:
         """New when it is first known to be broken, whatever the night before said of chance."""
         outcomes = self.history.outcomes if self.history is not None else (Outcome.FAILED,)
-        found = evidence(outcomes)
+        found, why = evidence(outcomes), now.reason or "not ok"
         if found.failures and not found.broken:
-            return self._change(ChangeKind.FLAKY, _joined(str(found), now.reason))
+            return self._change(ChangeKind.FLAKY, _joined(str(found), why))
         said = str(found) if found.failures else ""
         failed_before = self.old is not None and self.old.outcome is Outcome.FAILED
         known = health(self._earlier()) is Health.BROKEN if self._earlier() else failed_before
         if known and (failed_before or self._returns()):
             since = f"since {self._first_night(found)}" if found.row > 1 else ""
-            change = self._change(ChangeKind.STILL_FAILING, _joined(since, said, now.reason))
+            change = self._change(ChangeKind.STILL_FAILING, _joined(since, said, why))
         else:
-            change = self._change(ChangeKind.NEW_FAILURE, _joined(said, now.reason))
+            change = self._change(ChangeKind.NEW_FAILURE, _joined(said, why))
         return self._with_first_range(change, found)
 
     def _earlier(self) -> tuple[Outcome | CellOutcome, ...]:

@@ -30,6 +30,12 @@ def parse_id(cell_id: str) -> CellName | None:
     return CellName(match["build"] or "", match["host"], match["suite"], match["variant"] or "")
 
 
+def split_id(result_id: str) -> tuple[str, str]:
+    """`disk[ext4]@native#stable` and `readdir` of the id of a point; "" for a cell's point."""
+    slash = result_id.find("/", result_id.find("@") + 1)
+    return (result_id, "") if slash < 0 else (result_id[:slash], result_id[slash + 1 :])
+
+
 def matches(pattern: str, text: str) -> bool:
     """As a shell matches, but brackets stand for themselves: `disk[*]`."""
     return fnmatch.fnmatchcase(text, pattern.replace("[", "[[]"))

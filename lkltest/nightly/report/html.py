@@ -13,11 +13,19 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from lkltest.errors import LkltestError
+from lkltest.nightly.compare.causes import causes
 from lkltest.nightly.model.cell import CellOutcome
 from lkltest.nightly.model.change import ChangeKind
 from lkltest.nightly.report.failed_points import FailedPoint, failed_points
 from lkltest.nightly.report.heat_map import heat_map
-from lkltest.nightly.report.labels import LABELS, duration, headline, point_counts, shows_times
+from lkltest.nightly.report.labels import (
+    LABELS,
+    duration,
+    headline,
+    point_counts,
+    shows_times,
+    verdict,
+)
 from lkltest.nightly.report.model import NightModel
 from lkltest.nightly.report.trends import plots
 from lkltest.report.terminal import printable
@@ -46,6 +54,8 @@ def page(night: NightModel) -> str:
     facts: dict[str, Any] = {
         "night": night,
         "headline": headline(night),
+        "verdict": verdict(night).value,
+        "causes": causes(night.changes),
         "started": time.strftime("%Y-%m-%d %H:%M", started) if started else "",
         "cells": _counts_text(Counter(cell.outcome for cell in night.cells), CellOutcome),
         "points": _counts_text(point_counts(night), Outcome),

@@ -4,7 +4,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
+from enum import Enum
 
+from lkltest.nightly.compare.causes import causes
 from lkltest.nightly.model.cell import CellOutcome
 from lkltest.nightly.model.change import Change, ChangeKind
 from lkltest.nightly.report.model import NightModel
@@ -14,12 +17,12 @@ LABELS = {
     ChangeKind.NEW_FAILURE: "new failure",
     ChangeKind.VANISHED: "vanished",
     ChangeKind.ERROR: "error",
-    ChangeKind.EXPIRED: "known, expired",
+    ChangeKind.EXPIRED: "expired",
     ChangeKind.SLOWER: "slower",
     ChangeKind.NEWLY_SKIPPED: "newly skipped",
     ChangeKind.STILL_FAILING: "still failing",
     ChangeKind.FLAKY: "flaky",
-    ChangeKind.OUTDATED: "known, but passes",
+    ChangeKind.OUTDATED: "known failure passes",
     ChangeKind.FIXED: "fixed",
     ChangeKind.ADDED: "added",
     ChangeKind.KNOWN: "known failure",
@@ -27,14 +30,72 @@ LABELS = {
 """The words that a person reads for each kind of change."""
 
 
+LOUD = frozenset(
+    {
+        *(ChangeKind.NEW_FAILURE, ChangeKind.VANISHED, ChangeKind.ERROR, ChangeKind.EXPIRED),
+        *(ChangeKind.SLOWER, ChangeKind.OUTDATED),
+    }
+)
+"""The kinds that a terminal shows in capitals."""
+
+_OLD_NEWS = frozenset({ChangeKind.STILL_FAILING, ChangeKind.KNOWN})
+
+
+class Verdict(Enum):
+    """The verdict on a night; the value is the class of its colour in a page."""
+
+    FAILED = "failed"
+    FAILING = "failing"  # nothing that it fails for is new, but something does fail
+    PASSED = "passed"
+
+
+def verdict(night: NightModel) -> Verdict:
+    """The verdict on a night: one with failures, known or not, has not passed."""
+    if night.failed:
+        return Verdict.FAILED
+    kinds = {change.kind for change in night.changes}
+    failing = any(cell.outcome in (CellOutcome.FAILED, CellOutcome.ERROR) for cell in night.cells)
+    still = failing or kinds & {*_OLD_NEWS, ChangeKind.FLAKY, ChangeKind.NEW_FAILURE}
+    return Verdict.FAILING if still else Verdict.PASSED
+
+
+def verdict_text(night: NightModel) -> str:
+    """`FAILED`, `ok`, `no news` or `no new failure`."""
+    found = verdict(night)
+    if found is Verdict.FAILING:
+        kinds = {change.kind for change in night.changes}
+        if ChangeKind.NEW_FAILURE in kinds:
+            return "failing"
+        return "no news" if kinds <= _OLD_NEWS else "no new failure"
+    return "FAILED" if found is Verdict.FAILED else "ok"
+
+
 def headline(night: NightModel) -> str:
-    """`FAILED: 1 new failure, 2 slower`; `ok: nothing changed`."""
-    counts = Counter(change.kind for change in night.changes)
-    parts = [counted(counts[kind], kind) for kind in ChangeKind if counts[kind]]
+    """`FAILED: 1 new failure, 12 points, 1 cause; 2 slower`; `no news, 2 still failing`."""
+    parts = []
+    for kind, text in cause_counts(night.changes):
+        number = sum(change.kind is kind for change in night.changes)
+        parts.append(counted(number, kind) if text.isdecimal() else f"{LABELS[kind]}: {text}")
     if not parts:
         failing = sum(cell.outcome is CellOutcome.FAILED for cell in night.cells)
-        parts = ["nothing changed" + (f", still failing cells: {failing}" if failing else "")]
-    return f"{'FAILED' if night.failed else 'ok'}: {', '.join(parts)}"
+        parts = [f"{failing} cells still failing" if failing else "nothing changed"]
+    mark = "," if verdict(night) is Verdict.FAILING else ":"
+    return f"{verdict_text(night)}{mark} {', '.join(parts)}"
+
+
+def cause_counts(changes: Sequence[Change]) -> list[tuple[ChangeKind, str]]:
+    """How many there are of each kind: `2`, or `12 points, 1 cause`, by the kind of the cause."""
+    found: dict[ChangeKind, list[int]] = {}
+    for cause in causes(changes):
+        found.setdefault(cause.lead.kind, []).append(len(cause.changes))
+    return [
+        (kind, str(len(sizes)) if sum(sizes) == len(sizes) else _points_text(sizes))
+        for kind, sizes in found.items()
+    ]
+
+
+def _points_text(sizes: Sequence[int]) -> str:
+    return f"{sum(sizes)} points, {len(sizes)} cause{'s' if len(sizes) > 1 else ''}"
 
 
 def counted(count: int, kind: ChangeKind) -> str:

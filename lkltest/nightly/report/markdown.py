@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
+from lkltest.nightly.compare.causes import Cause, causes
 from lkltest.nightly.model.cell import CellOutcome
 from lkltest.nightly.model.change import Change
 from lkltest.nightly.report.failed_points import FailedPoint, failed_points
@@ -58,21 +59,24 @@ def _changes(changes: tuple[Change, ...]) -> Iterator[str]:
     if not changes:
         yield "Nothing."
         return
+    found = causes(changes)
     rows = [
-        (_text(LABELS[change.kind]), _code(change.id), _text(_what(change)))
-        for change in changes[:_CHANGES]
+        (_text(LABELS[cause.lead.kind]), _code(cause.lead.id), _text(_what(cause)))
+        for cause in found[:_CHANGES]
     ]
     yield from _table(("", "test point", "what"), rows)
-    if len(changes) > _CHANGES:
-        yield f"\n… and {len(changes) - _CHANGES} more."
+    if len(found) > _CHANGES:
+        yield f"\n… and {len(found) - _CHANGES} more."
 
 
-def _what(change: Change) -> str:
+def _what(cause: Cause) -> str:
+    change = cause.lead
     parts = [change.reason]
     if shows_times(change):
         parts.append(f"{change.seconds_before or 0:.2f} s to {change.seconds_after or 0:.2f} s")
     if change.commits:
         parts.append(f"commits {change.commits}")
+    parts.append(cause.extent)
     return "; ".join(part for part in parts if part)
 
 

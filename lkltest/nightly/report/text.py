@@ -3,52 +3,45 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
+from lkltest.nightly.compare.causes import Cause, causes
 from lkltest.nightly.model.change import Change, ChangeKind
+from lkltest.nightly.report.labels import LABELS, LOUD, cause_counts
 from lkltest.report.terminal import printable
 
-WORDS = {
-    ChangeKind.NEW_FAILURE: "NEW FAILURE",
-    ChangeKind.VANISHED: "VANISHED",
-    ChangeKind.ERROR: "ERROR",
-    ChangeKind.EXPIRED: "EXPIRED",
-    ChangeKind.SLOWER: "SLOWER",
-    ChangeKind.NEWLY_SKIPPED: "newly skipped",
-    ChangeKind.STILL_FAILING: "still failing",
-    ChangeKind.FLAKY: "flaky",
-    ChangeKind.OUTDATED: "KNOWN FAILURE PASSES",
-    ChangeKind.FIXED: "fixed",
-    ChangeKind.ADDED: "added",
-    ChangeKind.KNOWN: "known failure",
-}
 _SHOWN = 20
 
 
 def lines(changes: Iterable[Change], shown: int = _SHOWN) -> list[str]:
-    """Return a line a change, at most `shown` of a kind.
+    """Return a line a cause, at most `shown` of a kind.
 
-    `NEW FAILURE  disk[ext4]@native#stable/readdir: not empty (1a2b3c4..5d6e7f8)`.
+    `NEW FAILURE  disk[ext4]@native#stable/readdir: not empty (1a2b3c4..5d6e7f8); 12 points`.
     """
     found = []
-    for kind, group in groupby(changes, key=lambda change: change.kind):
+    for kind, group in groupby(causes(changes), key=lambda cause: cause.lead.kind):
         members = list(group)
-        found += [f"{WORDS[kind]:13}  {_text(change)}" for change in members[:shown]]
+        found += [f"{_word(kind):13}  {_text(cause)}" for cause in members[:shown]]
         if len(members) > shown:
-            found.append(f"{WORDS[kind]:13}  and {len(members) - shown} more")
+            found.append(f"{_word(kind):13}  and {len(members) - shown} more")
     return found
 
 
 def summary(changes: Sequence[Change]) -> str:
-    """`new failure: 2, fixed: 1`; `nothing changed`."""
-    counts = Counter(change.kind for change in changes)
-    parts = [f"{WORDS[kind].lower()}: {count}" for kind, count in counts.items()]
-    return ", ".join(parts) or "nothing changed"
+    """`new failure: 12 points, 1 cause; fixed: 1`; `nothing changed`."""
+    return "; ".join(f"{LABELS[kind]}: {text}" for kind, text in cause_counts(changes)) or (
+        "nothing changed"
+    )
 
 
-def _text(change: Change) -> str:
+def _word(kind: ChangeKind) -> str:
+    return LABELS[kind].upper() if kind in LOUD else LABELS[kind]
+
+
+def _text(cause: Cause) -> str:
+    change = cause.lead
     reason = f": {change.reason}" if change.reason else ""
     commits = f" ({change.commits})" if change.commits else ""
-    return printable(f"{change.id}{reason}{commits}")
+    extent = f"; {cause.extent}" if cause.extent else ""
+    return printable(f"{change.id}{reason}{commits}{extent}")

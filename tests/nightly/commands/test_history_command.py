@@ -109,10 +109,12 @@ class TestCompare:
         status, out, _ = ask("compare", "--json")
         assert status == 1
         told = json.loads(out)
+        assert (told["format"], told["version"]) == ("lkltest-compare", 1)
+        assert len(told["causes"]) == len(told["changes"])
         assert (told["night"], told["baseline"]) == ("2026-11-04", "2026-11-03")
         kinds = {change["id"]: change["kind"] for change in told["changes"]}
         assert kinds == {
-            f"{CELL}/readdir": "new",
+            f"{CELL}/readdir": "flaky",
             f"{CELL}/gone": "vanished",
             f"{CELL}/new": "added",
         }

@@ -236,6 +236,6 @@ def test_baselines(wanted: str | None, found: str) -> None:
 
 
 def test_every_kind_has_a_place() -> None:
-    from lkltest.nightly.report.text import WORDS
+    from lkltest.nightly.report.labels import LABELS
 
-    assert set(WORDS) == set(ChangeKind)
+    assert set(LABELS) == set(ChangeKind)

@@ -70,7 +70,7 @@ class TestNights:
         assert "fixed          boot@native#bad/second" in third.stdout
         assert "NEW FAILURE    boot@native#ugly/(plan not met)" in third.stdout
         none = lkltest("compare", f"--config={file}", "--fail-on=none")
-        assert none.returncode == 0 and "new failure: 1" in none.stdout
+        assert none.returncode == 0 and "new failure: 2 points, 1 cause" in none.stdout
         compared = lkltest("compare", f"--config={file}", f"--baseline={nights(tmp_path)[0].name}")
         assert compared.returncode == 1
         assert lkltest("compare", f"--config={file}", "--fail-on=fixed").returncode == 1

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The changes of a night gathered by what most likely caused them: a line each. Pure.
+
+A run that crashed brings its problems (`(signal)`, `(plan)`) and the points that it did not reach:
+one cause. The same change of the same point on several hosts, builds or variants is one, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from lkltest.nightly.model.change import Change, ChangeKind
+from lkltest.nightly.model.ids import split_id
+from lkltest.nightly.model.rows import is_problem, problem_name
+from lkltest.verdict.results import ProblemKind
+
+_ALONE = frozenset({ChangeKind.EXPIRED, ChangeKind.OUTDATED, ChangeKind.SLOWER})
+"""Kinds of which each change needs a look of its own."""
+
+_CONSEQUENCES = frozenset(
+    problem_name(kind)
+    for kind in (ProblemKind.PLAN_NOT_MET, ProblemKind.NO_PLAN, ProblemKind.EXIT_STATUS)
+)
+"""Problems that mostly follow from another one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """The changes with one cause; the first of them speaks for all."""
+
+    changes: tuple[Change, ...]
+
+    @property
+    def lead(self) -> Change:
+        """The change that is shown."""
+        return self.changes[0]
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """The ids of the cells that are hit, the lead's first."""
+        return tuple(dict.fromkeys(split_id(change.id)[0] for change in self.changes))
+
+    @property
+    def extent(self) -> str:
+        """`13 points; also in disk[xfs]@native#b and 2 more cells`, "" for a single one."""
+        others = self.cells[1:]
+        parts = [f"{len(self.changes)} points"] if len(self.changes) > len(self.cells) else []
+        if others:
+            shown = others if len(others) < 4 else others[:2]
+            more = f" and {len(others) - 2} more cells" if len(shown) < len(others) else ""
+            parts.append(f"also in {', '.join(shown)}{more}")
+        return "; ".join(parts)
+
+
+def causes(changes: Iterable[Change]) -> list[Cause]:
+    """Gather the changes, in the order of the first of each cause."""
+    groups: dict[tuple[str, ...], list[Change]] = {}
+    for crash in _crashes(changes):
+        groups.setdefault(_key(crash[0]), []).extend(crash)
+    return [Cause(tuple(group)) for group in groups.values()]
+
+
+def _crashes(changes: Iterable[Change]) -> list[list[Change]]:
+    """Each change alone, but the problems of a run with the points that it did not reach."""
+    found: dict[tuple[str, ...], list[Change]] = {}
+    crashed: dict[str, tuple[str, ...]] = {}
+    ordered = list(changes)
+    for change in ordered:
+        cell, point = split_id(change.id)
+        if _of_run(change) and change.kind not in _ALONE:
+            key = (cell, change.kind)
+            found.setdefault(key, []).append(change)
+            if change.after is not None:
+                crashed[cell] = key
+        else:
+            found[change.id, change.kind] = [change]
+    for change in ordered:
+        cell, point = split_id(change.id)
+        if change.kind is ChangeKind.VANISHED and point and cell in crashed:
+            found[crashed[cell]] += found.pop((change.id, change.kind))
+    return [_lead_first(group) for group in found.values()]
+
+
+def _of_run(change: Change) -> bool:
+    """Whether it is how a run ended: a problem without a point, or the point it ended in."""
+    point = split_id(change.id)[1]
+    return is_problem(point) or f"{ProblemKind.NEVER_REPORTED}: " in change.reason
+
+
+def _lead_first(group: Sequence[Change]) -> list[Change]:
+    def follows(change: Change) -> bool:
+        return split_id(change.id)[1] in _CONSEQUENCES or change.kind is ChangeKind.VANISHED
+
+    return sorted(group, key=follows)
+
+
+def _key(change: Change) -> tuple[str, ...]:
+    """What the same change elsewhere has in common with this one."""
+    cell, point = split_id(change.id)
+    if change.kind in _ALONE:
+        return (change.kind, change.id)
+    suite = cell.partition("@")[0].partition("[")[0]
+    return (change.kind, suite, point or change.reason)
