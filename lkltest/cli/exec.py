@@ -150,8 +150,9 @@ class _Passthrough:
 
 
 def _print_verdict(name: str, host: Host, result: ProgramResult) -> None:
+    explained = {problem.point for problem in result.problems}
     failed = [point for point in result.points if point.outcome is Outcome.FAILED]
-    for point in failed:
+    for point in (point for point in failed if point.name not in explained):
         complain(f"not ok {point.name} {point.reason}".rstrip())
     for line in problem_lines(result.problems, whole=True):
         complain(line)
