@@ -282,7 +282,7 @@ class SuiteRun:
         try:
             with self._subtests.test(msg=printable(named.name)):
                 if named.outcome is Outcome.FAILED:
-                    text = f"not ok {named.name}" + (f": {named.reason}" if named.reason else "")
+                    text = f"not ok {named.failure}"
                     pytest.fail(printable(f"{text}\n{named.log}".rstrip()), pytrace=False)
         finally:
             self.reporting = None

@@ -127,7 +127,7 @@ class CaseMaker:
         kind = str([*broken, *problems][0].kind) if problems else "not ok"
         last = point.log[-_MESSAGE_LIMIT:].strip().rpartition("\n")[2]
         message = _shortened(point.reason or last or "not ok")
-        parts = [f"not ok {point.name}" + (f": {point.reason}" if point.reason else "")]
+        parts = [f"not ok {point.failure}"]
         for problem in problems:
             parts.append(f"{problem}\n{problem.detail}".rstrip())
         shown = point.log[-_SHOWN_LOG:].rstrip()

@@ -89,7 +89,7 @@ def failure_lines(result: SuiteResult) -> list[str]:
     lines = []
     for point in result.points:
         if point.outcome is Outcome.FAILED and point.name not in explained:
-            lines.append(f"not ok {point.name}" + (f": {point.reason}" if point.reason else ""))
+            lines.append(f"not ok {point.failure}")
             last = [line for line in point.log.splitlines() if line.strip()][-_LOG_LINES:]
             lines.extend(f"    {line}" for line in last)
     return [*(printable(line) for line in lines), *problem_lines(result.problems)]

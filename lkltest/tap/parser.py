@@ -308,6 +308,8 @@ class Parser:
             return
         events = self._levels.recognise(indent, body) if body else ()
         if not events:
+            if body and self._comments:  # KUnit's: what is expected, after where
+                self._release(out)
             out.append(Output(line + b"\n"))
             return
         self._take(events, indent, out)

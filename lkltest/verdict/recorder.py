@@ -12,6 +12,7 @@ reason is the plain line that follows.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from lkltest.tap.grammar import decode
@@ -69,6 +70,19 @@ def seconds_taken(point: Point, announced: Announced | None, at: float | None) -
     if at is None or announced is None or announced.at is None:
         return said
     return max(at - announced.at, said or 0.0)
+
+
+_COMMENT_LIMIT = 8 * 1024
+_EXPECTATION = re.compile(
+    r"((?:EXPECTATION|ASSERTION) FAILED at \S+)\s*\n[ \t]*([^\n]*?)"
+    r"(?:, but\b[^\n]*)?[ \t]*(?:\n|\Z)"
+)
+
+
+def _expectation(log: str) -> str:
+    """What KUnit says of a failing case: `EXPECTATION FAILED at lib/x.c:59: Expected 1 == 2`."""
+    found = _EXPECTATION.search(log)
+    return ": ".join(filter(None, found.groups())) if found else ""
 
 
 _DAMAGE = {
@@ -153,6 +167,8 @@ class Recorder:
             self._take_plan(event)
         elif isinstance(event, Comment):
             self._overhear(self._stream_log.comment(event.text))
+            if event.text.startswith("Subtest: "):
+                self._nest.title(event.depth, event.text[9:])
         elif isinstance(event, Damage):
             self._unsettled = True
             kind = _DAMAGE.get(event.what, ProblemKind.CONSOLE_DAMAGE)
@@ -203,6 +219,9 @@ class Recorder:
 
     def _take_output(self, event: Output) -> None:
         self._unsettled = True
+        comments = self._stream_log.comments
+        if 0 < len(comments) < _COMMENT_LIMIT:  # KUnit's go on without `#`
+            comments += event.data
         if self._stream_log.add(event.data) or self._damage:
             self._settle_output()
         if self._skip is not None and not self._skip_reason:
@@ -248,6 +267,7 @@ class Recorder:
         children: tuple[PointResult, ...] = ()
         if self._nest.depth > depth:
             children = self._nest.fold(depth + 1, "its parent reported first")
+            self._nest.forget_titles(depth)
         troubles = level.take_waiting() if level.waiting else []
         if "[" in raw or "[" in reason:
             troubles += self._stream_log.overhear(raw, reason)
@@ -263,6 +283,7 @@ class Recorder:
             troubles += subtest_troubles(children)
         if outcome is Outcome.SKIPPED and not reason:
             reason = log  # LKL's tests say it there
+        reason = reason or _expectation(log if outcome is Outcome.FAILED else "")
         if troubles:
             outcome = Outcome.FAILED
             reason = "\n".join(f"{kind}: {text}" for kind, text, _ in troubles)

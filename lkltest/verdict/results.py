@@ -129,6 +129,15 @@ class PointResult:
     seconds: float | None = None
     children: tuple[PointResult, ...] = ()
 
+    @property
+    def failure(self) -> str:
+        """What failed and why, down to the subtest that did: `list/add: Expected 1 == 2`."""
+        if not self.reason:
+            failed = (child for child in self.children if child.outcome is Outcome.FAILED)
+            if (child := next(failed, None)) is not None:
+                return f"{self.name}/{child.failure}"
+        return f"{self.name}: {self.reason}" if self.reason else self.name
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON types."""
         return {

@@ -106,14 +106,16 @@ class Nest:
     Attributes:
         top: the outermost.
         depth: of the innermost.
+        titles: what `# Subtest: NAME` calls the point to come, by its depth.
     """
 
-    __slots__ = ("depth", "levels", "top")
+    __slots__ = ("depth", "levels", "titles", "top")
 
     def __init__(self) -> None:
         self.top = Level()
         self.levels = [self.top]
         self.depth = 0
+        self.titles: dict[int, str] = {}
 
     @property
     def busy(self) -> bool:
@@ -134,6 +136,17 @@ class Nest:
             self.levels.append(Level())
             self.depth += 1
         return self.levels[depth]
+
+    def title(self, depth: int, name: str) -> None:
+        """Take a `# Subtest: NAME`: TAP 14 has it at its point's depth, KTAP one below."""
+        self.titles[depth] = shortened(name)
+        if depth > 0:
+            self.titles.setdefault(depth - 1, shortened(name))
+
+    def forget_titles(self, depth: int) -> None:
+        """A point has reported at `depth`."""
+        for titled in [titled for titled in self.titles if titled >= depth]:
+            del self.titles[titled]
 
     def fold(self, depth: int, why: str) -> tuple[PointResult, ...]:
         """Close the levels from `depth` (1 or more) down. Return the points of that level.
@@ -156,7 +169,8 @@ class Nest:
                 if kind is not ProblemKind.NO_PLAN:  # subtests may go without: the parent counts
                     above.wait(Trouble(kind, reason))
             if index > depth and level.points:
-                above.points.append(_parentless(tuple(level.points)))
+                title = self.titles.get(index - 1, "")
+                above.points.append(_parentless(tuple(level.points), title, level))
         points = tuple(self.levels[depth].points)
         del self.levels[depth:]
         self.depth = depth - 1
@@ -169,14 +183,17 @@ class Nest:
             It as a failed point; None when nothing was in flight.
         """
         level = self.levels[depth]
+        below = self.levels[depth + 1] if depth < self.depth else None
+        title = self.titles.get(depth, "") if below else ""
         children = self.fold(depth + 1, why)
         if level.announced:
             point = _never_reported(level, why, children)
             level.announced = None
             return point
-        if not children:
+        if not children and not title:
             return None
-        point = _parentless(children)
+        point = _parentless(children, title, below)
+        self.forget_titles(depth)
         return replace(point, name=level.names.claim(point.name))
 
     def lift(self, depth: int, point: PointResult, troubles: list[Trouble]) -> None:
@@ -222,10 +239,14 @@ def _never_reported(level: Level, why: str, children: tuple[PointResult, ...]) -
     )
 
 
-def _parentless(children: tuple[PointResult, ...]) -> PointResult:
-    return PointResult(
-        name="(subtests without their test point)",
-        outcome=Outcome.FAILED,
-        reason="never reported: the test point that these subtests belong to",
-        children=children,
-    )
+def _parentless(children: tuple[PointResult, ...], title: str, level: Level | None) -> PointResult:
+    """The point that its subtests wait for; KUnit says its name, and how many there should be."""
+    if not title or level is None:
+        name = title or "(subtests without their test point)"
+        reason = "never reported: the test point that these subtests belong to"
+        return PointResult(name, Outcome.FAILED, reason=reason, children=children)
+    ledger = level.ledger
+    of = f" of {ledger.count}" if ledger.count else ""
+    after = f" (after {children[-1].name})" if children else ""
+    reason = f"never reported: in {title}, test point {ledger.last + 1}{of}{after}"
+    return PointResult(title, Outcome.FAILED, reason=reason, children=children)
