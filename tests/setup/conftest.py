@@ -114,6 +114,11 @@ def python() -> str:
     return str(getattr(sys, "_base_executable", sys.executable))
 
 
+def second() -> float:
+    """A second of a machine that has nothing else to do, as long as it takes here."""
+    return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+
+
 def wait_until(found: Path, seconds: float = 20.0) -> None:
     limit = time.monotonic() + seconds
     while not found.exists():
