@@ -38,7 +38,7 @@ def ktap_of(console: bytes, logs: Iterable[str] = ()) -> bytes:
 
 
 MAX_FINDINGS = 20  # with a report each; of more in one scan only what ends the run has one
-_TRACE_LINES = 80
+_TRACE_LINES = 160
 _AFTERMATH = 4096  # bytes after a report in which a panic is its consequence
 _REPORT_BYTES = 64 * 1024
 

@@ -29,10 +29,10 @@ class Extent(Enum):
 class Frames(Enum):
     """Which functions of the kernel say nothing about a report of this kind; see `stack`."""
 
-    ANY = "none"
     USUAL = "those that report, check, lock, copy and allocate"
-    WAITING = "these, and those that wait"
-    CPU = "these, and those that timers and interrupts run in"
+    TRACE = "the same, and those that stand before the trace: what held or used a lock"
+    WAITING = "the usual ones, and those that wait"
+    CPU = "all that is not asked for by a dispatcher, and interrupts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,32 +185,49 @@ TABLE: tuple[tuple[bytes, tuple[Signature, ...]], ...] = (
                 rb"BUG: scheduling while atomic",
                 BUG,
                 "BUG: scheduling while atomic in {frame}",
-                frames=Frames.WAITING,
+                frames=Frames.TRACE,
             ),
             _row(
                 rb"BUG: (?P<what>bad unlock balance|held lock freed)", BUG, "BUG: {what} in {frame}"
             ),
             _row(rb"BUG: (?P<what>Bad page (?:state|cache))", BUG, "BUG: {what} in {frame}"),
             _row(rb"BUG: (?P<what>Bad page map)", BUG, "BUG: {what}"),
-            _row(rb"BUG: Dentry [^\r\n]*still in use", BUG, "BUG: Dentry still in use in {frame}"),
+            _row(
+                rb"BUG: Dentry [^\r\n]*still in use(?: \([0-9]+\) \[(?P<at>\w+))?",
+                BUG,
+                "BUG: Dentry still in use in {at}",
+            ),
+            _row(
+                rb"BUG: (?P<what>lock held when returning to user space)",
+                BUG,
+                "BUG: {what} in {frame}",
+            ),
             _row(
                 rb"BUG: (?P<what>sleeping function called from invalid context)",
                 BUG,
                 "BUG: {what} in {frame}",
+                frames=Frames.TRACE,
             ),
             _row(
                 rb"BUG: using (?P<what>\w+)\(\) in preemptible",
                 BUG,
                 "BUG: using {what}() in preemptible code in {frame}",
+                frames=Frames.TRACE,
             ),
             _row(rb"BUG: memory leak", BUG, "memory leak in {frame}"),
             _row(
                 rb"BUG: [^\r\n]*stack guard page was hit",
                 BUG,
                 "BUG: stack guard page was hit in {frame}",
+                frames=Frames.CPU,
             ),
             _row(rb"BUG: Invalid wait context", BUG, "WARNING: locking bug in {frame}"),
-            _row(rb"BUG: (?P<what>workqueue leaked lock or atomic)", BUG, "BUG: {what} in {frame}"),
+            _row(
+                rb"BUG: (?P<what>workqueue leaked lock or atomic)",
+                BUG,
+                "BUG: {what} in {at}",
+                more=re.compile(rb"last function: (?P<at>\w+)"),
+            ),
             _row(rb"BUG: failure at \S+?/(?P<at>\w+)\(\)!", BUG, "kernel BUG in {at}"),
             _row(
                 rb"(?<!Oops - )BUG: (?P<what>[^\r\n]{0,120}?)"
@@ -255,19 +272,20 @@ TABLE: tuple[tuple[bytes, tuple[Signature, ...]], ...] = (
                 rb"[^\r\n]*lock_",
             ),
             _warning_in(
-                rb"(?:\S*/)?mm/\w+\.c", "WARNING: kmalloc bug in {frame}", rb"[^\r\n]*k?.?malloc"
-            ),
-            _warning_in(
                 rb"(?:\S*/)?mm/vmalloc\.c",
                 "WARNING: zero-size vmalloc in {frame}",
                 rb"[^\r\n]*__vmalloc_node",
             ),
+            _warning_in(
+                rb"(?:\S*/)?mm/\w+\.c", "WARNING: kmalloc bug in {frame}", rb"[^\r\n]*k?.?malloc"
+            ),
+            _warning_in(rb"\S+", "WARNING in {frame}/usb_submit_urb", rb"usb_submit_urb"),
             _row(
                 rb"WARNING: (?:CPU: [0-9]+ PID: [0-9]+ at )?(?:\[[^\]]*\] )?"
                 + _SOURCE
-                + rb"(?: at)? (?P<at>FUNCTION)",
+                + rb"(?: at)? FUNCTION",
                 WARNING,
-                "WARNING in {at}",
+                "WARNING in {frame}",
             ),
             _row(
                 rb"WARNING: (?:CPU: [0-9]+ PID: [0-9]+ at |" + _SOURCE + rb" at )",
@@ -281,12 +299,21 @@ TABLE: tuple[tuple[bytes, tuple[Signature, ...]], ...] = (
                 "possible deadlock in {frame}",
             ),
             _row(
-                rb"WARNING: inconsistent lock state", WARNING, "inconsistent lock state in {frame}"
+                rb"WARNING: inconsistent lock state",
+                WARNING,
+                "inconsistent lock state in {frame}",
+                frames=Frames.TRACE,
             ),
             _row(
-                rb"WARNING: (?P<what>suspicious RCU usage|bad unlock balance|held lock freed)",
+                rb"WARNING: (?P<what>bad unlock balance|held lock freed)",
                 WARNING,
                 "WARNING: {what} in {frame}",
+            ),
+            _row(
+                rb"WARNING: (?P<what>suspicious RCU usage)",
+                WARNING,
+                "WARNING: {what} in {frame}",
+                frames=Frames.TRACE,
             ),
             _row(
                 rb"WARNING: [^\r\n]*still has locks held!",
@@ -328,8 +355,18 @@ TABLE: tuple[tuple[bytes, tuple[Signature, ...]], ...] = (
                 WARNING,
                 "possible deadlock in {frame}",
             ),
-            _row(rb"INFO: inconsistent lock state", WARNING, "inconsistent lock state in {frame}"),
-            _row(rb"INFO: (?P<what>suspicious RCU usage)", WARNING, "INFO: {what} in {frame}"),
+            _row(
+                rb"INFO: inconsistent lock state",
+                WARNING,
+                "inconsistent lock state in {frame}",
+                frames=Frames.TRACE,
+            ),
+            _row(
+                rb"INFO: (?P<what>suspicious RCU usage)",
+                WARNING,
+                "INFO: {what} in {frame}",
+                frames=Frames.TRACE,
+            ),
             _row(
                 rb"INFO: rcu_\w+ (?:self-)?detected(?: expedited)? stalls?",
                 BUG,
@@ -341,6 +378,7 @@ TABLE: tuple[tuple[bytes, tuple[Signature, ...]], ...] = (
                 rb"INFO: (?P<what>trying to register non-static key)",
                 BUG,
                 "INFO: {what} in {frame}",
+                frames=Frames.TRACE,
             ),
             _row(
                 rb"INFO: task [^\r\n]{1,40} blocked (?:in I/O wait )?for more than [0-9]+ seconds",
@@ -386,6 +424,7 @@ TABLE: tuple[tuple[bytes, tuple[Signature, ...]], ...] = (
                 "general protection fault in {frame}",
                 follows=True,
             ),
+            _row(rb"divide_error: [^\r\n]*\[#", OOPS, "divide error in {frame}", follows=True),
             _row(rb"stack segment: ", OOPS, "stack segment fault in {frame}", follows=True),
             _row(
                 rb"(?P<what>divide|invalid|double|int3|bounds|coprocessor|alignment|debug)"
@@ -431,7 +470,7 @@ TABLE: tuple[tuple[bytes, tuple[Signature, ...]], ...] = (
                 rb"Kernel panic - not syncing: "
                 rb"(?P<what>(?:Fatal exception|(?:\w+: )?panic_on_\w+ set|BUG!"
                 rb"|hung_task: blocked tasks|softlockup: hung tasks|RCU Stall|Machine halted"
-                rb"|scheduling while atomic|Oops|Aiee, killing interrupt handler)[\w ]*)",
+                rb"|scheduling while atomic|Oops|Aiee, killing interrupt handler))",
                 PANIC,
                 "kernel panic: {what}",
                 Extent.REST,
@@ -450,6 +489,7 @@ TABLE: tuple[tuple[bytes, tuple[Signature, ...]], ...] = (
                 PANIC,
                 "kernel panic: corrupted stack end in {frame}",
                 Extent.REST,
+                Frames.CPU,
                 fatal=True,
             ),
             _row(
@@ -457,6 +497,7 @@ TABLE: tuple[tuple[bytes, tuple[Signature, ...]], ...] = (
                 PANIC,
                 "kernel stack overflow in {frame}",
                 Extent.REST,
+                Frames.CPU,
                 fatal=True,
             ),
             _row(

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 from lkltest.verdict.signatures import Frames
 
@@ -16,66 +15,112 @@ _FRAME = re.compile(
 _SUFFIX = re.compile(r"\.(?:isra|part|constprop|cold|llvm|lto_priv)\b.*|\.[0-9]+$")
 
 _USUAL = """
-    dump_stack_lvl dump_stack show_stack* show_regs* __dump_* dump_* *panic __warn* warn_*
-    report_bug fixup_bug do_error_trap do_trap do_invalid_op do_divide_error
-    do_general_protection do_page_fault do_kern_addr_fault* do_translation_fault do_mem_abort*
-    asm_exc_* exc_* invalid_op divide_error general_protection page_fault async_page_fault
-    error_* handle_bug die* __die* oops_* el1* brk_handler bug_handler debug_exception*
-    do_debug_exception do_undef* __und* __dabt_svc bug_at* print_* describe_* __kasan_*
-    __kmsan_* __kcsan_* __kfence_* __ubsan_* __asan_* __hwasan_* __msan_* __tsan_* kasan_*
-    kmsan_* kcsan_* kfence_* ubsan_* asan_* hwasan_* msan_* tsan_* __asan* __msan* __tsan*
-    __hwasan* __kasan* __kmsan* __ubsan* check_memory_region* check_region_inline memory_is_*
-    bytes_is_* end_report start_report val_to_string handle_overflow report_* object_err slab_*
-    ___slab_* __slab_* check_poison_obj check_slab* check_*object* free_debug* on_freelist*
-    freelist* memcpy* memset* memmove* memcmp* memchr* memscan* memdup* __memcpy* __memset*
-    __memmove* str* kmalloc* kalloc* kvmalloc* kvalloc* vmalloc* valloc* __kmalloc* __kalloc*
-    __vmalloc* __valloc* kzmalloc* kzalloc* kcmalloc* kcalloc* kzfree* kfree* zfree* free*
-    kvfree kmem_* __kmem* __do_k* kstrdup* __free_* __do_kmalloc* krealloc* save_stack*
-    set_track stack_trace_* cache_alloc* cache_free* qlist_* __copy_from* __copy_to* __copy_in*
-    _copy_from* _copy_to* _copy_in* copy_from* copy_to* copy_in* _copy_*iter* __copy_*iter*
-    copy_*iter* get_user put_user __get_user* __put_user* csum_* instrument_* check_copy*
-    check_object* check_heap* check_stack* check_bogus* check_bounds* check_wait* check_flags*
-    check_prev* check_prevs* check_noncircular* check_deadlock* check_usage* check_irq*
-    check_preemption* check_shadow* check_unmap* check_sync* check_for* check_panic* usercopy_*
-    __check_* _raw_*spin* _raw_*read* _raw_*write* _raw_*lock* __raw_*spin* __raw_*read*
-    __raw_*write* __raw_*lock* raw_*spin* raw_*read* raw_*write* raw_*lock* do_raw_* arch_*spin*
-    arch_*read* arch_*write* queued_*spin* queued_*read* queued_*write* native_queued_*spin*
-    native_queued_*read* native_queued_*write* pv_queued_*spin* pv_queued_*read*
-    pv_queued_*write* __pv_queued_*spin* __pv_queued_*read* __pv_queued_*write* queued_*lock*
-    pv_*lock* spin_* _spin_* read_unlock* read_lock* write_unlock* write_lock* seqcount*
-    __lock_* lock_* lockdep_* lock_sock_nested_x validate_chain valid_state mark_*lock*
-    mark_held_* register_lock_class assign_lock_key find_lock* debug_* __debug_* reacquire_*
-    might_* __might_* ___might_* fs_reclaim* rcu_read* rcu_lock* rcu_is* lockref_* __mutex_*
-    mutex_* __down_* __down down_* down __up_* __up up_* up rwsem_* __rt_mutex* rt_mutex* __rt_*
-    percpu_down* __percpu* percpu_* __atomic* arch_atomic* raw_atomic* atomic* __test_*bit*
-    __set_*bit* __clear_*bit* __change_*bit* __find_*bit* arch_test_*bit* arch_set_*bit*
-    arch_clear_*bit* arch_change_*bit* arch_find_*bit* test_*bit* set_*bit* clear_*bit*
-    change_*bit* find_*bit* __refcount_* refcount_* kref_* kobject_* __list_* list_* hlist_*
-    __hlist_* rb_* __rb_* cmpxchg* xchg* __xchg* __chg* __read_once* __write_once* __fortify_*
-    fortify_* uaccess* __x86_* __virt_addr_valid __phys_addr* virt_to_* __debug_object*
-    debug_object* __fentry__ ftrace_* trace_hardirqs* trace_* irqentry_* ret_from_*
-    __stack_chk_fail this_cpu* __this_cpu* __preempt_count* preempt_* __schedule_bug __might*
-    bad_page* free_page* free_pcp* __free_pages* __alloc_pages* alloc_pages* alloc_page*
-    get_page_from_freelist prep_new_page post_alloc* __alloc_frozen* warn_alloc*
+    add_uevent* aes_* aesti_* __alloc_frozen* alloc_inode alloc_page* alloc_pages*
+    __alloc_pages* __alloc_percpu* __alloc_skb alloc_skb* alloc_slab_page allocate_slab
+    arch_*read* arch_*spin* arch_*write* arch_atomic* arch_change_*bit* arch_clear_*bit*
+    arch_find_*bit* arch_local_* arch_set_*bit* arch_stack_walk arch_test_*bit* __asan* asan_*
+    __asan_* asm_exc_* assertfail assign_lock_key async_page_fault atomic* __atomic* _atomic_*
+    bad_page* __bad_stack blocking_notifier* brk_handler bug_at* bug_handler bytes_is_*
+    cache_alloc* cache_free* call_netdevice_* __call_rcu* call_rcu* call_timer_fn cancel_work*
+    __cancel_work* cgroup_rstat_flush* __change_*bit* change_*bit* __check_* check_*object*
+    check_and* check_bogus* check_bounds* check_copy* check_deadlock* check_flags* check_for*
+    check_heap* check_irq* check_memory_region* check_noncircular* check_object* check_panic*
+    check_poison_obj check_preemption* check_prev* check_prevs* check_region_inline
+    check_shadow* check_slab* check_stack* check_sync* check_unmap* check_usage* check_wait*
+    __chg* cipher_* cleanup_srcu* clear_*bit* __clear_*bit* cmpxchg* complete cond_resched
+    _cond_resched copy_*iter* _copy_*iter* __copy_*iter* __copy_from* copy_from* _copy_from*
+    *_copy_from_user _copy_in* __copy_in* copy_in* _copy_to* __copy_to* copy_to* *_copy_to_user
+    count_memcg* crc16* crc32* crc_* create_object crypto_* csum_* __dabt_svc debug_* __debug_*
+    debug_exception* debug_object* __debug_object* *_del_adapter del_timer*
+    delayed_work_timer_fn describe_* destroy_workqueue _dev_* dev_alloc_skb __dev_printk
+    dev_printk* dev_vprintk* device_add device_del device_destroy device_for_each_child
+    device_register device_release device_remove_file device_unregister devres_* die* __die*
+    divide_error do_bad_area do_debug_exception do_divide_error do_error_trap
+    do_general_protection do_invalid_op __do_k* do_kern_addr_fault* __do_kmalloc* do_mem_abort*
+    do_page_fault do_raw_* do_read_cache_folio do_tag_check_fault do_translation_fault do_trap
+    do_trap_break do_undef* down __down down_* __down_* dpm_* dput drain_workqueue drbg_*
+    drop_nlink dump_* __dump_* dump_stack dump_stack_lvl el1* end_report error_*
+    evdev_pass_values exc_* fast_dput __fentry__ filemap_alloc* __filemap_get* __find_*bit*
+    find_*bit* find_lock* find_or_create* finish_wait fixup_bug __flush_work flush_work*
+    flush_workqueue folio_alloc* folio_unlock folio_wake* __fortify_* fortify_* fpregs_* fpu_*
+    __free_* free_debug* free_large_kmalloc free_page* __free_pages* free_pcp* free_percpu*
+    freelist* fs_reclaim* fs_reclaim_release ftrace_* general_protection get_device*
+    get_page_from_freelist get_taint get_user __get_user* handle_bad_stack handle_bug
+    handle_overflow hex_dump* hex_string hlist_* __hlist_* hlock_class __hwasan* __hwasan_*
+    hwasan_* hwrng_unregister ida_* idr_* init_timer* instrument_* invalid_op iput irqentry_*
+    *_is_static_object __kalloc* kalloc* __kasan* kasan_* __kasan_* kasprintf* kcalloc*
+    kcmalloc* __kcsan_* kcsan_* kernel_fpu_begin* __kfence_* kfence_* kfree* kill_fasync klist_*
+    ___kmalloc* __kmalloc* kmalloc* kmalloc_* __kmem* kmem_* kmemleak_* __kmsan* kmsan_*
+    __kmsan_* kobject_* __kobject_del krealloc* kref_* kstrdup* kthread_stop kvalloc*
+    kvasprintf* kvfree kvfree* kvmalloc* kzalloc* kzfree* kzmalloc* __list_* list_* local_bh_*
+    __local_bh_* lock_* __lock_* lock_sock* lockdep* lockdep_* lockref_* logic_in* logic_out*
+    look_up_lock_class mark_*lock* mark_buffer_dirty mark_held_* memchr* memcmp* memcpy*
+    __memcpy* memdup* memmove* __memmove* memory_is_* memscan* memset* __memset* __might*
+    ___might_* __might_* might_* __might_sleep ___might_sleep __mod_timer mod_timer* __msan*
+    msan_* __msan_* mutex_* __mutex_* native_queued_*read* native_queued_*spin*
+    native_queued_*write* notifier_* object_err on_freelist* oops_* osq_* __page_cache_alloc
+    page_fault __page_pool_alloc* page_pool_alloc* pagecache_get_page *panic panic_*
+    panic_bad_stack pcpu_* __percpu* percpu_* percpu_down* perf_trace_* __phys_addr* pointer
+    post_alloc* preempt_* __preempt_count* ___preempt_schedule preempt_schedule* prep_new_page
+    prepare_alloc* prepare_to_wait* print_* _printk printk* __printk* *printk_* __proc_create
+    proc_create* proc_register psi_* put_device put_user __put_user* pv_*lock*
+    __pv_queued_*read* pv_queued_*read* __pv_queued_*spin* pv_queued_*spin* pv_queued_*write*
+    __pv_queued_*write* qlist_* quarantine_* queue_delayed* __queue_work queue_work*
+    queued_*lock* queued_*read* queued_*spin* queued_*write* radix_tree_delete*
+    radix_tree_insert* radix_tree_lookup* raw_*lock* _raw_*lock* __raw_*lock* _raw_*read*
+    __raw_*read* raw_*read* __raw_*spin* _raw_*spin* raw_*spin* _raw_*write* raw_*write*
+    __raw_*write* raw_atomic* raw_notifier* rb_* __rb_* rcu_* rcu_is* rcu_lock* rcu_read*
+    reacquire_* read_cache_page* read_lock* __read_once* read_unlock* read_word_at_a_time
+    ref_tracker_* refcount_* __refcount_* register_lock_class release_sock report_* report_bug
+    ret_from_* retint_* rhashtable_* rng_* rollback_registered* __rt_* __rt_mutex* rt_mutex*
+    rwsem_* __sanitizer_cov* save_stack* schedule __schedule __schedule_bug schedule_timeout*
+    scnprintf seqcount* seqprop_* __seqprop_assert* __set_*bit* set_*bit* set_page_owner
+    __set_page_owner set_track sget_userns shmem_uncharge should_fail* should_failslab
+    show_regs* show_stack* simple_copy_to_iter sk_alloc sk_prot_alloc sk_stop_timer* skb_pull
+    skb_push skb_put __slab_* ___slab_* slab_* snprintf sock_kmalloc spin_* _spin_* split_huge*
+    __stack_chk_fail stack_trace_* start_report str* sysfs_* task_blocks_on* __task_rq_lock
+    __test_*bit* test_*bit* this_cpu* __this_cpu* timer_* __timer_* trace_* trace_hardirqs*
+    truncate_inode_pages* __try_to_del_timer* try_to_grab_pending __tsan* tsan_* __tsan_*
+    tty_unregister* uaccess* __ubsan* ubsan_* __ubsan_* __und* unlock_page __unregister_client
+    unregister_netdev* up __up up_* __up_* usb_bulk_msg usb_control_msg usb_kill_*
+    usb_start_wait_urb usb_submit_urb usercopy_* va_format val_to_string valid_state
+    validate_chain __valloc* valloc* vfree* __virt_addr_valid virt_to_* __virt_to_phys*
+    __vmalloc* vmalloc* vprintk* vscnprintf vsnprintf __vunmap vzalloc* wait_for_completion*
+    __wake_up* wake_up_bit* wake_up_process wake_up_q walk_stackframe __warn* warn_* warn_alloc*
+    warn_bogus* *_write_lock write_lock* __write_once* write_unlock* __x86_* xas_* xchg* __xchg*
+    xts_*
 """
 _WAITING = """
-    *schedule_* *schedule context_switch *wait_for* __wait_* wait_* do_wait* prepare_to_wait*
-    io_schedule* bit_wait* __switch_to* out_of_line_wait* __down* synchronize_* __synchronize_*
-    flush_work* __flush_work* __cancel_work* cancel_*work* lock_sock* __lock_sock __lock_page*
-    lock_page* folio_*lock* __folio_*lock* __rq* msleep*
+    *sched* *_lock* *_slowlock* *down* *rwsem* *completion* *kthread* *wait* *synchronize*
+    context_switch __switch_to* cancel_*work* __cancel_*work* __flush_work* flush_work* msleep*
+    *rcu_barrier* __rela*
 """
-_CPU = """
-    *rcu_* *sched_show_* update_process_times tick_* *hrtimer* *apic_* *local_timer*
-    smp_*interrupt* sysvec_* asm_* *nmi* __irq_* irq_* *softirq* __do_softirq do_softirq*
-    handle_*irq* *_timer_* call_timer_fn expire_timers run_timer* gic_* *watchdog* native_*
-    arch_local* local_irq* arch_cpu* cpu_* trigger_* arch_trigger* task_tick* scheduler_tick
-    account_* paravirt* pvclock* kvm_* read_seq* __local_bh* local_bh* bh_* delay_* __delay
-    __const_udelay __udelay csd_lock* __sanitizer_* ktime_* timekeeping* unwind_* __unwind*
-    orc_* arch_stack* kernel_text* __kernel_text* is_module* __module* in_*stack* get_stack_info
-    on_stack update_stack* deref_stack* depot_* stack_depot* _printk printk vprintk* console_*
-    serial* uart_* io_serial* *_putchar univ8250* wait_for_xmitr mem32_* inb outb memory_*
-    perf_* write_comp_data check_kcov_mode __sanitizer*
+# What a stalled CPU does is another thing each time; what it was asked to do is the same. The
+# kernel asks through these functions, and the one that they call is the answer.
+_DISPATCHERS = """
+    do_syscall* do_fast_syscall* do_int80* do_entry_* invoke_syscall* el0_svc* ret_fast_syscall*
+    entry_SYSCALL* entry_SYSENTER* entry_INT80* sysenter_* tracesys_phase2 system_call*
+    process_one_work process_scheduled_works worker_thread kthread ret_from_fork*
+    start_secondary smpboot_thread_fn run_ksoftirqd cpu_startup_entry *netif_receive_skb*
+    do_softirq* __do_softirq handle_softirqs call_timer_fn *run_timers* run_timer_softirq
+    *hrtimer_run* tasklet_*action* *vfs_write *vfs_read vfs_iter_* do_vfs_ioctl ioctl do_iter_*
+    call_read_iter call_write_iter new_sync_* vfs_ioctl ksys_ioctl blkdev_ioctl
+    blkdev_driver_ioctl compat_sys_ioctl *compat_ioctl compat_SyS_ioctl SyS_ioctl sys_ioctl
+    call_mmap mmap_region do_mmap* do_dentry_open vfs_open sock_sendmsg* sock_recvmsg*
+    sock_release __sock_release sock_ioctl sock_do_ioctl compat_sock_ioctl sock_mmap *setsockopt
+    kernel_listen sk_common_release kernel_accept nfnetlink_rcv_msg rtnetlink_rcv_msg
+    netlink_dump __do_fault do_page_fault page_fault __fput task_work_run exit_to_usermode*
+    smp_call_function*
 """
+_INTERRUPTS = """
+    *apic_timer_interrupt* asm_* sysvec_* idtentry_* retint_* restore_regs* irq_* smp_*interrupt*
+    __irq_svc* el1_* gic_* handle_*irq* __handle_domain_irq generic_handle_irq* rcu_gp_kthread
+    smp_trace_* _stext *sched_show_task dump_cpu_task interrupt_entry
+"""
+_TRACE = re.compile(r"(?:Call [Tt]race|[Bb]acktrace):")
+_SYSTEM_CALL = re.compile(r"(?:__(?:x64|ia32|arm64|s390x?|riscv|x86)_)(?=(?:compat_)?sys_)")
+_INNER_CALL = re.compile(r"__(?:se|do)_(?:compat_)?sys_|(?:compat_)?SyS_|ksys_")
+_INTERRUPT = re.compile(r"(?:RIP: 0010:|apic_timer_interrupt|</IRQ>|<EOI>|el1_irq|__irq_svc)")
 
 
 def _compiled(*globs: str) -> re.Pattern[str]:
@@ -84,26 +129,57 @@ def _compiled(*globs: str) -> re.Pattern[str]:
 
 _HELPERS = {
     Frames.USUAL: _compiled(_USUAL),
+    Frames.TRACE: _compiled(_USUAL),
     Frames.WAITING: _compiled(_USUAL, _WAITING),
-    Frames.CPU: _compiled(_USUAL, _WAITING, _CPU),
 }
+_DISPATCHER = _compiled(_DISPATCHERS)
+_OF_INTERRUPTS = _compiled(_INTERRUPTS)
+_CULPRIT = re.compile(r"(rtnl_lock)|synchronize_(?:s?rcu|net|sched)")
 
 
-def functions(report: str) -> Iterator[str]:
-    """Yield the functions of a report in their order, unsure ones only where no others are."""
+def functions(report: str) -> list[str]:
+    """The functions of a report in their order; unsure ones only where there are no others."""
     found = [
-        (_SUFFIX.sub("", match["name"] or match["inlined"]), bool(match["unsure"]))
+        (_plain(match["name"] or match["inlined"]), bool(match["unsure"]))
         for match in _FRAME.finditer(report)
     ]
-    sure = [name for name, unsure in found if not unsure]
-    yield from sure or (name for name, _ in found)
+    return [name for name, unsure in found if not unsure] or [name for name, _ in found]
 
 
 def telling_function(report: str, frames: Frames) -> str:
-    """Return the first function of a report that is no helper, or else its first, or ""."""
-    first = ""
-    for name in functions(report):
-        first = first or name
-        if frames is Frames.ANY or not _HELPERS[frames].fullmatch(name):
-            return name
-    return first
+    """The function of a report's stack that says what the report is about, or "".
+
+    It is the first that is no helper, or else the first of all.
+    """
+    if frames is Frames.CPU:
+        return _asked_for(report)
+    begin = _TRACE.search(report) if frames is Frames.TRACE else None
+    names = (functions(report[begin.end() :]) if begin else []) or functions(report)
+    if frames is Frames.WAITING:
+        for name in names:
+            if culprit := _CULPRIT.match(name):
+                return culprit[1] or "synchronize_rcu"
+    helpers = _HELPERS[frames]
+    return next((name for name in names if not helpers.fullmatch(name)), "".join(names[:1]))
+
+
+def _asked_for(report: str) -> str:
+    """What the CPU was asked to do that a timer's interrupt found busy."""
+    interrupt = _INTERRUPT.search(report)
+    names = functions(report[interrupt.start() :] if interrupt else report) or functions(report)
+    asked = ""
+    for name in names:
+        if name.startswith("smp_call_function"):
+            return "smp_call_function"
+        if _DISPATCHER.fullmatch(name):
+            if asked:
+                return asked
+        elif not _OF_INTERRUPTS.fullmatch(name):
+            asked = name
+    usual = _HELPERS[Frames.USUAL]
+    return next((name for name in names if not usual.fullmatch(name)), asked)
+
+
+def _plain(name: str) -> str:
+    """A function's name without what compilers and the system call macros make of it."""
+    return _INNER_CALL.sub("", _SYSTEM_CALL.sub("", _SUFFIX.sub("", name)))

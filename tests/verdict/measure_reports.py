@@ -44,6 +44,9 @@ def main() -> None:
         counts[f"{kind} found"] += bool(titles)
         if title:
             counts["titles equal"] += title in titles[:1]
+            if "corrupted" not in title:  # their word for a stack that is not in the log
+                counts["reports with a stack"] += 1
+                counts["reports with a stack, titles equal"] += title in titles[:1]
             counts["titles equal to any"] += title in titles
         if options.verbose and (titles[:1] != [title] if title else titles):
             print(f"{file.name}: {title!r} found {titles[:4]}")
