@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 #   make run-tests    run the suites on a real kernel; sets up what it needs
-#   make check        lkltest's own tests, lint and type check
+#   make quick        lint, type check and the pure tests: seconds (CONTRIBUTING.md)
+#   make check        all of lkltest's own tests, lint and type check
+#   make tests        the tests alone; KIND=unit, kernel, wine, qemu or uml: a part of them
 #   make fresh        what the README promises, tried in a fresh Debian (needs root)
 #   make faults       attacks lkltest itself for half an hour (docs/faults.md)
 #   make coverage     branch coverage of lkltest/ and hosts/ by the checks (docs/coverage.md)
@@ -9,6 +11,7 @@
 #   make doctor       what can run here, what is missing
 #   make setup        set up what run-tests needs, and run nothing
 #   make clean        remove what was made here
+#   make help         this list
 #
 # HOST=name, BUILD=dir, SUITES="disk[ext4] net", JOBS=n choose what run-tests does; PYTHON=python3.12
 # with what. What is set up is data: hosts/setup/*.toml and setup/*.toml (lkltest/setup/recipe.py).
@@ -22,7 +25,7 @@ JUNIT ?= junit
 VENV := .venv
 SETUP = $(PYTHON) -m lkltest.setup --install
 
-.PHONY: run-tests check lint types tests tests-again faults coverage bench doctor fresh clean setup \
+.PHONY: help quick run-tests check lint types tests tests-again faults coverage bench doctor fresh clean setup \
 	setup-dev setup-tests build python
 .DEFAULT_GOAL := run-tests
 
@@ -33,7 +36,14 @@ run-tests: setup
 doctor: setup
 	@$(VENV)/bin/lkltest doctor $(if $(BUILD),--build '$(BUILD)')
 
+help:
+	@sed -n '3,/^$$/{ s/^# \{0,1\}//p }' Makefile
+
 check: lint types tests
+
+# Two workers: these tests start nothing that could be in another's way.
+quick: lint types
+	$(VENV)/bin/pytest tests -q -m unit -n 2
 
 lint: setup-dev
 	$(VENV)/bin/ruff check .
@@ -43,7 +53,7 @@ types: setup-dev
 	$(VENV)/bin/mypy
 
 tests: setup-tests
-	$(VENV)/bin/pytest tests -q
+	$(VENV)/bin/pytest tests -q $(if $(KIND),-m $(KIND))
 
 # What failed in the last `make tests`, once more: tells what is broken from what a busy machine or a
 # rare fault of a kernel under test did.

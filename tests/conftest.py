@@ -82,6 +82,29 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(SkipPolice(allowed))
 
 
+UNIT = (
+    *("tap", "verdict", "report", "nightly/compare", "nightly/config"),
+    *("test_architecture.py", "test_face.py", "host/test_executable.py"),
+)
+HOSTS = ("wine", "qemu", "uml")
+
+
+def kind_of(path: Path) -> str:
+    """The marker of a test's file: `unit`, a host that it needs, or `kernel`."""
+    place = path.relative_to(Path(__file__).parent)
+    if any(place.is_relative_to(unit) for unit in UNIT):
+        return "unit"
+    return next((host for host in HOSTS if place.is_relative_to(f"hosts/{host}")), "kernel")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test, so that `-m wine` runs what needs Wine."""
+    tests = Path(__file__).parent
+    for item in items:
+        if item.path.is_relative_to(tests):
+            item.add_marker(kind_of(item.path))
+
+
 @pytest.fixture
 def empty(tmp_path: Path) -> Path:
     """A directory of its own for a run of pytest that is watched."""

@@ -162,21 +162,18 @@ class TestWheel:
     def test_it_holds_every_module_and_c_source(self, names: set[str], source: Path) -> None:
         wanted = {
             str(path.relative_to(source))
-            for folder in ("lkltest", "lkltest/report", "lkltest/hosts", "lkltest/suites")
-            for pattern in ("*.py", "*.c", "*.h")
-            for path in (source / folder).glob(pattern)
+            for folder in ("lkltest", "hosts", "suites")
+            for path in (source / folder).rglob("*")
+            if path.suffix in (".py", ".c", ".h", ".jinja", ".css")
         }
         wanted |= {
             str(path.relative_to(source))
-            for path in (source / "lkltest" / "suites").glob("*/*")
-            if path.suffix in (".py", ".c", ".h")
-        }
-        assert "lkltest/suites/boot/boot.c" in wanted
-        wanted |= {
-            str(path.relative_to(source))
-            for path in (source / "lkltest" / "hosts" / "setup").rglob("*")
+            for path in (source / "hosts" / "setup").rglob("*")
             if path.is_file()
         }
+        # hosts/ and suites/ are linked into the package.
+        wanted = {name if name.startswith("lkltest/") else f"lkltest/{name}" for name in wanted}
+        assert wanted > {"lkltest/suites/boot/boot.c", "lkltest/testing/contract.c"}
         assert "lkltest/hosts/setup/windows/calls.h" in wanted
         assert wanted - names == set()
         assert "lkltest/py.typed" in names
@@ -300,3 +297,13 @@ def test_pytest_in_a_checkout_runs_its_suites(build: str) -> None:
     options = ("--lkl-host=native", f"--lkl-build={build}", "--lkl-suite=boot", "-v")
     output = command(sys.executable, "-m", "pytest", *options, cwd=ROOT)
     assert "suites/boot/test_boot.py::test_boot[native] PASSED" in output
+
+
+def test_the_package_index_shows_a_page_that_works() -> None:
+    """Links of the README are whole addresses: its page there has no files beside it."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    text = (ROOT / project["readme"]).read_text(encoding="utf-8")
+    places = re.findall(r"\]\(([^)]+)\)", text)
+    assert places and [place for place in places if not place.startswith("https://")] == []
+    assert "Framework :: Pytest" in project["classifiers"]
+    assert all(url.startswith("https://") for url in project["urls"].values())

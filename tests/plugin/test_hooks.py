@@ -52,7 +52,7 @@ class TestEmptyDirectory:
 
     def test_every_suite_and_point_is_counted(self, empty: Path, build: str) -> None:
         done = run_pytest("--lkl-host=native", build, cwd=empty)
-        assert done.returncode in (0, 1), done.stdout
+        assert done.returncode == 0, done.stdout
         lines = [line for line in done.stdout.splitlines() if "@native " in line]
         assert {re.split(r"[@\[]", line)[0] for line in lines} >= {"boot", "disk", "net"}
         points = [int(number) for number in re.findall(r"(\d+) points?:", done.stdout)]

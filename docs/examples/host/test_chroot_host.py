@@ -22,7 +22,7 @@ class TestChroot(HostContract):
     @pytest.fixture
     def program(self, tmp_path: Path) -> Path:
         program = tmp_path / "contract"
-        subprocess.run(["gcc", "-static", "-o", program, PROGRAM_SOURCE], check=True)
+        subprocess.run(["gcc", "-static", "-o", program, PROGRAM_SOURCE], check=True)  # noqa: S607
         return program
 
     def test_a_program_elsewhere_is_told(self, host: Host, scope: Scope) -> None:

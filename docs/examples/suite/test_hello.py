@@ -14,7 +14,7 @@ def hello(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The program, built here; a build may bring it as `tests/hello` instead."""
     program = tmp_path_factory.mktemp("hello") / "hello"
     source = Path(__file__).with_name("hello.c")
-    subprocess.run(["gcc", "-static", "-o", program, source], check=True)
+    subprocess.run(["gcc", "-static", "-o", program, source], check=True)  # noqa: S607
     return program
 
 
