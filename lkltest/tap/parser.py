@@ -123,7 +123,7 @@ class Parser:
         self._lines = Lines(printk)
         self._held: Point | None = None  # a result that may still get a block
         self._held_indent = b""
-        self._comments: list[Event] = []  # that came after it
+        self._comments: list[Event] = []  # and output, that came after it
         self._block: Block | None = None
         self._torn: Torn | None = None  # a line whose rest is to come
         self._levels = Levels()
@@ -308,11 +308,17 @@ class Parser:
             return
         events = self._levels.recognise(indent, body) if body else ()
         if not events:
-            if body and self._comments:  # KUnit's: what is expected, after where
-                self._release(out)
-            out.append(Output(line + b"\n"))
+            if body and any(isinstance(event, Comment) for event in self._comments):
+                self._release(out)  # KUnit's: what is expected, after where
+            self._other(line, out)
             return
         self._take(events, indent, out)
+
+    def _other(self, line: bytes, out: list[Event]) -> None:
+        """Output. It came after the point that is held, which may get its block all the same."""
+        if len(self._comments) >= _HELD_COMMENTS:
+            self._release(out)
+        (out if self._held is None else self._comments).append(Output(line + b"\n"))
 
     def _rest_of_torn(self, line: bytes, out: list[Event]) -> bytes:
         """The line that a torn one and this one are, or this one where they are two."""

@@ -96,8 +96,8 @@ def test_stray_output_in_a_block_is_told_apart() -> None:
 
 def test_stray_output_between_a_result_and_its_block() -> None:
     assert parse(b"ok 1 a\n[    1.0] oops\n ---\n x: 1\n ...\n") == [
-        Output(b"[    1.0] oops\n"),
         point(1, "a", block=b" x: 1\n"),
+        Output(b"[    1.0] oops\n"),
     ]
 
 

@@ -103,6 +103,31 @@ def test_kernel_trouble_is_tied_to_what_was_announced(line: str) -> None:
     assert not loose.passed
 
 
+@pytest.mark.parametrize("block", ["", " ---\n log: |\n ...\n"])
+@pytest.mark.parametrize("following", ["ok 3 c\n", "* 3 c\nok 3 c\n"])
+def test_trouble_between_two_points_came_after_the_first(block: str, following: str) -> None:
+    result = record(f"1..3\nok 1 a\nok 2 b\n{block}[    1.0] BUG: x\n{following}")
+    assert [(problem.point, problem.reason) for problem in result.problems] == [
+        (None, "BUG: x (after b)")
+    ]
+
+
+def test_trouble_after_kunit_is_not_its_last_tests() -> None:
+    kunit = "KTAP version 1\n1..1\n    1..2\n    ok 1 t\n    ok 2 u\nok 1 s\n"
+    result = record(f"{kunit}[    1.0] BUG: x\n")
+    assert [problem.reason for problem in result.problems] == ["BUG: x (after s)"]
+    assert outcomes(result) == {"s": "passed"}
+
+
+def test_a_panic_and_the_signal_that_follows_are_one_problem() -> None:
+    end = "---[ end Kernel panic - not syncing: x ]---"
+    stream = f"1..1\nok 1 a\nKernel panic - not syncing: x\n{end}\n"
+    for ending in (Exit(None, signal.SIGABRT, "signalled"), Exit(1)):
+        (problem,) = record(stream, ending).problems
+        assert (problem.kind, problem.reason) == (K.PANIC, "x (after a)")
+        assert problem.detail.endswith(end)
+
+
 def test_harmless_warning() -> None:
     log = "[    0.027739] Warning: unable to open an initial console."
     assert record(f"{log}\n1..1\nok 1 a\n ---\n log: |\n  {log}\n ...\n").passed
