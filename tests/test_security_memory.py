@@ -9,8 +9,7 @@ import sys
 import pytest
 
 from lkltest.tap.parser import Parser
-from lkltest.verdict import collector as gathered
-from lkltest.verdict import subtests as nesting
+from lkltest.verdict import collector, subtests
 from lkltest.verdict.recorder import Recorder
 from lkltest.verdict.results import Exit, ProblemKind, ProgramResult
 from tests.compiler import ROOT
@@ -110,11 +109,11 @@ def recorded(stream: bytes) -> ProgramResult:
 
 def test_points_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """Those that are too many are not kept, and the run is no pass."""
-    for module in (gathered, nesting):
+    for module in (collector, subtests):
         monkeypatch.setattr(module, "MOST_POINTS", 10)
-    subtests = b"".join(b"    ok %d a\n" % number for number in range(1, 21))
+    nested = b"".join(b"    ok %d a\n" % number for number in range(1, 21))
     points = b"".join(b"ok %d a\n" % number for number in range(1, 21))
-    for stream, kept in ((b"1..20\n" + points, 10), (b"1..1\n" + subtests + b"ok 1 a\n", 1)):
+    for stream, kept in ((b"1..20\n" + points, 10), (b"1..1\n" + nested + b"ok 1 a\n", 1)):
         result = recorded(stream)
         assert len(result.points) == kept and len(result.points[0].children) in (0, 10)
         assert [problem.kind for problem in result.problems] == [ProblemKind.CONSOLE_DAMAGE]
@@ -122,7 +121,7 @@ def test_points_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_log_that_is_not_kept_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gathered, "_LOG_BUDGET", 1000)
+    monkeypatch.setattr(collector, "_LOG_BUDGET", 1000)
     block = b" ---\n log: |\n" + b"  x\n" * 200 + b" ...\n"
     passed = b"".join(b"ok %d a\n" % number + block for number in (1, 2, 3))
     result = recorded(b"1..4\n" + passed + b"not ok 4 b\n" + block)

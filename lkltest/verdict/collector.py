@@ -19,8 +19,8 @@ OnPassed = Callable[[str, float | None, str], None]
 """Takes name, seconds and log of a passed point."""
 
 
-class Gathered:
-    """What is known of a run.
+class Collector:
+    """The points and problems of one run, as many of them as are kept.
 
     Attributes:
         points: all of them, or those since `fresh` was last emptied when they are not kept.

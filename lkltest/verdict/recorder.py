@@ -27,11 +27,11 @@ from lkltest.tap.parser import (
     Point,
     Started,
 )
-from lkltest.verdict.collector import Gathered, OnPassed, one_line
+from lkltest.verdict.collector import Collector, OnPassed, one_line
 from lkltest.verdict.exit_status import judge_exit
 from lkltest.verdict.results import Exit, Outcome, PointResult, Problem, ProblemKind, ProgramResult
 from lkltest.verdict.stream_log import StreamLog
-from lkltest.verdict.subtests import Announced, Nest, Trouble, shortened, subtest_troubles
+from lkltest.verdict.subtests import Announced, SubtestStack, Trouble, shortened, subtest_troubles
 
 
 class Repeats:
@@ -95,7 +95,7 @@ _CONSEQUENCES = (ProblemKind.SIGNAL, ProblemKind.EXIT_STATUS)
 
 
 class Recorder:
-    """Turns the events of one program's stream into points and problems, as they come.
+    """The verdict on one program's stream: takes its events, returns points as they finish.
 
     Args:
         exit_status_matters: False where it proves nothing (Wine) or is not known.
@@ -119,8 +119,8 @@ class Recorder:
         self._exit_status_matters = exit_status_matters
         self._is_file = is_file
         self._repeats = Repeats() if repeat_is_failure else None
-        self._nest = Nest()
-        self._gathered = Gathered(keep, on_passed)
+        self._stack = SubtestStack()
+        self._collector = Collector(keep, on_passed)
         self._stream_log = StreamLog()
         self._damage: list[Trouble] = []  # about the event that follows
         self._skip: str | None = None  # name of a `1..0` whose reason may follow
@@ -132,18 +132,18 @@ class Recorder:
     @property
     def in_flight(self) -> str | None:
         """Name of the announced point that has not reported, or None."""
-        announced = self._nest.top.announced
+        announced = self._stack.top.announced
         return announced.name if announced else None
 
     @property
     def done(self) -> bool:
         """Whether the program may be ended now: it gave up, or its plan is met, none in flight."""
-        return self._bailed_out or (self._nest.top.ledger.met and not self._nest.busy)
+        return self._bailed_out or (self._stack.top.ledger.met and not self._stack.busy)
 
     @property
     def problems(self) -> tuple[Problem, ...]:
         """The problems found so far."""
-        return self._gathered.kept_problems()
+        return self._collector.kept_problems()
 
     def add(self, event: Event, at: float | None = None) -> list[PointResult]:
         """Take the next event; return the top-level points that are finished by it, in order.
@@ -156,7 +156,7 @@ class Recorder:
         if isinstance(event, Output):
             self._take_output(event)
             return []
-        fresh = self._gathered.fresh = []
+        fresh = self._collector.fresh = []
         if self._unsettled:
             self._settle(before_point=isinstance(event, Point))
         if isinstance(event, Point):
@@ -168,7 +168,7 @@ class Recorder:
         elif isinstance(event, Comment):
             self._overhear(self._stream_log.comment(event.text))
             if event.text.startswith("Subtest: "):
-                self._nest.title(event.depth, event.text[9:])
+                self._stack.title(event.depth, event.text[9:])
         elif isinstance(event, Damage):
             self._unsettled = True
             kind = _DAMAGE.get(event.what, ProblemKind.CONSOLE_DAMAGE)
@@ -194,21 +194,21 @@ class Recorder:
             The result. Its points may be more than `add` returned (the one in flight, a trailing
             `1..0`); with `keep=False` they are only those.
         """
-        gathered = self._gathered
-        gathered.fresh = self._take_last_line(exit)
+        collector = self._collector
+        collector.fresh = self._take_last_line(exit)
         self._settle(before_point=False)
         self._settle_exit(exit, given := list(problems))
-        ledger = self._nest.top.ledger
+        ledger = self._stack.top.ledger
         remarks = ledger.close()
         if ledger.count is None and not ledger.seen:
             remarks = [(ProblemKind.NO_PLAN, "the stream has no plan and no test point")]
         for kind, reason in remarks:
-            gathered.add(Problem(kind, reason))
+            collector.add(Problem(kind, reason))
         for problem in given:
-            gathered.add_given(problem)
+            collector.add_given(problem)
         return ProgramResult(
-            points=tuple(gathered.points),
-            problems=gathered.all_problems(),
+            points=tuple(collector.points),
+            problems=collector.all_problems(),
             properties=self._stream_log.properties(),
             exit=exit,
             seconds=seconds,
@@ -229,24 +229,24 @@ class Recorder:
 
     def _take_started(self, event: Started, at: float | None) -> None:
         number, raw, depth = event
-        level = self._nest.level(depth)
+        level = self._stack.level(depth)
         if level is None:
             return
-        if level.announced is not None or self._nest.depth > depth:
+        if level.announced is not None or self._stack.depth > depth:
             self._abandon(depth, "the next test point began")
         level.announce(number, raw, at)
         self._overhear(raw)
 
     def _take_plan(self, event: Plan) -> None:
-        level = self._nest.level(event.depth)
+        level = self._stack.level(event.depth)
         if level is None:
             return
         self._abandon(event.depth, "the next plan began")
         for kind, reason in level.begin_plan(event.name, event.count):
             if event.depth:
-                self._nest.levels[event.depth - 1].wait(Trouble(kind, reason))
+                self._stack.levels[event.depth - 1].defer(Trouble(kind, reason))
             else:
-                self._gathered.add(Problem(kind, reason))
+                self._collector.add(Problem(kind, reason))
         self._overhear(event.name, event.skip or "")
         if event.count == 0 and event.depth == 0:
             self._skip = shortened(event.name) or "(skipped)"
@@ -255,7 +255,7 @@ class Recorder:
 
     def _take_point(self, event: Point, at: float | None) -> None:
         _, number, raw, _, reason, _, depth, _ = event
-        level = self._nest.level(depth)
+        level = self._stack.level(depth)
         if level is None:
             return
         announced = level.announced
@@ -265,10 +265,10 @@ class Recorder:
             announced = None
         level.announced = None
         children: tuple[PointResult, ...] = ()
-        if self._nest.depth > depth:
-            children = self._nest.fold(depth + 1, "its parent reported first")
-            self._nest.forget_titles(depth)
-        troubles = level.take_waiting() if level.waiting else []
+        if self._stack.depth > depth:
+            children = self._stack.fold(depth + 1, "its parent reported first")
+            self._stack.forget_titles(depth)
+        troubles = level.take_deferred() if level.deferred else []
         if "[" in raw or "[" in reason:
             troubles += self._stream_log.overhear(raw, reason)
         ledger = level.ledger
@@ -290,14 +290,14 @@ class Recorder:
         reason = reason and one_line(reason)
         seconds = seconds_taken(event, announced, at)
         plain = outcome is Outcome.PASSED and not (depth or children)
-        if plain and self._gathered.hand_out(name, seconds, log):
+        if plain and self._collector.hand_out(name, seconds, log):
             return
-        log = self._gathered.within_budget(log, outcome, depth)
+        log = self._collector.within_budget(log, outcome, depth)
         point = PointResult(name, outcome, ledger.last, ledger.name, reason, log, seconds, children)
         if depth:
-            self._nest.lift(depth, point, troubles)
+            self._stack.lift(depth, point, troubles)
         else:
-            self._gathered.report(point, troubles)
+            self._collector.report(point, troubles)
 
     # Parts of a point
 
@@ -318,38 +318,38 @@ class Recorder:
 
     def _abandon(self, depth: int, why: str, ending: Trouble | None = None) -> None:
         """Report the point in flight at `depth`, if there is one, as failed."""
-        point = self._nest.abandon(depth, why)
+        point = self._stack.abandon(depth, why)
         if point is None:
             return
-        troubles = self._nest.levels[depth].take_waiting()
+        troubles = self._stack.levels[depth].take_deferred()
         if not (troubles and self._stream_log.dead):  # the kernel's own report says why
             troubles.append(ending or Trouble(ProblemKind.NEVER_REPORTED, why))
         if depth:
-            self._nest.lift(depth, point, troubles)
+            self._stack.lift(depth, point, troubles)
         else:
-            self._gathered.report(point, troubles)
+            self._collector.report(point, troubles)
 
     def _blame(self, trouble: Trouble) -> None:
         """Tie a trouble to the point in flight, or else let it stand for itself."""
-        if self._nest.busy:
-            self._nest.top.wait(trouble)
+        if self._stack.busy:
+            self._stack.top.defer(trouble)
         else:
-            self._gathered.add_loose(trouble)
+            self._collector.add_loose(trouble)
 
     def _settle(self, before_point: bool) -> None:
         """Deal with what was left open until it was clear which event follows."""
         self._unsettled = False
         if before_point:
             for trouble in self._damage:  # it is about that point
-                self._nest.top.wait(trouble)
+                self._stack.top.defer(trouble)
             self._damage = []
         self._settle_output()
         if self._skip is not None:
-            top = self._nest.top
+            top = self._stack.top
             name = top.names.claim(self._skip)
             self._skip = None
             point = PointResult(name, Outcome.SKIPPED, None, top.ledger.name, self._skip_reason)
-            self._gathered.report(point, [])
+            self._collector.report(point, [])
 
     def _settle_output(self) -> None:
         """Judge the damage and the output since the last event."""
@@ -372,12 +372,12 @@ class Recorder:
         if ending and self._stream_log.dead and ending[0] in _CONSEQUENCES:
             ending = None
         trouble = Trouble(*ending) if ending else None
-        if self._nest.busy:
+        if self._stack.busy:
             blamed = [str(problem) for problem in given if problem.point == self.in_flight]
             if self._stream_log.dead:
-                blamed += [f"{kind}: {reason}" for kind, reason, _ in self._nest.top.waiting[-1:]]
+                blamed += [f"{kind}: {reason}" for kind, reason, _ in self._stack.top.deferred[-1:]]
             self._abandon(0, [*blamed, ending[1] if ending else "the stream ended"][0], trouble)
         elif trouble:
-            self._gathered.add_loose(trouble)
-        for waiting in self._nest.top.take_waiting():
-            self._gathered.add_loose(waiting)
+            self._collector.add_loose(trouble)
+        for waiting in self._stack.top.take_deferred():
+            self._collector.add_loose(waiting)

@@ -17,7 +17,7 @@ from lkltest.verdict.results import Outcome, PointResult, ProblemKind
 MAX_DEPTH = 32  # trees are walked with recursion
 MOST_POINTS = 1_000_000  # that are kept: some 200 MB
 _NAME_LIMIT = 1_000
-_MAX_WAITING = 100  # troubles that one point carries; the first ones matter
+_MAX_DEFERRED = 100  # troubles that one point carries; the first ones matter
 
 
 class Trouble(NamedTuple):
@@ -51,17 +51,17 @@ class Level:
     Attributes:
         announced: the point in flight.
         points: finished, and waiting for their parent; always empty at the top.
-        waiting: troubles for the next point that reports at this level.
+        deferred: troubles for the next point that reports at this level.
     """
 
-    __slots__ = ("announced", "ledger", "names", "points", "waiting")
+    __slots__ = ("announced", "deferred", "ledger", "names", "points")
 
     def __init__(self) -> None:
         self.ledger = PlanLedger()
         self.names = Names()
         self.announced: Announced | None = None
         self.points: list[PointResult] = []
-        self.waiting: list[Trouble] = []
+        self.deferred: list[Trouble] = []
 
     def announce(self, number: int, raw: str, at: float | None) -> None:
         """Take a point that has started."""
@@ -79,10 +79,10 @@ class Level:
             return announced.name
         return self.names.claim(shortened(raw) or _stand_in(self.ledger.last))
 
-    def wait(self, trouble: Trouble) -> None:
+    def defer(self, trouble: Trouble) -> None:
         """Keep a trouble for the next point."""
-        if len(self.waiting) < _MAX_WAITING:
-            self.waiting.append(trouble)
+        if len(self.deferred) < _MAX_DEFERRED:
+            self.deferred.append(trouble)
 
     def begin_plan(self, name: str, count: int) -> list[Remark]:
         """Take a plan: the first one, which may come last, or one that follows another."""
@@ -93,14 +93,14 @@ class Level:
         self.ledger = PlanLedger(name, count)
         return remarks
 
-    def take_waiting(self) -> list[Trouble]:
+    def take_deferred(self) -> list[Trouble]:
         """Return the troubles for the point that reports now."""
-        waiting = self.waiting
-        self.waiting = []
-        return waiting
+        deferred = self.deferred
+        self.deferred = []
+        return deferred
 
 
-class Nest:
+class SubtestStack:
     """The levels that are open, outermost first; the outermost always is.
 
     Attributes:
@@ -129,8 +129,8 @@ class Nest:
         if depth > MAX_DEPTH:
             reason = f"subtests are nested deeper than {MAX_DEPTH} levels"
             trouble = Trouble(ProblemKind.CONSOLE_DAMAGE, reason)
-            if trouble not in self.top.waiting:
-                self.top.wait(trouble)
+            if trouble not in self.top.deferred:
+                self.top.defer(trouble)
             return None
         while self.depth < depth:
             self.levels.append(Level())
@@ -162,12 +162,12 @@ class Nest:
             if level.announced:
                 level.points.append(_never_reported(level, why, ()))
                 reason = f"{level.announced.name}: {why}"
-                above.wait(Trouble(ProblemKind.NEVER_REPORTED, reason))
-            for trouble in level.waiting:
-                above.wait(trouble)
+                above.defer(Trouble(ProblemKind.NEVER_REPORTED, reason))
+            for trouble in level.deferred:
+                above.defer(trouble)
             for kind, reason in level.ledger.close():
                 if kind is not ProblemKind.NO_PLAN:  # subtests may go without: the parent counts
-                    above.wait(Trouble(kind, reason))
+                    above.defer(Trouble(kind, reason))
             if index > depth and level.points:
                 title = self.titles.get(index - 1, "")
                 above.points.append(_parentless(tuple(level.points), title, level))
@@ -201,10 +201,10 @@ class Nest:
         above = self.levels[depth - 1]
         if len(self.levels[depth].points) < MOST_POINTS:
             self.levels[depth].points.append(point)
-        elif TOO_MANY_POINTS not in above.waiting:
-            above.wait(TOO_MANY_POINTS)
+        elif TOO_MANY_POINTS not in above.deferred:
+            above.defer(TOO_MANY_POINTS)
         for kind, reason, detail in troubles:
-            above.wait(Trouble(kind, f"{point.name}: {reason}", detail))
+            above.defer(Trouble(kind, f"{point.name}: {reason}", detail))
 
 
 def subtest_troubles(children: tuple[PointResult, ...]) -> list[Trouble]:
