@@ -120,14 +120,19 @@ def search(family: Family, path: Path, seed: str, count: int, *, cut: bool) -> T
     return tally
 
 
-def search_interrupted(path: Path, seed: str, count: int) -> Tally:
+CONSOLES = {"LKL, rejoined": rejoined_is_green, "LKL, torn": tap_is_green}
+"""How a stream whose lines kernel messages cut is read: by UML and machines, by all others."""
+
+
+def search_interrupted(path: Path, seed: str, count: int, console: str) -> Tally:
     """Judge `count` mutants whose lines kernel messages cut: what failed before still fails."""
+    is_green = CONSOLES[console]
     chance = random.Random(f"{seed}/interrupted/{path.parent.name}/{path.name}")
     stream = path.read_bytes().replace(b"\r\n", b"\n")
     tally, reason = Tally(), why_not(stream)
     for _ in range(count):
         data = interrupted(stream, chance)
-        judge(tally, path.name, data, rejoined_is_green(data), reason)
+        judge(tally, path.name, data, is_green(data), reason)
     return tally
 
 
@@ -152,8 +157,9 @@ def campaign(seed: str, each: int, *, cut: bool, jobs: int) -> dict[str, Tally]:
                 done = pool.submit(search, family, path, seed, each, cut=cut)
                 work.append((family.name, done))
                 if family.name == "LKL":
-                    done = pool.submit(search_interrupted, path, seed, each // 4)
-                    work.append(("LKL, rejoined", done))
+                    for console in CONSOLES:
+                        done = pool.submit(search_interrupted, path, seed, each // 4, console)
+                        work.append((console, done))
         for name, done in work:
             tallies.setdefault(name, Tally()).add(done.result())
     return tallies

@@ -11,7 +11,15 @@ import random
 
 import pytest
 
-from tests.faults.false_greens import Tally, families, judge, lines, search, search_interrupted
+from tests.faults.false_greens import (
+    CONSOLES,
+    Tally,
+    families,
+    judge,
+    lines,
+    search,
+    search_interrupted,
+)
 from tests.faults.legal import why_not
 
 GOOD = b"1..2 # a\n* 1 x\nok 1 x\n ---\n log: |\n  ok 7\n ...\nok 2 y # SKIP\n"
@@ -82,11 +90,12 @@ def test_a_false_green_is_counted() -> None:
 @pytest.mark.parametrize("family", families(), ids=lambda family: family.name)
 def test_no_mutant_is_a_false_green(family) -> None:  # type: ignore[no-untyped-def]
     print(f"LKLTEST_SEED={SEED}")
-    tallies = {family.name: Tally(), "rejoined": Tally()}
+    tallies = {name: Tally() for name in (family.name, *CONSOLES)}
     for path in family.paths:
         tallies[family.name].add(search(family, path, SEED, EACH, cut=False))
         if family.name == "LKL":
-            tallies["rejoined"].add(search_interrupted(path, SEED, EACH // 4))
+            for console in CONSOLES:
+                tallies[console].add(search_interrupted(path, SEED, EACH // 4, console))
     print("\n".join(lines(tallies)))
     for tally in tallies.values():
         assert tally.wrong == []
