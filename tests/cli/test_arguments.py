@@ -10,7 +10,7 @@ import pytest
 
 from lkltest.cli.arguments import COMMANDS, build_parser
 from lkltest.host.registry import host_names
-from lkltest.nightly.report.model import ChangeKind
+from lkltest.nightly.model.change import ChangeKind
 from tests.fake_build import environment, fake_build, lkltest
 from tests.fake_build import pytest as run_pytest
 
