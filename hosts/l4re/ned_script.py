@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A script for ned, which starts one program with its arguments. Pure.
+"""A script for ned, which starts one program with its arguments and says how it ended. Pure.
 
 ned runs Lua; `startv` takes each argument by itself, so that none is split at blanks (l4re-core,
 ned/server/src/ned.lua and doc). The tag of the program's log is what its lines are found by.
@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 
 SCRIPT = "lkltest.cfg"
 TAG = "lkltest"
+EXITED = "lkltest: the program exited with"
+"""What the script prints at its end, before the status; without a tag, as ned itself prints."""
 _COLOUR = "g"
 
 
@@ -28,7 +30,11 @@ def ned_script(
     return (
         "-- Written by lkltest.\n"
         'local L4 = require("L4");\n'
-        f"L4.default_loader:startv({{ log = {{ {log} }} }},\n  {', '.join(words)});\n"
+        f"local program = L4.default_loader:startv({{ log = {{ {log} }} }},\n"
+        f"  {', '.join(words)});\n"
+        # A ned that cannot wait says nothing here: then moe's word and silence are the end.
+        "local known, status = pcall(function() return program:wait() end);\n"
+        f'if known then print("{EXITED} " .. tostring(status)); end\n'
     ).encode()
 
 

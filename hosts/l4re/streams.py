@@ -17,11 +17,41 @@ from lkltest.verdict.recorder import Recorder
 from .console import Piece
 
 _MARK = re.compile(rb"^(.*?)TAP TEST (START|FINISH(?:ED)?)\s*$")
-_SIGHT = b"TAP TEST "
+_BUNDLE_MARK = re.compile(rb"BUNDLE TEST (?:(START)|EXPECT TEST COUNT (\d{1,9})|(FINISH))")
+_RUNNING = re.compile(rb"^Running \d+/\d+ (\S+)\s*$")
+_BARE_PLAN = re.compile(rb"^(1\.\.\d+)\s*$")
+_SIGHT = b" TEST "
+
+
+@dataclass(slots=True)
+class Bundle:
+    """Several tests in one console: `BUNDLE TEST START`, how many are expected, then their blocks.
+
+    `running` is the test that the last `Running 2/3 NAME` has announced.
+    """
+
+    expected: int | None = None
+    finished: int = 0
+    ended: bool = False
+    running: bytes = b""
+
+    @property
+    def complete(self) -> bool:
+        """Whether no more tests will come."""
+        return self.ended or (self.expected is not None and self.finished >= self.expected)
+
+    @property
+    def missing(self) -> str:
+        """What did not come, in words; empty when all did."""
+        if self.expected is None:
+            return "" if self.ended else "the bundle did not finish"
+        if self.finished >= self.expected:
+            return ""
+        return f"the bundle's {self.expected} tests: {self.finished} finished"
 
 
 class BlockReader:
-    """Sorts the bytes of one stream into blocks: portions in, (prefix, bytes) out.
+    """The blocks of one stream: portions in, (prefix, bytes) out.
 
     The prefix is None for what is outside of every block.
     """
@@ -29,8 +59,11 @@ class BlockReader:
     def __init__(self) -> None:
         self.open: list[bytes] = []
         """Prefixes of the blocks that have started and not finished."""
+        self.finished = 0
+        """How many blocks have started and finished."""
+        self.bundle: Bundle | None = None
         self.seen = False
-        """Whether any block has started."""
+        """Whether any block or bundle has started."""
         self._partial = b""
 
     def feed(self, data: bytes) -> list[tuple[bytes | None, bytes]]:
@@ -39,7 +72,7 @@ class BlockReader:
         self._partial = b""
         if not self.seen and _SIGHT not in data:
             tail = len(data) - (data.rfind(b"\n") + 1)
-            keep = tail if data[-tail:].find(_SIGHT[:1]) >= 0 and 0 < tail < 200 else 0
+            keep = tail if data[-tail:].find(b"T") >= 0 and 0 < tail < 200 else 0
             if keep:
                 self._partial, data = data[-keep:], data[:-keep]
             return [(None, data)] if data else []
@@ -58,6 +91,9 @@ class BlockReader:
         return sorted_lines
 
     def _line(self, line: bytes, into: list[tuple[bytes | None, bytes]]) -> None:
+        if _SIGHT in line and (bundle_mark := _BUNDLE_MARK.search(line)) is not None:
+            self._take_bundle_mark(bundle_mark)
+            return
         mark = _MARK.match(line) if _SIGHT in line else None
         if mark is not None:
             prefix = mark[1]
@@ -67,13 +103,33 @@ class BlockReader:
                     self.open.append(prefix)
             elif prefix in self.open:
                 self.open.remove(prefix)
+                self.finished += 1
+                if self.bundle is not None:
+                    self.bundle.finished += 1
                 into.append((prefix, b"\n"))  # nothing more belongs to the last result
             return
         for prefix in sorted(self.open, key=len, reverse=True):
             if line.startswith(prefix):
-                into.append((prefix, line[len(prefix) :]))
+                into.append((prefix, self._named(line[len(prefix) :])))
                 return
+        if self.bundle is not None and (running := _RUNNING.match(line)) is not None:
+            self.bundle.running = running[1]
         into.append((None, line))
+
+    def _take_bundle_mark(self, mark: re.Match[bytes]) -> None:
+        self.seen = True
+        if mark[1] or self.bundle is None:
+            self.bundle = Bundle()
+        if mark[2]:
+            self.bundle.expected = int(mark[2])
+        if mark[3]:
+            self.bundle.ended = True
+
+    def _named(self, line: bytes) -> bytes:
+        """A bundle's test gives its plan its name, so that tests may have points of one name."""
+        if self.bundle is None or not self.bundle.running:
+            return line
+        return _BARE_PLAN.sub(rb"\1 # " + self.bundle.running + b"\n", line)
 
 
 _TAP = re.compile(rb"(?mi)^(?:TAP version \d+|1\.\.\d)")
@@ -124,8 +180,21 @@ class Streams:
 
     @property
     def blocks_open(self) -> bool:
-        """Whether a block has started and not finished."""
-        return any(reader.open for reader in self._blocks.values())
+        """Whether a block or a bundle has started and not finished."""
+        return any(reader.open for reader in self._blocks.values()) or not all(
+            bundle.complete for bundle in self.bundles
+        )
+
+    @property
+    def blocks_finished(self) -> bool:
+        """Whether there were blocks, and all have finished, those of a bundle included."""
+        readers = self._blocks.values()
+        return any(reader.finished for reader in readers) and not self.blocks_open
+
+    @property
+    def bundles(self) -> list[Bundle]:
+        """The bundles that have started."""
+        return [reader.bundle for reader in self._blocks.values() if reader.bundle is not None]
 
     @property
     def others_done(self) -> bool:

@@ -11,6 +11,7 @@ from lkltest.guest.deinterleave import Deinterleaver
 from lkltest.verdict.results import ProblemKind
 
 from ..l4re.console import TAG_COLUMNS, ConsoleReader, Piece
+from ..l4re.ned_script import EXITED
 from ..l4re.streams import Streams
 
 
@@ -32,7 +33,10 @@ SIGNATURES = (
         0.3,
     ),
     Signature(
-        ProblemKind.SETUP, "the set-up is wrong", rb"No such object found|FATAL exception in MOE"
+        ProblemKind.SETUP,
+        "the set-up is wrong",
+        rb"what: +No such object found|No such object found: rom/|FATAL exception in MOE"
+        rb"|configured for EL2 mode .* started in EL1",
     ),
     Signature(ProblemKind.SETUP, "ned's script failed", rb"lua error: "),
     Signature(ProblemKind.CRASH, "the program was killed", rb"MOE: task \w+ exited with 139"),
@@ -47,33 +51,56 @@ SIGNATURES = (
 
 _WORDS = (
     *(b"FATAL", b" page fault at ", b"No such object", b"lua error", b"exited with 139"),
-    *(b"Kernel panic", b"panic: ", b"panicked: ", b"KERNEL PANIC", b"PANIC: "),
+    *(b"Kernel panic", b"panic: ", b"panicked: ", b"KERNEL PANIC", b"PANIC: ", b"EL2 mode"),
 )
 """One of these is in each signature: looking for them costs a tenth of looking for the patterns."""
 
-_JDB = re.compile(rb"(?m)^jdb: ")
+_JDB = re.compile(rb"(?:\[[^]\n]{0,64}\] )?jdb: ")  # `[      program] jdb: `
 _ANY = re.compile(rb"|".join(b"(?:" + each.pattern + b")" for each in SIGNATURES), re.MULTILINE)
 _SIGNATURES = tuple((each, re.compile(each.pattern, re.MULTILINE)) for each in SIGNATURES)
+_COMMENT = re.compile(rb"(?:\S+ )?#")  # of a test, also of one with a prefix: `KUT # text`
+_EXITED = re.compile(rb"(?m)^(?:MOE: task \w+ exited with|" + EXITED.encode() + rb") (\d+)\s*$")
+_SLEEPING = re.compile(rb"(?m)^Ned: Sleeping (\d{1,7})ms")
 _BANNER = re.compile(rb"(?m)^L4 Bootstrapper\s*$|^(?:\[ *0\.0+\] )?Linux version \d")
 
 JDB = Signature(ProblemKind.CRASH, "the kernel debugger was entered", _JDB.pattern)
 
 
 def find_signature(text: bytes) -> tuple[Signature, str] | None:
-    """The first signature in `text` (whole lines), and its line.
-
-    Lines that are indented by two blanks are a test point's log, where it may say anything.
-    """
+    """The first signature in `text` (whole lines), and its line; comments of tests do not count."""
     if not any(word in text for word in _WORDS):
         return None
     for found in _ANY.finditer(text):
         line = _line_at(text, found.start())
-        if not line.startswith(b"  "):
+        if not _COMMENT.match(line.lstrip()):
             break
     else:
         return None
     signature = next(signature for signature, pattern in _SIGNATURES if pattern.search(line))
     return signature, line.decode("utf-8", "backslashreplace").strip()
+
+
+def without_blocks(text: bytes, inside: bool) -> tuple[bytes, bool]:
+    """Whole lines without their YAML blocks, in whose logs a test point may say anything.
+
+    inside: whether `text` begins in a block. Returns, too, whether it ends in one. A block ends
+    with `...`, or with a line that is not indented.
+    """
+    if not inside and b"---\n" not in text:
+        return text, False
+    outside = []
+    for line in text.splitlines(keepends=True):
+        word = line.strip()
+        indented = line[:1] in (b" ", b"\t")
+        if inside and (word == b"..." or not indented):
+            inside = False
+            if word == b"...":
+                continue
+        if not inside and word == b"---" and indented:
+            inside = True
+        if not inside:
+            outside.append(line)
+    return b"".join(outside), inside
 
 
 def is_debugger(partial: bytes) -> bool:
@@ -97,6 +124,10 @@ def _line_at(text: bytes, position: int) -> bytes:
 
 
 _SEEN_LIMIT = 1 << 16
+_DRAIN, _BETWEEN_PROGRAMS = 0.1, 2.0
+"""Seconds of silence at the end of a machine's only program, and of one that others may follow."""
+_KILLED = 139
+"""The status of a program that moe has killed, which is a signature of its own."""
 _ANNOUNCED = re.compile(rb"(?m)^\* \d+ (.+)$")
 _REPORTED = re.compile(rb"(?m)^(?:not )?ok\b")
 
@@ -117,13 +148,17 @@ class GuestConsole:
         self._streams = Streams(shown)
         self._deinterleaver = Deinterleaver() if whole else None
         self._lines: dict[bytes | None, bytes] = {}
+        self._in_block: dict[bytes | None, bool] = {}
         self._boots: dict[str, int] = {}
         self.signatures: list[tuple[Signature, str, bytes | None]] = []
         """What was found since the owner last emptied it: the signature, its line, whose it is."""
         self.found = False
         """Whether the program has begun to speak TAP."""
+        self.status: int | None = None
+        """What the program exited with, when moe or our script for ned has said so."""
         self.recent = bytearray()
         """The end of the clean console, all streams together."""
+        self._asleep = 0.0
         self._program = bytearray()
         self._own: dict[bytes | None, bytearray] = {}
 
@@ -131,6 +166,27 @@ class GuestConsole:
     def others_done(self) -> bool:
         """Whether nothing but the program itself is waited for."""
         return self._streams.others_done and not self._streams.blocks_open
+
+    @property
+    def blocks_finished(self) -> bool:
+        """Whether there were `TAP TEST` blocks, and all have finished."""
+        return self._streams.blocks_finished
+
+    @property
+    def missing_tests(self) -> list[str]:
+        """What bundles announced and did not bring."""
+        return [bundle.missing for bundle in self._streams.bundles if bundle.missing]
+
+    @property
+    def settling_time(self) -> float:
+        """The silence after which nothing more will come when all plans are met.
+
+        L4Re may start another program as long as nobody has said that it will not; ned's scripts
+        sleep in between, and say for how long.
+        """
+        if "L4Re" not in self._boots or self.status is not None or self._streams.bundles:
+            return _DRAIN
+        return _BETWEEN_PROGRAMS + self._asleep
 
     @property
     def program_tag(self) -> bytes | None:
@@ -208,8 +264,23 @@ class GuestConsole:
         end = text.rfind(b"\n") + 1
         self._lines[tag] = text[end:][-4096:]
         text = text[:end]
-        found = find_signature(text)
+        outside, self._in_block[tag] = without_blocks(text, self._in_block.get(tag, False))
+        found = find_signature(outside)
         if found is not None:
             self.signatures.append((*found, tag))
+        if tag is None and b"exited with" in text:
+            self._take_status(text)
+        if tag is None and b"Sleeping" in text:
+            slept = [int(announced[1]) for announced in _SLEEPING.finditer(text)]
+            self._asleep = max(slept, default=0) / 1000
         for name in banners(text):
             self._boots[name] = self._boots.get(name, 0) + 1
+
+    def _take_status(self, text: bytes) -> None:
+        """Moe's word is on what it has started itself: a good end of ned's is no program's."""
+        for exited in _EXITED.finditer(text):
+            status = int(exited[1])
+            by_moe = exited[0].startswith(b"MOE")
+            if by_moe and (status == _KILLED or (status == 0 and self.program_tag is not None)):
+                continue
+            self.status = self.status or status

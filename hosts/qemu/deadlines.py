@@ -43,7 +43,8 @@ def with_overrides(deadlines: Deadlines, overrides: Mapping[str, float]) -> Dead
 class RunDeadlines:
     """The deadlines of a machine that runs; `limit` is the next one."""
 
-    def __init__(self, deadlines: Deadlines, drain: float) -> None:
+    def __init__(self, deadlines: Deadlines, drain: float = 0.0) -> None:
+        """`drain`: the image's own seconds of silence when all is there; 0: it has none."""
         self._deadlines = deadlines
         self._drain = drain
         self._started = self._last = time.monotonic()
@@ -65,8 +66,14 @@ class RunDeadlines:
         """A silence of SETTLE_SECONDS was made use of."""
         self._settled = True
 
-    def limit(self, *, plan_seen: bool, settling: bool, decision: Decision | None) -> Limit:
-        """The next limit. `settling`: all is there; `decision`: the run is lost already."""
+    def limit(
+        self, *, plan_seen: bool, settling: bool, drain: float, decision: Decision | None
+    ) -> Limit:
+        """The next limit.
+
+        settling: all is there. drain: the silence that is waited for then, unless the image says
+        another. decision: the run is over already.
+        """
         limits = [self._absolute("total")]
         if not self._settled:
             limits.append(Limit(self._last + SETTLE_SECONDS, "settle", SETTLE_SECONDS))
@@ -78,7 +85,7 @@ class RunDeadlines:
         if not plan_seen:
             limits.append(self._absolute("plan"))
         if settling or decision is not None:
-            limits.append(self._quiet(decision.listen if decision else self._drain))
+            limits.append(self._quiet(decision.listen if decision else self._drain or drain))
         else:
             self._settling_since = None
         return min(limits, key=lambda limit: limit.moment)

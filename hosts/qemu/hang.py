@@ -199,12 +199,12 @@ def _picture(monitor: Monitor, file: Path) -> str:
 
 
 def _debugger(process: QemuProcess) -> str:
-    """ESC enters JDB, `Y` is its report of the whole system."""
+    """ESC enters JDB, `Y` and a line feed is its report of the whole system."""
     process.send(b"\x1b")
     said = process.read_quiet(0.2, 2.0)
     if b"jdb: " not in said:
         return "the kernel debugger does not answer"
-    process.send(b"Y")
+    process.send(b"Y\n")
     return "kernel debugger:\n" + _text(process.read_quiet(0.3, 5.0))
 
 

@@ -93,7 +93,8 @@ class Image:
         append: further words for the kernel's command line.
         tag: how the program's lines are tagged; empty for what is found.
         deadlines: limits in seconds that differ from those of `--lkl-timeout`, by name.
-        drain: seconds of silence after the last test point until the machine is ended.
+        drain: seconds of silence after the last test point until the machine is ended; 0: short,
+            or longer where L4Re may start another program (see `deadlines`).
         disk, nic: how they are attached; `disk_serial` is what drivers choose a disk by.
         debug_exit: the machine has isa-debug-exit at port 0xf4, whose status counts.
         display: the machine has a display, of which a hang report takes a picture.
@@ -112,7 +113,7 @@ class Image:
     machine: Machine = MACHINES["q35"]
     memory: int = 0
     deadlines: Mapping[str, float] = field(default_factory=dict)
-    drain: float = 0.1
+    drain: float = 0.0
     disk: str = "virtio"
     disk_serial: str = "lkltest"
     nic: str = "virtio"

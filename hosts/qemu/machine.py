@@ -37,6 +37,7 @@ class Machine:
         panic: arguments that make a guest's panic known over QMP.
         display: device that gives a picture to dump.
         cpu: value of -cpu, or empty for the machine's own.
+        emulated: what is added to -M where the machine is emulated and not run by KVM.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Machine:
     panic: tuple[str, ...] = ()
     display: tuple[str, ...] = ("-device", "VGA")
     cpu: str = ""
+    emulated: str = ""
 
 
 def _pc(kind: str) -> Machine:
@@ -77,6 +79,8 @@ MACHINES: Mapping[str, Machine] = {
             panic=("-device", "pvpanic-pci"),
             display=("-device", "virtio-gpu-pci"),
             cpu="cortex-a57",
+            # L4Re's images want EL2 by default; a kernel for EL1 leaves EL2 by itself.
+            emulated=",virtualization=true",
         ),
     )
 }
@@ -138,9 +142,11 @@ def command(setup: Setup) -> list[str]:
     """QEMU's command line for `setup`."""
     machine = setup.machine
     words = [machine.program, "-nodefaults", "-no-user-config", "-display", "none"]
-    words += ["-M", machine.machine, "-m", str(setup.memory or machine.memory)]
+    kvm = setup.accelerator == "kvm"
+    words += ["-M", machine.machine + ("" if kvm else machine.emulated)]
+    words += ["-m", str(setup.memory or machine.memory)]
     words += ["-accel", setup.accelerator]
-    cpu = "host" if setup.accelerator == "kvm" else machine.cpu
+    cpu = "host" if kvm else machine.cpu
     words += ["-cpu", cpu] if cpu else []
     words += ["-S", "-no-reboot", "-action", "panic=pause"]
     words += ["-chardev", f"socket,id=qmp,fd={setup.monitor}", "-mon", "chardev=qmp,mode=control"]

@@ -174,7 +174,10 @@ class QemuProcess(Process):
         while True:
             settling = self._done and self._console.others_done
             limit = self._deadlines.limit(
-                plan_seen=self._console.found, settling=settling, decision=self._verdict.decision
+                plan_seen=self._console.found,
+                settling=settling,
+                drain=self._console.settling_time,
+                decision=self._verdict.decision,
             )
             ready = {descriptor for descriptor, _ in poller.poll(limit.remaining() * 1000)}
             if self.links.monitor.fileno() in ready:
@@ -245,9 +248,12 @@ class QemuProcess(Process):
     def _give_up(self, cause: str, seconds: float) -> None:
         """Nothing more is waited for: because all is there, or because it is not."""
         decided = self._verdict.decision
-        if decided is not None or cause == "quiet":
-            if decided is not None and decided.diagnose:
+        if decided is not None:
+            if decided.diagnose:
                 decided.add_detail(self._diagnose(self))
+            return
+        if cause == "quiet":
+            self._verdict.waited(seconds)
             return
         self.hang_report = self._diagnose(self)
         self._verdict.out_of_time(cause, seconds, self.hang_report, self._console)
@@ -261,6 +267,7 @@ class QemuProcess(Process):
             if rest:
                 yield from self._some(self._console.feed(rest))
                 self._verdict.look(self._console)
+            yield b""  # the last result is complete as it is
             self.links.monitor.closed.wait(1.0)
         if self.links.status is not None:
             while data := self.links.status.receive():
@@ -268,6 +275,8 @@ class QemuProcess(Process):
         # A machine that goes on printing when all is done is cut short by us, in mid-line.
         complete = self._done
         yield from self._some(self._console.close(whole_lines=complete))
+        if self._verdict.unavailable:
+            yield f"1..0 # SKIP {self._verdict.unavailable}\n".encode()
         self._take_last_events()
         ended = exit_from_status(self.child.poll()) if by_itself else None
         self.exit = self._verdict.exit(ended, self.links.said(), complete=complete)

@@ -14,19 +14,26 @@ if TYPE_CHECKING:
     from .monitor import MonitorEvent
 
 _DETAIL = 16384
+_AFTER_EXIT = 0.2
+"""Seconds to listen on after the program's exit status: what it wrote last may come later."""
+_UNAVAILABLE = 69
+"""The exit status by which L4Re's tests say that they cannot run here (EX_UNAVAILABLE)."""
 
 
 @dataclass(slots=True)
 class Decision:
-    """A run that is lost: why, how long to listen on for more of it, and whether to look closer."""
+    """A run that is over: why it is lost (None: the program has ended), how long to listen on for
+    more of it, and whether to look closer.
+    """
 
-    problem: Problem
+    problem: Problem | None
     listen: float = 0.1
     diagnose: bool = False
 
     def add_detail(self, text: str) -> None:
-        detail = f"{self.problem.detail}\n{text}".strip()
-        self.problem = replace(self.problem, detail=detail)
+        if self.problem is not None:
+            detail = f"{self.problem.detail}\n{text}".strip()
+            self.problem = replace(self.problem, detail=detail)
 
 
 class Verdict:
@@ -46,17 +53,18 @@ class Verdict:
         self._shutdown = ""
         self._console: GuestConsole | None = None
         self._time_out: Exit | None = None
+        self._waited = ""
         self._dump: tuple[str, bytes | None] | None = None  # the line that it began with, and whose
 
     @property
     def problems(self) -> list[Problem]:
         """Everything that is wrong beside the stream."""
-        first = [self.decision.problem] if self.decision else []
-        return first + self._more
+        lost = self.decision.problem if self.decision else None
+        return ([lost] if lost else []) + self._more
 
     def decide(self, decision: Decision) -> None:
-        """The run is lost. The first reason is the one that counts."""
-        if self.decision is None:
+        """The run is over. The first reason for its loss is the one that counts."""
+        if self.decision is None or self.decision.problem is None:
             self.decision = decision
 
     def look(self, console: GuestConsole) -> None:
@@ -76,10 +84,13 @@ class Verdict:
         if console.booted_again:
             reason = f"the machine booted twice: {console.booted_again}'s banner came again"
             self.decide(Decision(Problem(ProblemKind.REPEATED, reason)))
-        if self.decision is not None and self._dump is not None:
+        if console.status is not None and self.decision is None:
+            self.decide(Decision(None, _AFTER_EXIT))
+        lost = self.decision.problem if self.decision else None
+        if self.decision is not None and lost is not None and self._dump is not None:
             # A dump goes on after the line that announced it.
             detail = _text(console.after(*self._dump)[:_DETAIL])
-            self.decision.problem = replace(self.decision.problem, detail=detail)
+            self.decision.problem = replace(lost, detail=detail)
 
     @staticmethod
     def needs_status(event: MonitorEvent) -> bool:
@@ -109,6 +120,18 @@ class Verdict:
         """Take what the guest's /init reports."""
         self._status += data
 
+    @property
+    def unavailable(self) -> str:
+        """Why the program says that it cannot run here; empty when it does not."""
+        console = self._console
+        if console is None or console.found or console.status != _UNAVAILABLE:
+            return ""
+        return f"exited with status {_UNAVAILABLE}: not available here"
+
+    def waited(self, seconds: float) -> None:
+        """All was there, and for so long nothing more came."""
+        self._waited = f"nothing more came for {seconds:g} s"
+
     def out_of_time(self, cause: str, seconds: float, report: str, console: GuestConsole) -> None:
         """A deadline has passed."""
         if cause == "first_byte":
@@ -136,17 +159,29 @@ class Verdict:
             self._more += [
                 Problem(ProblemKind.CONSOLE_DAMAGE, damage) for damage in self._console.damage
             ]
+            self._more += [
+                Problem(ProblemKind.PLAN_NOT_MET, missing)
+                for missing in self._console.missing_tests
+            ]
         if self._time_out is not None:
             return self._time_out
         if ended is not None:
             self._judge_end(ended, said, report, complete=complete)
+        return self._exit_of_program(ended, said, report)
+
+    def _exit_of_program(self, ended: Exit | None, said: str, report: GuestReport) -> Exit:
+        """What /init, isa-debug-exit or the console say that the program exited with."""
         if report.signal is not None:
             return Exit(signal=report.signal, cause="signalled", note="in the guest")
         if report.status is not None:
             return Exit(status=report.status, cause="exited")
         if ended is not None and self._is_debug_exit(ended, said):
             return Exit(status=((ended.status or 0) - 1) // 2, cause="exited")
-        return Exit(cause="ended")
+        if self.unavailable:
+            return Exit(cause="ended", note=self.unavailable)
+        if self._console is not None and self._console.status is not None:
+            return Exit(status=self._console.status, cause="exited", note="as the console says")
+        return Exit(cause="ended", note=self._waited)
 
     def _report(self) -> GuestReport:
         """What /init has reported: on the console, before it has opened its own device."""
@@ -165,6 +200,8 @@ class Verdict:
         elif ended.status != 0:
             reason = f"QEMU failed with status {ended.status}: {_first(said)}"
             self.decide(Decision(Problem(ProblemKind.LAUNCH, reason, detail=said)))
+        elif complete and self._console is not None and self._console.blocks_finished:
+            return  # `TAP TEST FINISHED` is an end, and some reboot then
         elif self._shutdown == "guest-reset":
             reason = "the guest reset the machine (a reboot or a triple fault)"
             self.decide(Decision(Problem(ProblemKind.CRASH, reason)))

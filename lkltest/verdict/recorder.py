@@ -35,19 +35,19 @@ from lkltest.verdict.subtests import Announced, SubtestStack, Trouble, shortened
 
 
 class Repeats:
-    """Remembers which points a stream had under which plan."""
+    """The points that a stream had, each by its plan, number and name."""
 
     def __init__(self) -> None:
-        self._reported: set[tuple[str, str]] = set()
+        self._reported: set[tuple[str, int, str]] = set()
 
-    def note(self, plan: str, name: str) -> list[Trouble]:
+    def note(self, plan: str, number: int, name: str) -> list[Trouble]:
         """Remember a point. Return a trouble if the stream had it before."""
         if not name:
             return []
-        if (plan, name) in self._reported:
+        if (plan, number, name) in self._reported:
             reason = f"{name} came again: did the guest boot twice?"
             return [Trouble(ProblemKind.REPEATED, reason)]
-        self._reported.add((plan, name))
+        self._reported.add((plan, number, name))
         return []
 
 
@@ -275,7 +275,7 @@ class Recorder:
         for remark in ledger.record(number):
             troubles.append(Trouble(*remark))
         if self._repeats is not None and depth == 0:
-            troubles += self._repeats.note(ledger.name, raw)
+            troubles += self._repeats.note(ledger.name, ledger.last, raw)
         name = level.name_of(raw, announced)
         log = self._log(event, troubles) if event.block or self._stream_log.comments else ""
         outcome = outcome_said(event)

@@ -7,6 +7,7 @@
  *
  * module=N	play the data of module N, of the first (0) by default
  * speed=N	bytes a second, 0 (the default) as fast as the line takes them
+ * pause=N	wait for 300 milliseconds before byte N
  * mute=N	milliseconds of silence before the first byte
  * end=WHAT	idle, spin, triple, reboot, poweroff, panic, exit0, exit1, jdb
  *
@@ -215,7 +216,8 @@ void play(u32 magic, const struct boot_info *info)
 {
 	const struct module *module;
 	const char *string;
-	u32 chosen;
+	const u8 *data;
+	u32 chosen, bytes, speed, first;
 
 	clock_start();
 	outb(COM1 + 2, 0x07); /* FIFOs on and empty */
@@ -230,7 +232,16 @@ void play(u32 magic, const struct boot_info *info)
 	if (chosen < info->mods_count)
 		module += chosen;
 	wait_ms(number(option(string, "mute=")));
-	print((const u8 *)module->start, module->end - module->start,
-	      number(option(string, "speed=")));
+	data = (const u8 *)module->start;
+	bytes = module->end - module->start;
+	speed = number(option(string, "speed="));
+	first = number(option(string, "pause="));
+	if (first && first < bytes) {
+		print(data, first, speed);
+		wait_ms(300);
+		data += first;
+		bytes -= first;
+	}
+	print(data, bytes, speed);
 	end(option(string, "end="));
 }

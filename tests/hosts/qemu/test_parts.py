@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from lkltest.errors import BuildError
 from lkltest.hosts.qemu import accel
 from lkltest.hosts.qemu.attach import CleanText, Keys
-from lkltest.hosts.qemu.console import banners, find_signature
+from lkltest.hosts.qemu.console import banners, find_signature, without_blocks
 from lkltest.hosts.qemu.hang import Sample, Symbols, read_sample, verdict
 from lkltest.hosts.qemu.image import KindError, kind_of
 from lkltest.hosts.qemu.machine import MACHINES, Boot, Drive, Nic, Setup, command
@@ -158,12 +158,22 @@ def test_kinds_of_files(tmp_path: Path) -> None:
         ("MOE: task 3700 exited with 0", None),
         ("ok 3 panics", None),
         ("a test of lua errors", None),
-        ("  Kernel panic - not syncing: what a passed point logs", None),
+        ("    what: No such object found: rom/x", ProblemKind.SETUP),
+        ('# C++ exception "Get dataspace: No such object found: rom/x" thrown', None),
+        ("KUT # FATAL exception in MOE", None),
+        ("what it said: No such object found", None),
     ],
 )
 def test_signs(line: str, kind: ProblemKind | None) -> None:
     found = find_signature(f"before\n{line}\nafter\n".encode())
     assert (found[0].kind if found else None) is kind
+
+
+def test_what_a_point_logs_is_no_signature() -> None:
+    log = b"ok 1 a\n ---\n log: |\n  Kernel panic - not syncing: x\n ...\n"
+    assert without_blocks(log, False) == (b"ok 1 a\n", False)
+    assert without_blocks(log[:20], False) == (b"ok 1 a\n", True)
+    assert without_blocks(b"  Kernel panic\nMOE: FATAL\n", True) == (b"MOE: FATAL\n", False)
 
 
 def test_banners() -> None:

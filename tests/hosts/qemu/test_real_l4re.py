@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Consoles of real L4Re images, played by a real machine: what comes of each, and when."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from lkltest.deadline import Deadlines
+from lkltest.verdict.results import Outcome, ProblemKind, ProgramResult
+from tests.compiler import ROOT
+from tests.hosts.qemu.fixtures import play
+
+CONSOLES = ROOT.parent / "shared" / "console" / "l4re"
+LIMITS = Deadlines(total=30, silence=10, first_byte=10, plan=10)
+SOON = 8.0
+"""Seconds: less than any of the limits, so that none of them was waited for."""
+
+
+def console(name: str) -> bytes:
+    path = CONSOLES / f"{name}-tcg.log"
+    if not path.is_file():
+        pytest.skip(f"{path} is missing")
+    return path.read_bytes()
+
+
+def counts(result: ProgramResult) -> dict[str, int]:
+    return dict(Counter(point.outcome.value for point in result.points))
+
+
+@pytest.mark.parametrize(
+    ("name", "how", "expected"),
+    [
+        ("ak_test_cmdline_flags", "end=idle", {"passed": 8}),
+        ("ak_reboot", "end=reboot", {"passed": 8}),
+        ("ak_reboot", "end=poweroff", {"passed": 8}),
+        ("arm64_pass", "end=idle", {"passed": 4, "skipped": 1}),
+        ("kut-mapdb", "end=idle", {"passed": 7}),
+    ],
+)
+def test_passes(tmp_path: Path, name: str, how: str, expected: dict[str, int]) -> None:
+    result = play(tmp_path, console(name), how, LIMITS)
+    assert result.passed, result.problems
+    assert counts(result) == expected
+
+
+def test_a_bundle_ends_after_its_last_test(tmp_path: Path) -> None:
+    result = play(tmp_path, console("bundle2"), "end=idle", LIMITS)
+    assert counts(result) == {"passed": 13, "skipped": 4, "failed": 2}
+    assert not result.problems, "a comment of a test is no set-up error"
+    assert {point.suite for point in result.points} == {
+        "test_cmdline_flags",
+        "test_cmdline_options",
+        "test_partner",
+    }
+
+
+@pytest.mark.parametrize("tests", [1, 2])
+def test_a_bundle_is_waited_for(tmp_path: Path, tests: int) -> None:
+    """A silence between two tests ends nothing."""
+    stream = console("bundle2")
+    pause = 0
+    for _ in range(tests):
+        pause = stream.index(b"TAP TEST FINISHED\r\n", pause) + 19
+    result = play(tmp_path, stream, f"pause={pause} end=idle", LIMITS)
+    assert len(result.points) == 19
+
+
+def test_a_bundle_with_too_few_tests_fails(tmp_path: Path) -> None:
+    stream = console("bundle2")
+    stream = stream[: stream.index(b"Running 3/3")]
+    result = play(tmp_path, stream, "end=idle", Deadlines(20, 3, 10, 10))
+    reasons = [str(problem) for problem in result.problems]
+    assert any("the bundle's 3 tests: 2 finished" in reason for reason in reasons), reasons
+    (tmp_path / "x").mkdir()
+    end = play(tmp_path / "x", stream + b"BUNDLE TEST FINISH\r\n", "end=idle", LIMITS)
+    assert ProblemKind.PLAN_NOT_MET in {problem.kind for problem in end.problems}
+    assert end.seconds < SOON
+
+
+def test_programs_one_after_the_other_are_all_waited_for(tmp_path: Path) -> None:
+    stream = console("seq")
+    pause = stream.index(b"Ned: Sleeping 1000ms\r\n") + 22
+    result = play(tmp_path, stream, f"pause={pause} end=idle", LIMITS)
+    assert len(result.points) == 10
+    assert counts(result)["failed"] == 1
+    assert result.exit.note == "nothing more came for 3 s"
+
+
+def test_a_status_that_moe_prints_counts(tmp_path: Path) -> None:
+    stream = console("bare_exit3")
+    result = play(tmp_path, stream, "end=idle", LIMITS)
+    (problem,) = result.problems
+    assert problem.kind is ProblemKind.EXIT_STATUS and result.exit.status == 3
+    assert counts(result) == {"passed": 2}
+
+
+@pytest.mark.parametrize("status", [0, 3])
+def test_an_early_end_is_told_at_once(tmp_path: Path, status: int) -> None:
+    stream = console("bare_exit3")
+    stream = (
+        stream[: stream.index(b"* 2 semaphore")] + b"MOE: task 3700 exited with %d\r\n" % status
+    )
+    result = play(tmp_path, stream, "end=idle", LIMITS)
+    assert not result.passed and result.seconds < SOON
+    assert ProblemKind.PLAN_NOT_MET in {problem.kind for problem in result.problems}
+
+
+def test_status_69_is_a_skip(tmp_path: Path) -> None:
+    stream = console("bare_exit3")
+    stream = stream[: stream.index(b"1..2 # boot")] + b"MOE: task 3700 exited with 69\r\n"
+    result = play(tmp_path, stream, "end=idle", LIMITS)
+    assert not result.problems
+    assert [point.outcome for point in result.points] == [Outcome.SKIPPED]
+    assert "69" in result.points[0].reason
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "said"),
+    [
+        ("missing", ProblemKind.SETUP, "No such object found: rom/no_such_program"),
+        ("arm64_el1", ProblemKind.SETUP, "started in EL1"),
+        ("lkl_kdebug", ProblemKind.CRASH, "the kernel debugger was entered"),
+        ("lkl-crash", ProblemKind.CRASH, "unhandled write page fault"),
+    ],
+)
+def test_is_told_at_once(tmp_path: Path, name: str, kind: ProblemKind, said: str) -> None:
+    result = play(tmp_path, console(name), "end=idle", LIMITS)
+    (problem,) = [problem for problem in result.problems if problem.kind is kind]
+    assert said in problem.reason
+    assert result.seconds < SOON
