@@ -17,7 +17,7 @@ default-kernel fiasco -serial_esc
 searchpath bin
 group libs
   module l4re
-  module[arch=x86] ned   # two words and a comment
+  module[arch=x86|amd64] ned   # two words and a comment
 entry hello
   roottask moe rom/hello.cfg
   module-group libs
@@ -63,6 +63,36 @@ def test_moe_is_short_for_root_task_and_module(lists: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("entry x\nmodule ned\nentry y\nmodule[shell] rm -rf z\n", ["ned"]),
+        ("group g\nmodule[perl] 1\nentry x\nmodule ned\n", ["ned"]),
+        ("entry x\nmodule[arch=amd64|x86] ned\nmodule[arch=arm64] l4re\n", ["ned"]),
+        ("entry x\nmodule[fname=virt.dtb] ned\n", ["virt.dtb"]),
+        ("entry x\nmodule ned\nentry x\nmodule l4re\n", ["ned"]),
+        ("entry X\nmodule ${NAME_OF_IT}\n", ["ned"]),
+        ("entry x\nmodule elsewhere\n", ["elsewhere"]),
+        ("default-frobnicator y\nentry x\nmodule ned\n", None),
+    ],
+)
+def test_rules_of_the_tool(
+    lists: Path, monkeypatch: pytest.MonkeyPatch, text: str, expected: list[str] | None
+) -> None:
+    """What ModList.pm makes of a list with ARCH=amd64, beside kernel, sigma0 and root task."""
+    (lists.parent / "other").mkdir()
+    (lists.parent / "other" / "elsewhere").touch()
+    monkeypatch.setenv("ARCH", "amd64")
+    monkeypatch.setenv("NAME_OF_IT", "ned")
+    monkeypatch.setenv("MODULE_SEARCH_PATH", f"/nowhere:{lists.parent / 'other'}")
+    lists.write_text(f"searchpath bin\n{text}")
+    if expected is None:
+        with pytest.raises(ModulesError, match="no kind of line"):
+            read_entry(lists, "x", [])
+        return
+    assert [module.name for module in read_entry(lists, "x", []).modules[3:]] == expected
+
+
 def test_a_program_is_added_with_a_script_of_its_own(lists: Path) -> None:
     modules = read_entry(lists, "hello", []).modules
     script = Module(Path("/run/lkltest.cfg"), "lkltest.cfg")
@@ -79,6 +109,8 @@ def test_a_program_is_added_with_a_script_of_its_own(lists: Path) -> None:
         ("x", "entry x\nmodule-group g\n", "modules.list:2: unknown group 'g'"),
         ("x", "entry x\nfrobnicate y\n", "modules.list:2: 'frobnicate' is no kind of line"),
         ("x", "entry x\nmodule[shell] rm -rf y\n", "would run a program"),
+        ("x", "group g\nbin[perl] 1\nentry x\nmodule-group g\n", "would run a program"),
+        ("x", "entry x\nroottask[shell] rm -rf y\n", "would run a program"),
         ("x", "include absent.inc\nentry x\n", "absent.inc: No such file"),
     ],
 )
