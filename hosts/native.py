@@ -12,11 +12,14 @@ from lkltest.host.build import Build
 from lkltest.host.console import Console, open_terminal
 from lkltest.host.debugger import Debugger
 from lkltest.host.disk import CHILD_DESCRIPTOR, Disk
-from lkltest.host.executable import identify, machine_is_native
+from lkltest.host.executable import identify, is_dynamic, machine_is_native
 from lkltest.sandbox.scope import Scope
 
 _HELD_LOG = "log_buf"
 """Where upstream's test programs keep the kernel's log until a test point ends (tests/test.c)."""
+_MULTIBOOT = (0x1BADB002).to_bytes(4, "little")
+_MULTIBOOT_WITHIN = 8192
+"""Multiboot specification 0.6.96, section 3.1: the magic word and where it may be."""
 
 
 class NativeHost(Host):
@@ -28,8 +31,11 @@ class NativeHost(Host):
         return None
 
     def accepts(self, build: Build) -> bool:
+        programs = build.programs.values()
         try:
-            return any(identify(path).format == "ELF" for path in build.programs.values())
+            if build.kind == "program" and any(is_bare_metal(path) for path in programs):
+                return False  # asked what runs a file: a machine of its own
+            return any(identify(path).format == "ELF" for path in programs)
         except ExecutableError:
             return False
 
@@ -77,6 +83,18 @@ class NativeHost(Host):
             launch.deadlines,
             debugger=Debugger(child, launch.program, scope, _HELD_LOG),
         )
+
+
+def is_bare_metal(path: Path) -> bool:
+    """Whether an ELF file is booted and no program: it has a Multiboot header, or is neither linked
+    with an interpreter nor executable. Raises ExecutableError.
+    """
+    if identify(path).format != "ELF" or is_dynamic(path):
+        return False
+    with path.open("rb") as file:
+        head = file.read(_MULTIBOOT_WITHIN)
+    words = (head[at : at + 4] for at in range(0, len(head), 4))
+    return _MULTIBOOT in words or not os.access(path, os.X_OK)
 
 
 def own_places(build: Build | None, scope: Scope) -> dict[str, str]:

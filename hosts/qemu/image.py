@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 import mmap
+import os
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from lkltest.errors import BuildError, ExecutableError, LkltestError
-from lkltest.host.executable import identify, special
+from lkltest.host.executable import identify, is_dynamic, special
 
 from ..l4re.module_list import Module
 from .machine import MACHINES, Machine
@@ -160,8 +161,10 @@ def is_image(path: Path) -> bool:
     if image_name(path) is not None:
         return True
     try:
-        return kind_of(path).name != "elf"
-    except KindError:
+        kind = kind_of(path)
+        foreign = kind.architecture not in PC and not os.access(path, os.X_OK)
+        return kind.name != "elf" or (foreign and not is_dynamic(path))
+    except (KindError, ExecutableError):
         return False
 
 

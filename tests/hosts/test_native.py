@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -76,3 +77,23 @@ class TestNative(HostContract):
         assert host.unsupported("filesystem:ext4", build) is None
         assert host.unsupported("filesystem:xfs", build) is None
         assert "no btrfs" in (host.unsupported("filesystem:btrfs", build) or "")
+
+
+def test_what_is_booted_is_no_program(tmp_path: Path) -> None:
+    """Asked for a single file, it leaves images to hosts that boot them."""
+    program = Path(sys.executable).resolve().read_bytes()
+    header = program[:64].ljust(4096, b"\0")  # of a file without program headers
+    header = header[:54] + b"\0\0\0\0" + header[58:]
+    cases = {
+        "linux": (program, 0o755, True),
+        "forgotten": (program, 0o644, True),
+        "static": (header, 0o755, True),
+        "plain": (header, 0o644, False),
+        "multiboot": (header + b"\x02\xb0\xad\x1b", 0o755, False),
+    }
+    for name, (content, mode, accepted) in cases.items():
+        file = tmp_path / name
+        file.write_bytes(content)
+        file.chmod(mode)
+        build = Build(tmp_path, "program", {name: file})
+        assert NativeHost().accepts(build) is accepted, name
