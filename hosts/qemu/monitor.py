@@ -62,15 +62,6 @@ class Monitor:
     def fileno(self) -> int:
         return self._wake
 
-    @property
-    def version(self) -> str:
-        """QEMU's version as its greeting gives it; empty before `connect`."""
-        greeting = self._client.greeting
-        if greeting is None:
-            return ""
-        numbers: Any = greeting.QMP.version["qemu"]
-        return ".".join(str(numbers[name]) for name in ("major", "minor", "micro"))
-
     def connect(self, seconds: float) -> None:
         """Wait for QEMU's greeting. Raises MonitorError."""
         try:
