@@ -14,8 +14,8 @@ from tests.nightly.config.matrices import config, junit_names, nights
 
 
 def failures(file: Path) -> int:
-    root = ElementTree.parse(file).getroot()
-    return int(root.get("failures", "0")) + int(root.get("errors", "0"))
+    suite = ElementTree.parse(file).getroot()[0]
+    return int(suite.attrib["failures"]) + int(suite.attrib["errors"])
 
 
 class TestNights:
