@@ -16,6 +16,7 @@ from typing import NamedTuple
 from lkltest.tap.grammar import BailOut, Plan, Point, Started, recognise
 
 _STAMP = rb"(?:<[0-9]{1,4}>)?\[ *+[0-9]{1,10}\.[0-9]{1,9}\](?:\[ *+[TC][0-9]{1,10}\])? "
+_BROKEN_STAMP = re.compile(rb"(?:<[0-9]*+>?)?(?:\[[ 0-9.TC]*+\]?)+\Z")  # of a message torn itself
 _MESSAGE = re.compile(rb"\s*+" + _STAMP).match
 _STAMPED = re.compile(_STAMP).search
 _BEGINNINGS = (b"not ok", b"ok", b"bail out!", b"1..")
@@ -39,7 +40,7 @@ def tear(line: bytes) -> Torn | None:
     stamp = _STAMPED(line)
     if stamp is None:
         return None
-    before = line[: stamp.start()]
+    before = _BROKEN_STAMP.sub(b"", line[: stamp.start()])
     body = before.lstrip()
     if not body or not (_is_beginning(body) or says_something(before)):
         return None

@@ -192,6 +192,12 @@ def test_a_line_that_a_message_tore(stream: bytes, expected: list[Event]) -> Non
     assert damage(events) == []
 
 
+def test_a_line_whose_message_is_torn_itself() -> None:
+    for message in (b"[   99.250000][    T1", b"[   99.25", b"<6>[", b"["):
+        stream = b"1..1\nnot " + message + MESSAGE + b"0] eth0: ready\nok 1 a\n"
+        assert damage(parse(stream)) == ["line-torn"]
+
+
 @pytest.mark.parametrize("torn", [b"no", b"1..1", b"Bail ou"])
 def test_a_torn_line_whose_rest_is_missing(torn: bytes) -> None:
     assert damage(parse(torn + MESSAGE + b"ok 2 b\n")) == ["line-torn"]
