@@ -52,7 +52,7 @@ def mend(before: bytes, rest: bytes) -> bytes | None:
     body = rest.strip()
     said = recognise(body, 0)
     if before.strip() == b"not" and said and isinstance(said[-1], Point) and body[:2] == b"ok":
-        return rest[: len(rest) - len(rest.lstrip())] + b"not " + body
+        return before[: len(before) - len(before.lstrip())] + b"not " + body
     if said or body == b"---":
         return None
     whole = before + rest

@@ -171,6 +171,7 @@ MESSAGE = b"[    1.250000] random: crng init done\n"
         (b"no" + MESSAGE + b"t ok 2 b\n", [point(2, "b", ok=False)]),
         (b"not o" + MESSAGE * 3 + b"k 2 b\n", [point(2, "b", ok=False)]),
         (b"    1..1\n    not " + MESSAGE + b"    ok 2 b\n", [point(2, "b", ok=False, depth=1)]),
+        (b"not" + MESSAGE + b" ok 2 b\n", [point(2, "b", ok=False)]),
         (b"not \nok 2 b\n", [point(2, "b", ok=False)]),
         (b"not\n" + MESSAGE + b"ok 2 b\n", [point(2, "b", ok=False)]),
         (b"not\nso\nok 2 b\n", [point(2, "b")]),
