@@ -17,7 +17,8 @@ import time
 from pathlib import Path
 
 from lkltest.errors import Missing
-from lkltest.host.cache import cache_directory, write_atomically
+from lkltest.host.cache import cache_directory
+from lkltest.whole_file import write_whole
 
 from .machine import Machine
 
@@ -74,7 +75,7 @@ def kvm_works(machine: Machine, *, probe: bool) -> bool:
     if key not in known and probe:
         known[key] = _boots(machine)
         try:
-            write_atomically(cache, json.dumps(known).encode())
+            write_whole(cache, json.dumps(known).encode())
         except OSError:
             return known[key]
     return known.get(key, False)

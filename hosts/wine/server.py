@@ -21,6 +21,7 @@ from lkltest.deadline import Deadline
 from lkltest.errors import LaunchError
 from lkltest.report.terminal import complain
 from lkltest.sandbox.scope import Child, Scope, ScopeError
+from lkltest.whole_file import write_whole
 
 from .prefix import copy, ensure, in_use
 from .tools import WineTools, program_environment
@@ -48,10 +49,8 @@ class Server:
 
     def save(self, shared: Path) -> None:
         """Leave word of it in the directory that xdist's workers share."""
-        part = shared / f"{_HANDLE}.part"
         fields = {"pid": self.pid, "prefix": str(self.prefix), "temporary": str(self.temporary)}
-        part.write_text(json.dumps(fields), encoding="utf-8")
-        part.rename(shared / _HANDLE)
+        write_whole(shared / _HANDLE, json.dumps(fields))
 
     @classmethod
     def load(cls, shared: Path) -> Server | None:

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from lkltest.host.cache import write_atomically
 from lkltest.places import cache_home
 from lkltest.plugin.progress import REPORTER, SuiteReporter
+from lkltest.whole_file import write_whole
 
 Points = dict[str, list[str]]
 """The names of the points of each suite variant on each host: `{"boot@native": [...]}`."""
@@ -57,7 +57,7 @@ def _keep(build: Path, points: Points) -> None:
     place = _place(f"points-{_key(build)}.json")
     if place is not None:
         with contextlib.suppress(OSError):
-            write_atomically(place, json.dumps({**known_points(build), **points}).encode())
+            write_whole(place, json.dumps({**known_points(build), **points}).encode())
 
 
 def _key(path: Path) -> str:

@@ -17,7 +17,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from lkltest.host.cache import cache_directory, write_atomically
+from lkltest.host.cache import cache_directory
+from lkltest.whole_file import write_whole
 
 _MAGIC = b"070701"
 _TRAILER = "TRAILER!!!"
@@ -82,7 +83,7 @@ def cached(entries: Iterable[Entry], cache: Path | None = None) -> Path:
         with contextlib.suppress(OSError):  # not ours, or gone: then a file is made again some day
             os.utime(target)
     else:
-        write_atomically(target, compress(b"".join(pieces)))
+        write_whole(target, compress(b"".join(pieces)))
         _prune(target.parent)
     return target
 

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 
 from lkltest.errors import LaunchError, Missing
 from lkltest.host.build import PROGRAMS
-from lkltest.host.cache import cache_directory, write_atomically
+from lkltest.host.cache import cache_directory
 from lkltest.places import checkout
+from lkltest.whole_file import write_whole
 
 if TYPE_CHECKING:
     from lkltest.sandbox.scope import Scope
@@ -79,7 +80,7 @@ def compile_program(source: Path, target: Path, flags: Sequence[str] = FLAGS) ->
             part = scope.folder / target.name
             command = [compiler, *flags, f"-I{_SOURCES}", "-o", str(part), str(source.absolute())]
             _run(command, target.name, scope)
-            write_atomically(target, part.read_bytes(), 0o755)
+            write_whole(target, part.read_bytes(), 0o755)
     except ScopeError as error:
         raise LaunchError(f"{target.name}: cannot be compiled: {error}") from None
     except OSError as error:

@@ -8,16 +8,13 @@ from pathlib import Path
 
 from lkltest.report.junit import file_name
 from lkltest.verdict.results import SuiteResult
+from lkltest.whole_file import write_whole
 
 
 def write(result: SuiteResult, directory: Path) -> Path:
     """Write the tree into `directory`, whole or not at all. Returns its path; raises OSError."""
-    directory.mkdir(parents=True, exist_ok=True)
     path = (directory / file_name(result)).with_suffix(".json")
-    part = path.with_suffix(".json.part")
-    # Console output may hold any byte; JSON's escapes are ASCII.
-    part.write_text(json.dumps(result.to_dict()), encoding="ascii")
-    part.replace(path)
+    write_whole(path, json.dumps(result.to_dict()))  # whose escapes are ASCII
     return path
 
 

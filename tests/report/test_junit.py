@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-import fcntl
 import os
-import resource
-import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lxml import etree
 
-from lkltest.report.junit import file_name, remove_unfinished, suite_document, write
+from lkltest.report.junit import file_name, suite_document, write
 from lkltest.report.xml_text import visible, visible_line
 from lkltest.tap.parser import Parser
 from lkltest.verdict.recorder import Recorder
@@ -279,35 +276,6 @@ def test_write(tmp_path: Path) -> None:
     path = write(RESULT, directory)
     assert path == directory / "disk-ext4@native.xml"
     check(path.read_bytes())
-    (directory / "disk-ext4@native.xml.part").write_bytes(b"left by a run that was killed" * 9999)
     assert write(RESULT, directory) == path
     check(path.read_bytes())
     assert os.listdir(directory) == [path.name]  # noqa: PTH208 - names alone
-
-
-def test_write_beside_another_run(tmp_path: Path) -> None:
-    part = tmp_path / "disk-ext4@native.xml.part"
-    with part.open("wb") as other:
-        fcntl.flock(other, fcntl.LOCK_EX)
-        check(write(RESULT, tmp_path).read_bytes())
-        remove_unfinished(tmp_path)
-        assert part.exists()
-    remove_unfinished(tmp_path)
-    assert not part.exists()
-    assert len(list(tmp_path.iterdir())) == 1
-
-
-def test_write_to_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
-    before = write(replace(RESULT, seconds=1.0), tmp_path).read_bytes()
-    large = replace(RESULT, points=(replace(MOUNT, log="x" * 500_000),))
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
-    try:
-        with pytest.raises(OSError, match=r"\.part"):
-            write(large, tmp_path)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-        signal.signal(signal.SIGXFSZ, handler)
-    (path,) = tmp_path.iterdir()
-    assert path.read_bytes() == before

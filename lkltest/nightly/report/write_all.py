@@ -48,5 +48,5 @@ def write_all(night: NightModel, directory: Path) -> tuple[Path, ...]:
     else:
         documents["index.html"] = page
     for name, text in documents.items():
-        write_whole(directory / name, text)
+        write_whole(directory / name, text, durable=True)
     return (*written, *(directory / name for name in documents))

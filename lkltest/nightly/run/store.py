@@ -46,12 +46,14 @@ class NightFolder:
 
     def finish(self, moment: float) -> None:
         """Mark it as complete. Raises OSError."""
-        write_whole(self.path / "night.json", json.dumps({**self.head(), "finished": moment}))
+        write_whole(
+            self.path / "night.json", json.dumps({**self.head(), "finished": moment}), durable=True
+        )
 
     def write(self, record: CellRecord) -> Path:
         """Keep what came of a cell. Raises OSError."""
         path = self.path / "cells" / _file_name(record.cell)
-        write_whole(path, json.dumps(record.to_dict()))
+        write_whole(path, json.dumps(record.to_dict()), durable=True)
         return path
 
     def records(self) -> Iterator[CellRecord]:
@@ -85,7 +87,7 @@ def new_night(directory: Path, name: str, harness: str, started: float) -> Night
             number += 1
     (path / "cells").mkdir()
     head = {"started": started, "name": name, "harness": harness}
-    write_whole(path / "night.json", json.dumps(head))
+    write_whole(path / "night.json", json.dumps(head), durable=True)
     return NightFolder(path)
 
 
