@@ -14,7 +14,7 @@ BENCHMARKS = {
     "uml": uml.boot,
     "qemu": qemu.passing_stream,
     "qemu-console": qemu.console,
-    "nights": nights.judgement,
+    "nights": nights.nights,
     "tap": tap.parsers,
     "tap2junit": tap.to_junit,
 }

@@ -8,18 +8,25 @@ import math
 import random
 
 from tests.nightly.compare.chance import alarms, breaks, flaky, found_in_time, intermittent
+from tests.nightly.compare.times import Noise, episodes, nights_to_find
 
 SEEDS = range(1, 11)
 
 
+def nights() -> None:
+    """Print the rates of false alarms and of faults found."""
+    judgement()
+    slow_downs()
+
+
 def judgement() -> None:
-    """Print the rates of alarms and of faults found."""
+    """Print the rates of points that fail."""
     print(f"seeds {SEEDS.start} to {SEEDS.stop - 1}")
     for rate in (0.05, 0.2, 0.5):
         told = [
-            len(nights)
+            len(times)
             for seed in SEEDS
-            for nights in alarms(
+            for times in alarms(
                 {f"p{n}": flaky(random.Random(f"{seed} {rate} {n}"), rate) for n in range(32)}
             ).values()
         ]
@@ -27,6 +34,25 @@ def judgement() -> None:
     _found("flaky 20 %, then broken: new within 4 nights", breaks, 0.2, 16, 4)
     _found("passed, then broken: new at once", breaks, 0.0, 32, 1)
     _found("passed, then 30 % failures: new within 15 nights", intermittent, 0.3, 32, 15)
+
+
+def slow_downs() -> None:
+    """Print false episodes and slow-downs found, under several kinds of noise."""
+    points = 1000
+    for noise in (
+        *(Noise(deviation, outliers) for deviation in (0.05, 0.1, 0.2) for outliers in (0.0, 0.02)),
+        Noise(0.1, 0.02, weekday=0.05),
+        Noise(0.1, inherited=0.5),
+    ):
+        rng = random.Random(5)
+        count = sum(len(episodes(noise.times(rng), 13)) for _ in range(points))
+        print(f"{noise}: {count} false episodes in {points} points and 60 nights")
+        for factor in (1.15, 1.3, 2.0):
+            rng = random.Random(9)
+            waits = [nights_to_find(rng, noise, factor) for _ in range(100)]
+            soon = sum(nights is not None and nights <= 3 for nights in waits)
+            found = share_text(100 - waits.count(None), 100)
+            print(f"  {factor - 1:4.0%} slower: found {found}; within three nights {soon}")
 
 
 def _found(title: str, plant: object, rate: float, count: int, within: int) -> None:

@@ -15,8 +15,11 @@ from lkltest.nightly.model.ids import split_id
 from lkltest.nightly.model.rows import is_problem, problem_name
 from lkltest.verdict.results import ProblemKind
 
-_ALONE = frozenset({ChangeKind.EXPIRED, ChangeKind.OUTDATED, ChangeKind.SLOWER})
+_ALONE = frozenset({ChangeKind.EXPIRED, ChangeKind.OUTDATED})
 """Kinds of which each change needs a look of its own."""
+
+EVENT = 5
+"""So many points that become slower in one night have one cause, which is mostly the machine."""
 
 _CONSEQUENCES = frozenset(
     problem_name(kind)
@@ -44,6 +47,10 @@ class Cause:
     @property
     def extent(self) -> str:
         """`13 points; also in disk[xfs]@native#b and 2 more cells`, "" for a single one."""
+        if self.lead.kind is ChangeKind.SLOWER and len(self.changes) >= EVENT:
+            return (
+                f"{len(self.changes)} points in {len(self.cells)} cells in one night: the machine?"
+            )
         others = self.cells[1:]
         parts = [f"{len(self.changes)} points"] if len(self.changes) > len(self.cells) else []
         if others:
@@ -56,8 +63,13 @@ class Cause:
 def causes(changes: Iterable[Change]) -> list[Cause]:
     """Gather the changes, in the order of the first of each cause."""
     groups: dict[tuple[str, ...], list[Change]] = {}
-    for crash in _crashes(changes):
-        groups.setdefault(_key(crash[0]), []).extend(crash)
+    ordered = list(changes)
+    slow = [change for change in ordered if change.kind is ChangeKind.SLOWER]
+    everything = len(slow) >= EVENT
+    for crash in _crashes(ordered):
+        event = everything and crash[0].kind is ChangeKind.SLOWER
+        key = (ChangeKind.SLOWER,) if event else _key(crash[0])
+        groups.setdefault(key, []).extend(crash)
     return [Cause(tuple(group)) for group in groups.values()]
 
 

@@ -214,14 +214,16 @@ def _slower_cell(
 def _slower(
     result_id: str, history: PointHistory | None, cell: CellState, old: CellState | None
 ) -> Change | None:
-    found = slowdown(nightly_seconds(history)) if history is not None else None
+    """A slow-down is said once; as long as it lasts, it is still slower."""
+    times = nightly_seconds(history) if history is not None else []
+    found = slowdown(times)
     if found is None:
         return None
+    since = _nights_with_times(history)[-found.nights] if history is not None else ""
     return Change(
-        ChangeKind.SLOWER,
+        ChangeKind.SLOWER if slowdown(times[:-1]) is None else ChangeKind.STILL_SLOWER,
         result_id,
-        f"{(found.factor - 1) * 100:.0f} % slower in the last {found.nights} nights"
-        f" ({found.score:.1f} standard errors)",
+        f"{found.factor:.2f} times as slow since {since} ({found.score:.1f} standard errors)",
         before=Outcome.PASSED,
         after=Outcome.PASSED,
         seconds_before=found.before,
@@ -229,6 +231,11 @@ def _slower(
         commit_before=old.commit if old else "",
         commit_after=cell.commit,
     )
+
+
+def _nights_with_times(history: PointHistory) -> list[str]:
+    timed = zip(history.nights, history.seconds, strict=True)
+    return list(dict.fromkeys(night for night, seconds in timed if seconds is not None))
 
 
 def nightly_seconds(history: PointHistory) -> list[float]:

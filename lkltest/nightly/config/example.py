@@ -16,7 +16,7 @@ timeout = 180                       # seconds for one program
 # known = "known.toml"              # known failures, see below
 
 # What makes the night fail (exit status 1). There are: new, vanished, error, slower, skipped,
-# still, flaky, outdated, fixed, added, known. An expired known failure always does.
+# still, still-slower, flaky, outdated, fixed, added, known. An expired known failure always does.
 fail_on = ["new", "vanished", "error"]
 
 # The builds: directories such as tools/lkl of a kernel tree. One without a path is the default

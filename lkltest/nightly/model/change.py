@@ -45,6 +45,7 @@ class ChangeKind(StrEnum):
     SLOWER = "slower"
     NEWLY_SKIPPED = "skipped"
     STILL_FAILING = "still"
+    STILL_SLOWER = "still-slower"
     FLAKY = "flaky"
     OUTDATED = "outdated"
     FIXED = "fixed"

@@ -21,6 +21,7 @@ LABELS = {
     ChangeKind.SLOWER: "slower",
     ChangeKind.NEWLY_SKIPPED: "newly skipped",
     ChangeKind.STILL_FAILING: "still failing",
+    ChangeKind.STILL_SLOWER: "still slower",
     ChangeKind.FLAKY: "flaky",
     ChangeKind.OUTDATED: "known failure passes",
     ChangeKind.FIXED: "fixed",

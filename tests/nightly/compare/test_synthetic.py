@@ -89,7 +89,8 @@ def test_slowdowns_are_found_and_hardly_anything_else(
             recall = 100 * len(nights) / count
             print(f"  {factor - 1:4.0%} slower: recall {recall:.1f} %, after {median} nights")
         print(f"  false alarms in 1,000 points: {alarms} in the last night, {ever} in 12 nights")
-    assert all(missed[factor] <= 0.05 * count for factor in (1.3, 1.5, 2.0))
+    assert missed[1.3] <= 0.15 * count
+    assert all(missed[factor] <= 0.05 * count for factor in (1.5, 2.0))
     assert alarms <= 1 and ever <= 1
 
 
