@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """JUnit XML as testcases come, for a run that is too long to hold.
 
+The same document as `lkltest.report.junit` makes, without junit-xml, which needs 144 µs a testcase
+and all of them at once.
+
 Schema: junit-10.xsd of Jenkins' xunit plugin, which pytest tests against, too. The testsuite's
 counts stand before its testcases, so these wait in a file without a name until the counts are
 known. The root has no counts: test-results-parser believes those it finds there, and the schema has

@@ -150,7 +150,7 @@ class TestFacts:
         drawn = browser.execute_script(
             "return [...document.querySelectorAll('figure svg')].map(e => e.textContent)"
         )
-        assert f"slower {COMMIT[:12]}" in drawn[0] and "slower" not in drawn[2]
+        assert f"slower {COMMIT[:12]}" in drawn[0] and "slower" not in drawn[1]
 
     def test_flaky_points(self, show: Show) -> None:
         browser = show(DESK, LIGHT)

@@ -64,23 +64,22 @@ class TestWriteAll:
         assert "report.json" in names and "index.html" not in names
         assert "pip install 'lkltest[nightly]'" in (tmp_path / "report.md").read_text()
 
-    @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
-    def test_a_full_disk_names_the_file(self, tmp_path: Path) -> None:
-        (tmp_path / ".report.md.part").symlink_to("/dev/full")
-        with pytest.raises(OSError, match="No space left") as caught:
+    def test_what_cannot_be_written_is_named(self, tmp_path: Path) -> None:
+        (tmp_path / "report.md").mkdir()
+        with pytest.raises(OSError, match="directory") as caught:
             write_all(example_night(), tmp_path)
         assert "report.md" in str(caught.value.filename)
         assert json.loads((tmp_path / "report.json").read_text())["night_id"] == NIGHT
 
     def test_a_cell_without_a_result_is_an_error_in_junit(self, tmp_path: Path) -> None:
         write_all(example_night(), tmp_path)
-        root = ElementTree.parse(tmp_path / "junit" / "net-tap@wine%23next.xml").getroot()
-        assert [suite.get("errors") for suite in root.iter("testsuite")] == ["1"]
+        root = ElementTree.parse(tmp_path / "junit" / "net-tap@wine%23next.xml").getroot()[0]
+        assert root.get("errors") == "1"
 
     def test_a_known_failure_is_skipped_in_junit(self, tmp_path: Path) -> None:
         write_all(example_night(), tmp_path)
-        root = ElementTree.parse(tmp_path / "junit" / "boot@qemu%23next.xml").getroot()
-        assert [suite.get("failures") for suite in root.iter("testsuite")] == ["0"]
+        root = ElementTree.parse(tmp_path / "junit" / "boot@qemu%23next.xml").getroot()[0]
+        assert root.get("failures") == "0"
         case = next(case for case in root.iter("testcase") if case.get("name") == "clock")
         skipped = case.find("skipped")
         assert skipped is not None and "QEMU's clock" in (skipped.get("message") or "")

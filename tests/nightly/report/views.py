@@ -111,7 +111,9 @@ def example_night() -> NightModel:
             flaky: _history(flaky, (["passed"] * 6 + ["failed"]) * 4 + ["passed", "failed"]),
         },
         suite_trends={
-            (suite_title(suite, variant), host, "next"): _trend(1.0 + number, number == 1)
+            (suite_title(suite, variant), host, "next"): _trend(
+                1.0 + number, number == 1 and host == "native"
+            )
             for number, (suite, variant) in enumerate(SUITES)
             for host in ("native", "qemu")
         },
