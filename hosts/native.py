@@ -10,12 +10,12 @@ from lkltest.errors import ExecutableError, LaunchError, Missing
 from lkltest.host.api import Host, Interface, Launch
 from lkltest.host.build import Build
 from lkltest.host.console import Console, open_terminal
-from lkltest.host.debugger import Debugger
+from lkltest.host.debugger import Debugger, HeldLog
 from lkltest.host.disk import CHILD_DESCRIPTOR, Disk
 from lkltest.host.executable import identify, is_dynamic, machine_is_native
 from lkltest.sandbox.scope import Scope
 
-_HELD_LOG = "log_buf"
+_HELD_LOG = HeldLog("'test.c'::log_buf", "'test.c'::head")
 """Where upstream's test programs keep the kernel's log until a test point ends (tests/test.c)."""
 _MULTIBOOT = (0x1BADB002).to_bytes(4, "little")
 _MULTIBOOT_WITHIN = 8192

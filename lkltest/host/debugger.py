@@ -17,6 +17,7 @@ from lkltest.sandbox.scope import Child, Scope
 _SECONDS = 20.0
 _THREAD = re.compile(r"^Thread \d+ \(.*?\b(?:LWP |process )(\d+)\)?.*\):$", re.MULTILINE)
 _FRAME = re.compile(r"^#\d+ +(?:0x[0-9a-f]+ in )?([^ (]+)", re.MULTILINE)
+_BEGIN = re.compile(r"^held log begins at (\d+)$", re.MULTILINE)
 _WAITS = re.compile(
     r"(?:__)?(?:GI_+)?(?:_*futex|_*nanosleep|_*clock_nanosleep|_*sem_|_*new_sem|do_futex|do_sigwait"
     r"|_*sigwait|_*sigtimedwait|_*poll|ppoll|_*epoll|_*select|_*read$|_*internal_syscall_cancel"
@@ -39,20 +40,34 @@ class Thread:
         return frame is not None and _WAITS.match(frame[1]) is not None
 
 
+@dataclass(frozen=True, slots=True)
+class HeldLog:
+    """Where a program keeps what it has not printed, in words of gdb.
+
+    Attributes:
+        buffer: its text, up to the first NUL; an expression of type char[].
+        begin: where in it the text begins that has not been printed; of type char *.
+    """
+
+    buffer: str
+    begin: str
+
+
 class Debugger:
     """Looks at a program with gdb when it is dying of a fault, or when it is asked to.
 
     Args:
-        held_log: a gdb expression of type char[]: where the program keeps what it has not printed.
-            Afterwards `held_log` has its text, up to the first NUL.
+        held_log: afterwards the attribute of this name has the text that was found there.
     """
 
-    def __init__(self, child: Child, program: Path, scope: Scope, held_log: str = "") -> None:
+    def __init__(
+        self, child: Child, program: Path, scope: Scope, held_log: HeldLog | None = None
+    ) -> None:
         self.report = ""
         """The backtraces; "" before anything has happened."""
         self.held_log = b""
         self._child, self._program, self._scope = child, program, scope
-        self._expression = held_log
+        self._held_log = held_log
         self._lock = threading.Lock()
         self._tracer = Tracer(child.pid, self._on_fault)
 
@@ -74,13 +89,15 @@ class Debugger:
     def _look(self, dying: int) -> str:
         with self._lock:
             if not self.report:
-                held = self._scope.folder / "held-log"
-                save = [f"dump binary value {held} {self._expression}"] if self._expression else []
-                text = run_gdb(self._child, self._program, self._scope, save)
+                file = self._scope.folder / "held-log"
+                orders = save_orders(self._held_log, file) if self._held_log else []
+                text = run_gdb(self._child, self._program, self._scope, orders)
                 self.report = arrange(text, dying)
-                if held.exists():
-                    self.held_log = held.read_bytes().partition(b"\0")[0].strip()
-                    held.unlink()
+                if file.exists():
+                    begin = _BEGIN.search(text)
+                    rest = file.read_bytes()[int(begin[1]) if begin else 0 :]
+                    self.held_log = rest.partition(b"\0")[0].strip()
+                    file.unlink()
             return self.report
 
 
@@ -90,6 +107,14 @@ _ORDERS = (
     "set max-value-size unlimited",
     "set print thread-events off",
 )
+
+
+def save_orders(held: HeldLog, file: Path) -> list[str]:
+    """Orders for gdb that write a buffer to a file and say where in it to begin."""
+    return [
+        f"dump binary value {file} {held.buffer}",
+        f'printf "held log begins at %ld\\n", (long)({held.begin} - {held.buffer})',
+    ]
 
 
 def run_gdb(child: Child, program: Path, scope: Scope, orders: Sequence[str] = ()) -> str:

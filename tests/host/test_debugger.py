@@ -14,7 +14,7 @@ from lkltest.errors import Missing
 from lkltest.host.api import Host, Launch
 from lkltest.host.build import Build
 from lkltest.host.console import Console, open_terminal
-from lkltest.host.debugger import Debugger, arrange
+from lkltest.host.debugger import Debugger, HeldLog, arrange
 from lkltest.host.execution import Execution
 from lkltest.sandbox.scope import Scope
 from lkltest.verdict.results import Exit, ProblemKind, ProgramResult
@@ -49,7 +49,8 @@ def start(scope: Scope, how: str, silence: float = 60.0) -> Console:
     child = scope.spawn([program, how], stdin=theirs, stdout=theirs, stderr=theirs, terminal=True)
     os.close(theirs)
     deadlines = Deadlines(60.0, silence, silence, silence)
-    debugger = Debugger(child, program, scope, "log_buf")
+    held = HeldLog("'dying.c'::log_buf", "'dying.c'::head")
+    debugger = Debugger(child, program, scope, held)
     return Console(child, ours, (str(program), how), deadlines, debugger=debugger)
 
 

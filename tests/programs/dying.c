@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 static char log_buf[0x80000];
+static char *head = log_buf;
 
 static void *volatile nowhere;
 
@@ -57,7 +58,9 @@ int main(int argc, char *argv[])
 	printf("1..1 # dying\n* 1 first\n");
 	fflush(stdout);
 	usleep(200000);	/* a kernel boots for as long, and whoever traces it is quicker */
-	strcpy(log_buf, "[    0.1] Kernel panic - not syncing: planted\n[    0.1] Call Trace:\n");
+	head += 40;
+	strcpy(log_buf, "[    0.0] Kernel panic - printed before\n");
+	strcpy(head, "[    0.1] Kernel panic - not syncing: planted\n[    0.1] Call Trace:\n");
 	if (!strcmp(how, "segv")) {
 		kernel_function();
 	} else if (!strcmp(how, "abort")) {
