@@ -73,9 +73,12 @@ class SkipPolice:
 def pytest_configure(config: pytest.Config) -> None:
     if hasattr(config, "workerinput") or not runs_own_tests(config):
         return
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        # A shell's job in the background; what tests start would inherit it, and they press Ctrl-C.
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    # A shell's job in the background ignores the one, nohup the other; what tests start would
+    # inherit it, and they press Ctrl-C and hang up.
+    for number in (signal.SIGINT, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            default = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+            signal.signal(number, default)
     config.pluginmanager.register(LeakPolice())
     if os.environ.get("CI") == "true":
         allowed = CHECKER.with_name("allowed-skips.txt").read_text(encoding="utf-8")
