@@ -16,6 +16,7 @@ from lkltest.deadline import Deadlines
 from lkltest.hosts.wine.console import WineConsole
 from lkltest.report import terminal
 from lkltest.sandbox.scope import Child
+from lkltest.setup.diagnosis import printable as setup_printable
 from tests.compiler import ROOT
 from tests.fake_build import SECONDS, environment, lkltest
 from tests.hostile import DRIVES_A_TERMINAL, ESCAPES, HOSTILE, speaking_build, suite
@@ -189,8 +190,15 @@ def test_nothing_is_printed_past_the_escaping() -> None:
     assert found == {
         "hosts/qemu/attach.py",  # a console
         "hosts/wine/console.py",  # a program's stderr
+        "lkltest/cli/completion.py",  # made from the parser alone
         "lkltest/cli/doctor.py",
         "lkltest/cli/exec.py",  # a console
         "lkltest/plugin/progress.py",
         "lkltest/report/terminal.py",
+        # It runs before lkltest is installed; what others said comes through its own printable().
+        *(f"lkltest/setup/{name}.py" for name in ("command", "place", "plan", "step")),
     }
+
+
+def test_what_others_said_to_set_up_is_escaped() -> None:
+    assert setup_printable("E: \x1b[2J\u202e") == "E: \\x1b[2J\\u202e"

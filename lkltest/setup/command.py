@@ -17,6 +17,7 @@ from pathlib import Path
 from lkltest.errors import SetupError
 from lkltest.signals import heed_signals
 
+from .diagnosis import printable
 from .place import alone_in, own_place, prepare
 from .plan import Plan
 from .recipe import default_names, find_recipe, recipe_names
@@ -64,7 +65,7 @@ def run(options: argparse.Namespace, *, quiet: bool = False) -> int:
     try:
         _set_up(options)
     except SetupError as error:
-        print(f"lkltest setup: {error}", file=sys.stderr)
+        print(f"lkltest setup: {printable(str(error))}", file=sys.stderr)
         return FAILED
     finally:
         undo()

@@ -15,6 +15,8 @@ LOCKED = re.compile(
 BROKEN_OFF = re.compile(r"dpkg was interrupted|--fix-broken install|dpkg --configure -a")
 """What apt says after one that was killed."""
 
+_UNFIT = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
 FULL_DISK = "No space left on device"
 """What programs say of a full disk."""
 
@@ -112,3 +114,8 @@ def _line_at(text: str, position: int) -> str:
 
 def _short(line: str) -> str:
     return line if len(line) <= 200 else f"{line[:199]}…"
+
+
+def printable(text: str) -> str:
+    """Return text, perhaps of another program, with what a terminal obeys shown as escapes."""
+    return _UNFIT.sub(lambda match: repr(match[0])[1:-1], text)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from lkltest.errors import SetupError
 
-from .diagnosis import FULL_DISK, diagnose
+from .diagnosis import FULL_DISK, diagnose, printable
 from .packages import Apt, install_command, missing
 from .place import has_room, prepare
 from .recipe import Package, Recipe, Step
@@ -181,4 +181,4 @@ def _size(megabytes: float) -> str:
 
 
 def _complain(error: SetupError) -> None:
-    print(f"lkltest setup: {error}", file=sys.stderr, flush=True)
+    print(f"lkltest setup: {printable(str(error))}", file=sys.stderr, flush=True)
