@@ -38,7 +38,7 @@ def ktap_of(console: bytes, logs: Iterable[str] = ()) -> bytes:
 
 
 MAX_FINDINGS = 20  # with a report each; of more in one scan only what ends the run has one
-_TRACE_LINES = 160
+_TRACE_LINES = 400
 _AFTERMATH = 4096  # bytes after a report in which a panic is its consequence
 _REPORT_BYTES = 64 * 1024
 
@@ -50,6 +50,9 @@ _CAPITALS = re.compile(
     b"|".join(re.escape(word) for word in (*WORDS, _BOOT_WORDS) if word[:1].isupper())
 )
 _LOWER_CASE = tuple(word for word in WORDS if not word[:1].isupper())
+_CALLER = re.compile(rb"[^\n\[]{0,60}\[ *[0-9]{1,10}\.[0-9]{1,9}\]\[ *([TC][0-9]{1,10})\]")
+_SOURCE = re.compile(r"\b[\w/.+-]+\.[chS]:[0-9]")
+_PLACE = re.compile(r" in \{frame\}\S*")
 _RULER = re.compile(rb"={20}|-{4,}\[ cut here \]")
 _BOOT = re.compile(rb"Linux version [0-9]")
 _ESCAPES = re.compile(rb"\x1b\[[0-9;?]*[ -/]*[@-~]")
@@ -95,6 +98,7 @@ class _Event:
         line: where its first line starts.
         stop: where its report stops.
         fatal: whether it ended the run.
+        caller: the thread or CPU that printed it (`T12`, `C0`), or b"" where the log does not say.
     """
 
     signature: Signature
@@ -103,6 +107,7 @@ class _Event:
     line: int
     stop: int
     fatal: bool
+    caller: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +139,8 @@ def find_trouble(log: bytes, dead: bool = False) -> list[Finding]:
         if row is None:
             continue
         signature, match = row
-        last = events[-1] if events else None
+        caller = _caller(log, start)
+        last = _last_of(events, caller)
         if last is not None:
             if _is_part(log, last, signature, start):
                 last.fatal = last.fatal or signature.fatal
@@ -144,7 +150,9 @@ def find_trouble(log: bytes, dead: bool = False) -> list[Finding]:
             last.stop = min(last.stop, start)
         stop = _end_of_report(log, end, signature.extent)
         events.append(
-            _Event(signature, match, _start_of_report(log, start), start, stop, signature.fatal)
+            _Event(
+                signature, match, _start_of_report(log, start), start, stop, signature.fatal, caller
+            )
         )
     findings = []
     for number, event in enumerate(events):
@@ -155,6 +163,20 @@ def find_trouble(log: bytes, dead: bool = False) -> list[Finding]:
                 Finding(event.signature, _line(log, event), _line(log, event), "", False)
             )
     return findings
+
+
+def _caller(log: bytes, start: int) -> bytes:
+    """Return who printed the line at `start`, where printk's prefix says so."""
+    match = _CALLER.match(log, start)
+    return match[1] if match else b""
+
+
+def _last_of(events: list[_Event], caller: bytes) -> _Event | None:
+    """Return the last event that a line of `caller` may be part of, or that it ends."""
+    for event in reversed(events):
+        if event.fatal or event.caller == caller or not event.caller or not caller:
+            return event
+    return None
 
 
 def _row_of(line: bytes) -> tuple[Signature, re.Match[bytes]] | None:
@@ -211,24 +233,36 @@ def _line(log: bytes, event: _Event) -> str:
 
 
 def _finding(log: bytes, event: _Event) -> Finding:
-    detail = _text(log[event.start : min(event.stop, event.start + _REPORT_BYTES)]).rstrip()
+    stop = min(event.stop, event.start + _REPORT_BYTES)
+    detail = _text(_report(log, event.start, stop, event.caller)).rstrip()
     line = _line(log, event)
-    return Finding(event.signature, _title(event, log, line), line, detail, event.fatal)
+    title = _title(event, _report(log, event.line, event.stop, event.caller), line)
+    return Finding(event.signature, title, line, detail, event.fatal)
 
 
-def _title(event: _Event, log: bytes, line: str) -> str:
-    report = log[event.line : event.stop]
+def _report(log: bytes, start: int, stop: int, caller: bytes) -> bytes:
+    """Return a part of a log without the lines that others than `caller` printed into it."""
+    if not caller:
+        return log[start:stop]
+    lines = log[start:stop].splitlines(keepends=True)
+    return b"".join(line for line in lines if _caller(line, 0) in {caller, b""})
+
+
+def _title(event: _Event, report: bytes, line: str) -> str:
     values = {name: _text(value or b"") for name, value in event.match.groupdict().items()}
     more = event.signature.more and event.signature.more.search(report)
     values.update(
         {name: _text(value or b"") for name, value in more.groupdict().items()} if more else {}
     )
     values["line"] = line
-    if "{frame}" in event.signature.title:
+    form = event.signature.title
+    if "{frame}" in form:
         values["frame"] = telling_function(_text(report), event.signature.frames)
         if not values["frame"]:
-            return line  # it says more than a title without a place
-    title = event.signature.title.format_map(defaultdict(str, values))
+            form = _PLACE.sub("", form)
+            if _SOURCE.search(line) or " " not in form:
+                return line  # it says more than a title without a place
+    title = form.format_map(defaultdict(str, values))
     return plain_title(title)
 
 

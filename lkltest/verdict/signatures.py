@@ -70,6 +70,7 @@ _START = rb"(?:^|(?<![A-Za-z])|(?<=\x1b\[0m)|(?<=\x1b\[[0-9]m)|(?<=\x1b\[[0-9][0
 _FUNCTION = rb"[A-Za-z_][\w.$]*"
 _SOURCE = rb"[\w./+-]+\.[chS]:[0-9]+"
 _ACCESS = re.compile(rb"\b(?P<access>Read|Write) (?:of size|at addr)")
+_HELD_AT = re.compile(rb", at: (?:\[<[0-9a-f]+>\] )?(?P<at>" + _FUNCTION + rb")")
 _SANITIZERS = rb"(?:Address|HWAddress|Leak|Memory|Thread|UndefinedBehavior|DataFlow)Sanitizer"
 
 BUG, OOPS, PANIC = ProblemKind.BUG, ProblemKind.OOPS, ProblemKind.PANIC
@@ -318,7 +319,8 @@ TABLE: tuple[tuple[bytes, tuple[Signature, ...]], ...] = (
             _row(
                 rb"WARNING: [^\r\n]*still has locks held!",
                 WARNING,
-                "WARNING: still has locks held in {frame}",
+                "WARNING: still has locks held in {at}",
+                more=_HELD_AT,
             ),
             _row(
                 rb"WARNING: Nested lock was not taken",
@@ -419,7 +421,7 @@ TABLE: tuple[tuple[bytes, tuple[Signature, ...]], ...] = (
         b"[#",
         (
             _row(
-                rb"general protection fault[^\r\n]*\[#",
+                rb"[^\r\n]*?general protection fault[^\r\n]*\[#",
                 OOPS,
                 "general protection fault in {frame}",
                 follows=True,

@@ -247,3 +247,46 @@ def test_words_are_in_every_row_of_theirs() -> None:
     for words, rows in TABLE:
         assert words and rows
         assert not any(row.title.count("{frame}") > 1 for row in rows)
+
+
+def test_a_report_of_one_thread_is_told_from_what_others_print_into_it() -> None:
+    log = (
+        "[ 1.0][ T12] BUG: KASAN: slab-out-of-bounds in memcpy+0x1/0x2\n"
+        "[ 1.0][ T13] other_thread+0x1/0x2\n"
+        "[ 1.1][ T12] Read of size 8 at addr ffff8880 by task a/12\n"
+        "[ 1.1][ T13] WARNING: CPU: 1 PID: 13 at kernel/a.c:1 second+0x1/0x2\n"
+        "[ 1.2][ T12] Call Trace:\n"
+        "[ 1.2][ T13] Call Trace:\n"
+        "[ 1.2][ T12]  first+0x1/0x2\n"
+        "[ 1.3][ T13]  third+0x1/0x2\n"
+    )
+    findings = find_trouble(log.encode())
+    assert [finding.title for finding in findings] == [
+        "KASAN: slab-out-of-bounds Read in first",
+        "WARNING in second",
+    ]
+    assert [finding.detail.count("\n") for finding in findings] == [3, 2]
+
+
+@pytest.mark.parametrize(
+    ("report", "title"),
+    [
+        ("general protection fault: 0000 [#1] SMP\n", "general protection fault"),
+        ("BUG: spinlock lockup suspected on CPU#2, a/12636\n", "BUG: spinlock lockup suspected"),
+        ("kernel BUG at fs/buffer.c:1917!\n", "kernel BUG at fs/buffer.c:1917!"),
+        ("Oops: 0002 [#1]\n", "Oops: 0002 [#1]"),
+        (
+            "Internal error: Oops: 96000005 [#1] SMP\npc : __hwasan_check_x0_1+0x4/0x30\n"
+            "lr : stale+0x7c/0x3d4\nCall trace:\n __hwasan_check_x0_1+0x4/0x30\n"
+            " guilty+0xb0/0x174\n",
+            "Internal error in guilty",
+        ),
+        (
+            "Internal error: Oops: 80000207 [#1] ARM\nPC is at 0x0\nLR is at jumped+0xc0/0x15c\n"
+            "Register r2 information: allocated at kernel_clone+0x9c/0x440\n",
+            "Internal error in jumped",
+        ),
+    ],
+)
+def test_a_title_names_no_function_that_is_not_to_blame(report: str, title: str) -> None:
+    assert [finding.title for finding in find_trouble(report.encode())] == [title]
