@@ -30,5 +30,12 @@ int main(int argc, char **argv)
 		announce(2, "chdir_mnt_point");
 		hang();
 	}
+	if (!strcmp(words[1], "fail-once")) {
+		/* The first run makes the file, those after it find it. */
+		const char *file = getenv("FAKE_ONCE");
+		int made = file ? open(file, O_CREAT | O_EXCL, 0600) : -1;
+
+		words[1] = made < 0 ? "pass" : "fail";
+	}
 	return contract_main(3, words);
 }

@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from lkltest.command_line import FAILED, PASSED
+from lkltest.nightly.commands.night import compared
 from lkltest.nightly.commands.options import (
     FAIL_ON_KINDS,
     fail_on,
@@ -17,7 +19,6 @@ from lkltest.nightly.commands.options import (
     sources,
 )
 from lkltest.nightly.compare.causes import causes
-from lkltest.nightly.compare.compare import compare
 from lkltest.nightly.config.config import DEFAULT_FAIL_ON
 from lkltest.nightly.history import queries
 from lkltest.nightly.history.store import History
@@ -57,11 +58,8 @@ def run(options: argparse.Namespace) -> int:
     known = load_known(known_file)
     with History(file, must_exist=True) as history:
         night = chosen_night(history, options.night)
-        baseline = queries.baseline_of(history, night, options.baseline)
-        platforms = queries.platforms_of(history, night)
-        before = None if baseline is None else queries.baseline_cells(history, baseline, platforms)
-        histories = queries.histories_of(history, night, platforms)
-        changes = compare(queries.cells_of(history, night), before, histories, known)
+        found = compared(history, night, options.baseline, known)
+    baseline, changes = found.baseline, found.changes
     if options.json:
         data = [asdict(change) for change in changes]
         gathered = [[change.id for change in cause.changes] for cause in causes(changes)]
@@ -85,7 +83,7 @@ def chosen_night(history: History, wanted: str | None) -> str:
     return str(found[0][0])
 
 
-def _say(night: str, baseline: str | None, changes: list[Change]) -> None:
+def _say(night: str, baseline: str | None, changes: Sequence[Change]) -> None:
     for line in lines(changes, shown=1000):
         say(line)
     against = f"compared with {baseline}" if baseline else "nothing to compare with"

@@ -8,7 +8,7 @@ be used costs the night nothing but an error at its end.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -18,7 +18,7 @@ from lkltest.nightly.compare.known import Known
 from lkltest.nightly.history import queries
 from lkltest.nightly.history.store import History, HistoryError
 from lkltest.nightly.model.cell import Cell, CellRecord
-from lkltest.nightly.model.change import Change, ChangeKind
+from lkltest.nightly.model.change import Change, ChangeKind, PointHistory
 from lkltest.nightly.report import build_model
 from lkltest.nightly.report.junit import junit_results
 from lkltest.nightly.report.model import NightModel
@@ -130,6 +130,29 @@ def history_of_folders(directory: Path) -> History:
     return history
 
 
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A night beside its baseline, None where there is none."""
+
+    baseline: str | None
+    platforms: Mapping[str, queries.Platform]
+    histories: Mapping[str, PointHistory]
+    changes: Sequence[Change]
+
+
+def compared(history: History, night: str, wanted: str | None, known: Known) -> Comparison:
+    """Compare a night that the history knows with the one before, or the `wanted` one.
+
+    Raises HistoryError, queries.NoBaseline.
+    """
+    baseline = queries.baseline_of(history, night, wanted)
+    platforms = queries.platforms_of(history, night)
+    before = None if baseline is None else queries.baseline_cells(history, baseline, platforms)
+    histories = queries.histories_of(history, night, platforms)
+    changes = compare(queries.cells_of(history, night), before, histories, known)
+    return Comparison(baseline, platforms, histories, changes)
+
+
 def judge(
     history: History,
     folder: NightFolder,
@@ -137,21 +160,18 @@ def judge(
     terms: Terms,
     notes: Sequence[str] = (),
 ) -> Judgement:
-    """Compare a night that the history knows. Raises HistoryError, queries.NoBaseline."""
-    baseline = queries.baseline_of(history, folder.id, terms.baseline)
-    platforms = queries.platforms_of(history, folder.id)
-    before = None if baseline is None else queries.baseline_cells(history, baseline, platforms)
-    histories = queries.histories_of(history, folder.id, platforms)
-    changes = compare(queries.cells_of(history, folder.id), before, histories, terms.known)
+    """Judge a night that the history knows. Raises HistoryError, queries.NoBaseline."""
+    found = compared(history, folder.id, terms.baseline, terms.known)
+    changes, histories = found.changes, found.histories
     failing = [c for c in changes if c.kind in terms.fail_on or c.kind is ChangeKind.EXPIRED]
     suites = build_model.suite_trends(
-        {cell: histories[cell] for cell in platforms}, queries.commits_of(history, folder.id)
+        {cell: histories[cell] for cell in found.platforms}, queries.commits_of(history, folder.id)
     )
     head = folder.head()
     view = NightModel(
         night_id=folder.id,
         started=head["started"],
-        baseline_id=baseline,
+        baseline_id=found.baseline,
         machine=build_model.machine_text(records),
         cells=tuple(build_model.cell_model(record, terms.known) for record in records),
         changes=tuple(changes),

@@ -15,6 +15,7 @@ from lkltest.nightly.commands.night import (
     Judgement,
     Recorder,
     Terms,
+    compared,
     expected_seconds,
     history_of_folders,
     judge,
@@ -29,16 +30,18 @@ from lkltest.nightly.commands.options import (
     load_known,
     one_line_errors,
 )
+from lkltest.nightly.commands.rerun import rerun_new_failures
 from lkltest.nightly.config.config import Config
 from lkltest.nightly.config.example import EXAMPLE
 from lkltest.nightly.history.queries import named_night
 from lkltest.nightly.history.store import History, HistoryError
 from lkltest.nightly.model.cell import Cell
+from lkltest.nightly.model.change import Change
 from lkltest.nightly.report.labels import verdict_text
 from lkltest.nightly.report.text import lines, summary
 from lkltest.nightly.run.lock import locked
 from lkltest.nightly.run.progress import Display, State, duration
-from lkltest.nightly.run.runner import run_cells
+from lkltest.nightly.run.runner import Listener, run_cells
 from lkltest.nightly.run.store import NightFolder, new_night, unfinished
 from lkltest.report.terminal import complain, say
 from lkltest.signals import heed_signals, repeat_dropped_interrupts
@@ -115,6 +118,13 @@ def _night(
         left = [cell for cell in cells if cell.id not in state.done]
         _run_cells(options, config, left, recorder)
         display.end()
+        rerun_new_failures(
+            config.rerun,
+            recorder,
+            lambda: _changes(config, recorder, terms),
+            lambda cells, listener: _run_cells(options, config, cells, listener),
+        )
+        display.end()
         return _close(config, recorder, terms)
     finally:
         if history is not None:
@@ -122,17 +132,29 @@ def _night(
 
 
 def _run_cells(
-    options: argparse.Namespace, config: Config, cells: Sequence[Cell], recorder: Recorder
+    options: argparse.Namespace, config: Config, cells: Sequence[Cell], listener: Listener
 ) -> None:
     if options.scheduler is None:
-        run_cells(cells, options.jobs, recorder, config.machine)
+        run_cells(cells, options.jobs, listener, config.machine)
         return
     from lkltest.nightly.cluster import scheduler
 
     try:
-        scheduler.run_cells(cells, options.scheduler, recorder)
+        scheduler.run_cells(cells, options.scheduler, listener)
     except scheduler.ClusterError as error:
         raise CannotRun(str(error)) from None
+
+
+def _changes(config: Config, recorder: Recorder, terms: Terms) -> Sequence[Change]:
+    """What the night brings up to now."""
+    night = recorder.folder.id
+    if recorder.history is not None and not recorder.trouble:
+        try:
+            return compared(recorder.history, night, terms.baseline, terms.known).changes
+        except HistoryError as error:
+            recorder.trouble = str(error)
+    with history_of_folders(config.directory) as history:
+        return compared(history, night, terms.baseline, terms.known).changes
 
 
 def _close(config: Config, recorder: Recorder, terms: Terms) -> int:

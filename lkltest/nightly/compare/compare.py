@@ -7,11 +7,12 @@ their times of one machine (see `lkltest.nightly.history.queries`).
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from lkltest.nightly.compare.flaky import Evidence, Health, evidence, health
+from lkltest.nightly.compare.flaky import Evidence, Health, became_flaky, evidence, health
 from lkltest.nightly.compare.known import Known, KnownFailure
 from lkltest.nightly.compare.slowness import slowdown
 from lkltest.nightly.model.cell import CellOutcome
@@ -150,9 +151,12 @@ class _Point:
         """New when it is first known to be broken, whatever the night before said of chance."""
         outcomes = self.history.outcomes if self.history is not None else (Outcome.FAILED,)
         found, why = evidence(outcomes), now.reason or "not ok"
+        tonight = self._tonight()
         if found.failures and not found.broken:
-            return self._change(ChangeKind.FLAKY, _joined(str(found), why))
-        said = str(found) if found.failures else ""
+            since = became_flaky(self._by_night())
+            kind = ChangeKind.NEW_FAILURE if since else ChangeKind.FLAKY
+            return self._change(kind, _joined(since or tonight or str(found), why))
+        said = str(found) if found.failures else tonight
         failed_before = self.old is not None and self.old.outcome is Outcome.FAILED
         known = health(self._earlier()) is Health.BROKEN if self._earlier() else failed_before
         if known and (failed_before or self._returns()):
@@ -168,6 +172,21 @@ class _Point:
             return ()
         tonight = self.history.nights[-1]
         return self.history.outcomes[: self.history.nights.index(tonight)]
+
+    def _by_night(self) -> list[tuple[Outcome | CellOutcome, ...]]:
+        """The outcomes of each night's runs."""
+        if self.history is None:
+            return []
+        runs = zip(self.history.nights, self.history.outcomes, strict=True)
+        nights = itertools.groupby(runs, key=lambda run: run[0])
+        return [tuple(outcome for _, outcome in night) for _, night in nights]
+
+    def _tonight(self) -> str:
+        """`failed 1 of 4 runs tonight`, "" where there was one."""
+        runs = self._by_night()[-1:]
+        if not runs or len(runs[0]) < 2:
+            return ""
+        return f"failed {runs[0].count(Outcome.FAILED)} of {len(runs[0])} runs tonight"
 
     def _first_night(self, found: Evidence) -> str:
         places = self._failing_places(found)

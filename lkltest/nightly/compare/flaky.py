@@ -7,6 +7,10 @@ little a short history says). A point that never failed before is broken at its 
 that did is flaky, until its failures in a row are less likely than chance: "failed 9 of 9, before
 6 of 80". A row that was a break and was mended says nothing about the coin and is left out, and so
 is all that lies before a row of passes which the rate does not explain.
+
+Where a night holds several runs, reruns of what failed first, a first failure is no break if one of
+them passes. A point that passed for long and so fails now and then is told once it has failed in
+more nights than a coin that never failed so long would.
 """
 
 from __future__ import annotations
@@ -30,6 +34,12 @@ LATER_CHANCE = 0.002
 
 FORGET = 0.0002
 """A row less likely than this tells of a kernel that was another one, and not of the coin."""
+
+CLEAN = 30
+"""Nights without a failure that a point needs to have become flaky."""
+
+BECAME_CHANCE = 0.01
+"""So many failing nights since, that are less likely than this, are no accident."""
 
 WINDOW = 30
 """Runs that the list of the flakiest points looks at."""
@@ -104,6 +114,28 @@ def health(outcomes: Sequence[str]) -> Health:
     return Health.FLAKY if found.failures else Health.PASSING
 
 
+def became_flaky(nights: Sequence[Sequence[str]]) -> str:
+    """Tell that a point which always passed fails now and then, "" when it does not; once.
+
+    Args:
+        nights: the outcomes of the runs of each, oldest first. If the first one with a failure has
+            no pass, it was told then, as a break.
+    """
+    failed = [number for number, night in enumerate(nights) if Outcome.FAILED in night]
+    if len(failed) < 2 or failed[0] < CLEAN or Outcome.PASSED not in nights[failed[0]]:
+        return ""
+    chances = [
+        _at_least(count, night - failed[0] + 1, failed[0])
+        for count, night in enumerate(failed[1:], start=2)
+    ]
+    first = next((n for n, chance in enumerate(chances) if chance < BECAME_CHANCE), None)
+    if first != len(chances) - 1 or failed[-1] != len(nights) - 1:
+        return ""
+    return (
+        f"failed in {len(failed)} of {len(nights) - failed[0]} nights, before in 0 of {failed[0]}"
+    )
+
+
 def is_flaky(outcomes: Sequence[str]) -> bool:
     """Whether a point has failed now and then, and is not just broken."""
     return flips(_told(outcomes)) >= 3 and health(outcomes) is Health.FLAKY
@@ -116,6 +148,20 @@ def flips(outcomes: Sequence[str]) -> int:
 
 def _told(outcomes: Sequence[str]) -> list[str]:
     return [outcome for outcome in outcomes if outcome in _TOLD]
+
+
+def _at_least(failures: int, nights: int, clean: int) -> float:
+    """The probability of so many failing nights after `clean` ones without a failure."""
+    rate, rest = _PRIOR, clean + _PRIOR
+    return sum(
+        math.comb(nights, count)
+        * math.exp(_log_beta(rate + count, rest + nights - count) - _log_beta(rate, rest))
+        for count in range(failures, nights + 1)
+    )
+
+
+def _log_beta(one: float, other: float) -> float:
+    return math.lgamma(one) + math.lgamma(other) - math.lgamma(one + other)
 
 
 def _row_probability(length: int, hits: int, runs: int) -> float:

@@ -66,6 +66,7 @@ class Config:
         suites: names of suites and variants, `disk` for all of its variants.
         directory: where nights are kept; `history` the SQLite file; `known` the known failures'.
         machine: the name under which times are compared, "" for the node's.
+        rerun: how many times at most a new failure is run again before it is reported.
     """
 
     file: Path
@@ -81,6 +82,7 @@ class Config:
     fail_on: frozenset[ChangeKind] = DEFAULT_FAIL_ON
     machine: str = ""
     name: str = "nightly"
+    rerun: int = 0
 
 
 def load(file: Path, hosts: Collection[str], suites: Collection[str]) -> Config:
@@ -115,6 +117,7 @@ def load(file: Path, hosts: Collection[str], suites: Collection[str]) -> Config:
         fail_on=_fail_on(night),
         machine=night.string("machine", ""),
         name=night.string("name", "nightly"),
+        rerun=night.count("rerun", None) or 0,
     )
     for section in (night, matrix, top):
         section.finish()

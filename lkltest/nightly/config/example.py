@@ -12,6 +12,7 @@ history = "nightly/history.sqlite"  # every point of every night
 timeout = 180                       # seconds for one program
 # limit = 780                       # seconds for a cell's whole process (4 x timeout + 60)
 # repeat = 1                        # how many times each cell is run
+rerun = 3                           # a new failure is run again: a break, or flaky?
 # machine = "lab-3"                 # times are compared under this name; default: the node's
 # known = "known.toml"              # known failures, see below
 

@@ -84,6 +84,19 @@ class TestNights:
         shown = lkltest("history", "boot@*", f"--config={file}")
         assert shown.stdout.count("passed") == 3
 
+    def test_a_new_failure_is_run_again(self, tmp_path: Path) -> None:
+        more = f'[[override]]\nbuild = "odd"\nenvironment = {{FAKE_ONCE = "{tmp_path}/once"}}\n'
+        file = config(tmp_path, night="rerun = 2", more=more, bad="fail", odd="fail-once")
+        done = lkltest("nightly", str(file))
+        assert "NEW FAILURE    boot@native#bad/second: failed 3 of 3 runs tonight" in done.stdout
+        assert "flaky          boot@native#odd/second: failed 1 of 2 runs tonight" in done.stdout
+        assert done.returncode == 1 and "good/" not in done.stdout
+        shown = lkltest("history", "boot@native#*/second", f"--config={file}").stdout
+        assert (shown.count("passed"), shown.count("failed ")) == (2, 4)
+        again = lkltest("nightly", str(file))
+        assert again.returncode == 0 and "run again" not in again.stdout
+        assert "still failing  boot@native#bad/second" in again.stdout
+
     def test_a_wrong_baseline(self, tmp_path: Path) -> None:
         file = config(tmp_path)
         done = lkltest("nightly", str(file), "--baseline=nix")
