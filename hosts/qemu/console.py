@@ -198,9 +198,9 @@ class GuestConsole:
         return next((name for name, count in self._boots.items() if count > 1), "")
 
     @property
-    def damage(self) -> list[str]:
+    def diagnostics(self) -> list[str]:
         """What could not be put back together."""
-        return self._deinterleaver.damage if self._deinterleaver else []
+        return self._deinterleaver.diagnostics if self._deinterleaver else []
 
     @property
     def in_flight(self) -> str | None:

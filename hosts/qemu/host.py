@@ -60,7 +60,7 @@ class QemuHost(Host):
     """Boots an image for each program."""
 
     name = "qemu"
-    repeat_is_failure = True
+    reboot_is_failure = True
 
     def __init__(self, options: Mapping[str, Any] | None = None) -> None:
         super().__init__(options)

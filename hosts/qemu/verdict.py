@@ -157,7 +157,7 @@ class Verdict:
             self.decide(Decision(Problem(ProblemKind.SETUP, f"in the guest: {report.failure}")))
         if self._console is not None:
             self._more += [
-                Problem(ProblemKind.CONSOLE_DAMAGE, damage) for damage in self._console.damage
+                Problem(ProblemKind.CONSOLE_DAMAGE, text) for text in self._console.diagnostics
             ]
             self._more += [
                 Problem(ProblemKind.PLAN_NOT_MET, missing)

@@ -60,7 +60,7 @@ class UmlConsole(Console):
         if rest and not self._asked:
             yield rest
         self._problems += [
-            Problem(ProblemKind.CONSOLE_DAMAGE, damage) for damage in self._deinterleaver.damage
+            Problem(ProblemKind.CONSOLE_DAMAGE, text) for text in self._deinterleaver.diagnostics
         ]
         report = self._report()
         self._problems += [Problem(ProblemKind.GUEST, warning) for warning in report.warnings]

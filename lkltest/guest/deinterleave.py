@@ -22,12 +22,12 @@ _QUOTED = 120
 class Deinterleaver:
     """Bytes of a console in, the same bytes out with kernel messages on lines of their own.
 
-    What is cut apart comes after the messages that cut it. `damage` says, a line each, what could
-    not be put back.
+    What is cut apart comes after the messages that cut it. `diagnostics` says, a line each, what
+    could not be put back.
     """
 
     def __init__(self) -> None:
-        self.damage: list[str] = []
+        self.diagnostics: list[str] = []
         self._partial = b""  # a line that has not ended
         self._cut = b""  # a program's line of which the rest is to come
         self._newest = self._older = 0  # microseconds; before the line was cut
@@ -78,4 +78,4 @@ class Deinterleaver:
 
     def _say(self, why: str, cut: bytes) -> None:
         text = cut[:_QUOTED].decode("utf-8", "backslashreplace").strip()
-        self.damage.append(f"a kernel message cut {text!r} short, {why}")
+        self.diagnostics.append(f"a kernel message cut {text!r} short, {why}")

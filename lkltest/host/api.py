@@ -99,7 +99,7 @@ class Host(ABC):
     name: ClassVar[str]
     exit_status_matters: ClassVar[bool] = True
     """Whether a status of 0 can be believed and any other is a failure."""
-    repeat_is_failure: ClassVar[bool] = False
+    reboot_is_failure: ClassVar[bool] = False
     """Whether a program's points that come twice mean that its machine has started again."""
 
     def __init__(self, options: Mapping[str, Any] | None = None) -> None:

@@ -35,7 +35,7 @@ class Execution:
         self.result: ProgramResult | None = None
         self.on_started: Callable[[str], object] | None = None
         self._recorder = Recorder(
-            host.exit_status_matters, repeat_is_failure=host.repeat_is_failure
+            host.exit_status_matters, reboot_is_failure=host.reboot_is_failure
         )
         self._listen = listen
         self._started = time.monotonic()

@@ -12,10 +12,10 @@ import re
 from typing import NamedTuple, TypeAlias
 
 NUMBER_DIGITS = 9
-"""Numbers of more digits are no numbers (a Damage says so): a program that prints garbage must not
-make anyone count to it. 999,999,999 points are more than any suite has."""
+"""Numbers of more digits are no numbers (a Diagnostic says so): a program that prints garbage must
+not make anyone count to it. 999,999,999 points are more than any suite has."""
 
-_DETAIL_LIMIT = 200  # characters of a damaged line that a Damage quotes
+_DETAIL_LIMIT = 200  # characters of a damaged line that a Diagnostic quotes
 
 
 def decode(data: bytes) -> str:
@@ -133,13 +133,13 @@ class Output(NamedTuple):
     data: bytes
 
 
-class Damage(NamedTuple):
-    """Something the stream should not hold; a stream with damage is not a passed one.
+class Diagnostic(NamedTuple):
+    """Something that the stream should not hold, for which it does not pass.
 
     what: "yaml-open" (a block that was not closed), "line-cut" and "log-cut" (longer than the
     limits), "line-torn" (a kernel message cut a line, and its rest was not found),
     "line-incomplete" (the last line has no newline), "number" and "version" (more digits than
-    NUMBER_DIGITS). detail is for people. Damage comes before the event it is about.
+    NUMBER_DIGITS). detail is for people. It comes before the event it is about.
     """
 
     what: str
@@ -158,7 +158,7 @@ class LastLine(NamedTuple):
 
 
 Event: TypeAlias = (
-    Version | Plan | Started | Point | BailOut | Pragma | Comment | Output | Damage | LastLine
+    Version | Plan | Started | Point | BailOut | Pragma | Comment | Output | Diagnostic | LastLine
 )
 
 _LOG_KEY = re.compile(rb"^([ \t]+)log:[ \t]*[|>][-+0-9]*[ \t]*(?:\n|\Z)", re.MULTILINE)
@@ -205,7 +205,7 @@ def _number(digits: bytes) -> int | None:
 
 
 def quote(line: bytes) -> str:
-    """The beginning of a line, for a Damage."""
+    """The beginning of a line, for a Diagnostic."""
     text = decode(line[:_DETAIL_LIMIT])
     return text + "..." if len(line) > _DETAIL_LIMIT else text
 
@@ -226,7 +226,7 @@ def _result(line: bytes, depth: int) -> tuple[Event, ...]:
         directive = _VERDICTS.get(keyword[:4], "")
     point = Point(ok, number, decode(name), directive, decode(reason), b"", depth, took)
     if digits is not None and number is None:
-        return (Damage("number", f"the number is too large: {quote(line)}"), point)
+        return (Diagnostic("number", f"the number is too large: {quote(line)}"), point)
     return (point,)
 
 
@@ -253,7 +253,7 @@ def _plan(line: bytes, depth: int) -> tuple[Event, ...]:
         return ()
     count, tail = _number(plan[1]), plan[2]
     if count is None:
-        return (Damage("number", f"the plan is too large: {quote(line)}"),)
+        return (Diagnostic("number", f"the plan is too large: {quote(line)}"),)
     text = decode(tail.lstrip(b"#").strip())
     if count == 0:
         return (_plan_of_none(tail, text, depth),)
@@ -287,7 +287,7 @@ def _version(line: bytes, depth: int) -> tuple[Event, ...]:
         return ()
     number = _number(version[2])
     if number is None:
-        return (Damage("version", f"the version is too large: {quote(line)}"),)
+        return (Diagnostic("version", f"the version is too large: {quote(line)}"),)
     return (Version(number, bool(version[1]), depth),)
 
 
@@ -321,7 +321,7 @@ _BY_FIRST_BYTE = {
 def recognise(line: bytes, depth: int) -> tuple[Event, ...]:
     """The events of one line without its white space at either end; () for no TAP.
 
-    Only the last is about the line itself; a Damage may come before it, or be all there is.
+    Only the last is about the line itself; a Diagnostic may come before it, or be all there is.
     """
     read = _BY_FIRST_BYTE.get(line[0]) if line else None
     return () if read is None else read(line, depth)

@@ -4,7 +4,7 @@
 import re
 from collections.abc import Iterator
 
-from lkltest.tap.grammar import Damage, Event
+from lkltest.tap.grammar import Diagnostic, Event
 
 LINE_LIMIT = 64 * 1024
 """Bytes of a line that are kept, its newline not counted; the rest is dropped (line-cut)."""
@@ -121,7 +121,7 @@ class Lines:
         if self._dropped:
             size = len(self._partial) + self._dropped
             what = f"a line of {size} bytes, the first {LINE_LIMIT} are kept"
-            out.append(Damage("line-cut", what))
+            out.append(Diagnostic("line-cut", what))
 
     def _clean(self, lines: bytes) -> bytes:
         # Line by line in effect: no pattern reaches beyond the line that it begins in.

@@ -20,9 +20,9 @@ Which line is what:
 - Every line of a block that is indented at least as the block is text of the block, whatever it
   looks like: a log may hold `ok 3`, `1..5`, `...` or `--- ping statistics ---`, indented.
 - A line in the midst of a block that is indented less cannot belong to it. If it is a result, a
-  plan, an announcement or a version, the block was never closed: Damage("yaml-open"), the point it
-  belongs to, then that line. Anything else was written by someone else into the same terminal: it
-  is reported by itself and the block goes on.
+  plan, an announcement or a version, the block was never closed: Diagnostic("yaml-open"), the point
+  it belongs to, then that line. Anything else was written by someone else into the same terminal:
+  it is reported by itself and the block goes on.
 - An indented line is TAP only in an open subtest. A version line, a plan or `# Subtest` opens one
   at its indentation, and so does a result that is indented by four columns more (TAP 14) or by a
   tab (old KUnit); by eight, it opens two. A result, a plan, an announcement or a version indented
@@ -34,7 +34,7 @@ Which line is what:
   a line belongs to the `ok` on the next one.
 - A carriage return before a result ends the line that it stands in: `50 %\rok 1 copy`.
 - A last line without newline: a result and the end of a block come as a LastLine, a plan counts
-  for nothing (Damage), all else as if the newline were there.
+  for nothing (Diagnostic), all else as if the newline were there.
 """
 
 import re
@@ -44,7 +44,7 @@ from lkltest.tap.grammar import (
     NUMBER_DIGITS,
     BailOut,
     Comment,
-    Damage,
+    Diagnostic,
     Event,
     LastLine,
     Output,
@@ -75,7 +75,7 @@ __all__ = [
     "NUMBER_DIGITS",
     "BailOut",
     "Comment",
-    "Damage",
+    "Diagnostic",
     "Event",
     "LastLine",
     "Output",
@@ -164,7 +164,7 @@ class Parser:
 
     def _last_line(self, tail: bytes, out: list[Event]) -> None:
         reason = f"the last line has no newline: {quote(tail)}"
-        cut: list[Event] = [Damage("line-incomplete", reason)]
+        cut: list[Event] = [Diagnostic("line-incomplete", reason)]
         if self._block is not None:
             block = self._block
             if self._ends_block(tail) or not block.is_end(tail):
@@ -331,7 +331,7 @@ class Parser:
             return whole
         if torn.by_message and may_be_lost(torn.before):
             what = f"a kernel message tore a line, its rest is missing: {quote(torn.before)}"
-            out.append(Damage("line-torn", what))
+            out.append(Diagnostic("line-torn", what))
         if says_something(torn.before):
             self._whole_line(torn.before, out)
         else:
@@ -424,7 +424,7 @@ class Parser:
             out.append(Output(line))
 
     def _abandon(self, block: Block, out: list[Event]) -> None:
-        out.append(Damage("yaml-open", f"the block of {block.label()} was not closed"))
+        out.append(Diagnostic("yaml-open", f"the block of {block.label()} was not closed"))
         self._close_block(block, out)
 
     def _close_block(self, block: Block, out: list[Event]) -> None:

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable
 from functools import lru_cache
 
-from lkltest.tap.grammar import Damage, Event, Point
+from lkltest.tap.grammar import Diagnostic, Event, Point
 from lkltest.tap.torn_line import message_in_end
 
 LOG_LIMIT = 4 * 1024 * 1024
@@ -68,7 +68,7 @@ class Block:
         if self._dropped:
             size = len(self._body) + self._dropped
             what = f"the block of {self.label()} has {size} bytes, the first {LOG_LIMIT} are kept"
-            out.append(Damage("log-cut", what))
+            out.append(Diagnostic("log-cut", what))
         ok, number, name, directive, reason, _, depth, took = self._point
         out.append(Point(ok, number, name, directive, reason, bytes(self._body), depth, took))
 

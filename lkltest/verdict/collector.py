@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from lkltest.verdict.results import Outcome, PointResult, Problem, ProblemKind
-from lkltest.verdict.subtests import MOST_POINTS, TOO_MANY_POINTS, Trouble
+from lkltest.verdict.subtests import MOST_POINTS, TOO_MANY_POINTS
 
 _SAME_KIND = 20  # problems that are kept; the others of that kind are counted
 _LOG_BUDGET = 64 * 1024 * 1024  # bytes of logs; those of failed points have one of their own
@@ -62,7 +62,7 @@ class Collector:
         self._on_passed(name, seconds, log)
         return True
 
-    def report(self, point: PointResult, troubles: list[Trouble]) -> None:
+    def report(self, point: PointResult, problems: list[Problem]) -> None:
         """Take a finished top-level point and what is wrong with it."""
         self.last = point.name
         self.fresh.append(point)
@@ -73,8 +73,8 @@ class Collector:
         elif not self._full:
             self._full = True
             self.add_loose(TOO_MANY_POINTS)
-        for kind, reason, detail in troubles:
-            self.add(Problem(kind, reason, point.name, detail))
+        for problem in problems:
+            self.add(replace(problem, point=point.name))
 
     def add(self, problem: Problem) -> None:
         """Take a problem."""
@@ -82,10 +82,10 @@ class Collector:
         if self._kinds[problem.kind] <= _SAME_KIND:
             self._problems.append(problem)
 
-    def add_loose(self, trouble: Trouble) -> None:
+    def add_loose(self, problem: Problem) -> None:
         """Take a problem that no point was in flight for; say after which one it came."""
         where = f" (after {self.last})" if self.last else ""
-        self.add(Problem(trouble.kind, trouble.reason + where, None, trouble.detail))
+        self.add(replace(problem, reason=problem.reason + where))
 
     def add_given(self, problem: Problem) -> None:
         """Take a problem that somebody else saw.

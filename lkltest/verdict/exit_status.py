@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""How a program's end is judged. Pure."""
+"""The verdict on a program's end. Pure."""
 
 from __future__ import annotations
 
 import signal
 
-from lkltest.verdict.results import Exit, ProblemKind
+from lkltest.verdict.results import Exit, Problem, ProblemKind
 
 _SHELL_SIGNAL = 128  # a shell adds it to the number of the signal that killed its child
 
@@ -18,22 +18,22 @@ def signal_name(number: int) -> str:
         return f"signal {number}"
 
 
-def judge_exit(exit: Exit, status_matters: bool = True) -> tuple[ProblemKind, str] | None:
+def exit_problem(exit: Exit, status_matters: bool = True) -> Problem | None:
     """Return what is wrong with a program's end, or None.
 
     Args:
         exit: how it ended.
-        status_matters: False where an exit status proves nothing; all else is judged still.
+        status_matters: False where an exit status proves nothing; all else still does.
     """
     note = f", {exit.note}" if exit.note else ""
     if exit.cause == "deadline":
-        return ProblemKind.DEADLINE, f"did not end in time{note}"
+        return Problem(ProblemKind.DEADLINE, f"did not end in time{note}")
     if exit.cause == "stall":
-        return ProblemKind.STALL, f"was silent for too long{note}"
+        return Problem(ProblemKind.STALL, f"was silent for too long{note}")
     if exit.cause == "signalled" or exit.signal is not None:
-        return ProblemKind.SIGNAL, f"killed by {signal_name(exit.signal or 0)}{note}"
+        return Problem(ProblemKind.SIGNAL, f"killed by {signal_name(exit.signal or 0)}{note}")
     if exit.cause == "exited" and exit.status != 0 and status_matters:
-        return ProblemKind.EXIT_STATUS, f"exited with status {_status(exit.status)}{note}"
+        return Problem(ProblemKind.EXIT_STATUS, f"exited with status {_status(exit.status)}{note}")
     return None
 
 

@@ -37,14 +37,14 @@ def ktap_of(console: bytes, logs: Iterable[str] = ()) -> bytes:
     return b""
 
 
-MAX_FINDINGS = 20  # with a report each; of more in one scan only what ends the run has one
+MAX_REPORTS = 20  # with a report each; of more in one scan only what ends the run has one
 _TRACE_LINES = 400
 _AFTERMATH = 4096  # bytes after a report in which a panic is its consequence
 _REPORT_BYTES = 64 * 1024
 
 _WORDS = re.compile(b"|".join(map(re.escape, WORDS)))
 _BOOT_WORDS = b"Linux version "
-# Nearly no log holds trouble. Capital letters are rare, so a regex is the quickest way to look for
+# Nearly no log holds a report. Capital letters are rare, so a regex is the quickest way to look for
 # all words that begin with one; for the others it is slower than one search for each.
 _CAPITALS = re.compile(
     b"|".join(re.escape(word) for word in (*WORDS, _BOOT_WORDS) if word[:1].isupper())
@@ -64,12 +64,12 @@ _BANNER = re.compile(rb"Linux version (\S+)([^\r\n]{0,2000})")
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """One report of trouble in a kernel's log.
+class KernelReport:
+    """One report of a fault in a kernel's log.
 
     Attributes:
         signature: the row of the table that it is of.
-        title: what it is about, in a few words that are the same for the same trouble.
+        title: what it is about, in a few words that are the same for the same fault.
         line: the line that says so, without printk's prefix and without escapes.
         detail: the whole report.
         fatal: whether it ended the run.
@@ -118,12 +118,12 @@ class Banner:
     compiler: str
 
 
-def find_trouble(log: bytes, dead: bool = False) -> list[Finding]:
-    """Return the reports of trouble in `log` in their order, one for each event.
+def find_reports(log: bytes, dead: bool = False) -> list[KernelReport]:
+    """Return the reports of faults in `log` in their order, one for each event.
 
     Args:
         log: what the kernel printed.
-        dead: whether the run had ended before, by a finding that was fatal: what follows is part
+        dead: whether the run had ended before, by a report that was fatal: what follows is part
             of it until the kernel boots again.
     """
     if not is_notable(log):
@@ -154,15 +154,15 @@ def find_trouble(log: bytes, dead: bool = False) -> list[Finding]:
                 signature, match, _start_of_report(log, start), start, stop, signature.fatal, caller
             )
         )
-    findings = []
+    reports = []
     for number, event in enumerate(events):
-        if number < MAX_FINDINGS or event.fatal:
-            findings.append(_finding(log, event))
+        if number < MAX_REPORTS or event.fatal:
+            reports.append(_kernel_report(log, event))
         else:
-            findings.append(
-                Finding(event.signature, _line(log, event), _line(log, event), "", False)
+            reports.append(
+                KernelReport(event.signature, _line(log, event), _line(log, event), "", False)
             )
-    return findings
+    return reports
 
 
 def _caller(log: bytes, start: int) -> bytes:
@@ -232,15 +232,15 @@ def _line(log: bytes, event: _Event) -> str:
     return _PREFIX.sub("", _text(line).strip())
 
 
-def _finding(log: bytes, event: _Event) -> Finding:
+def _kernel_report(log: bytes, event: _Event) -> KernelReport:
     stop = min(event.stop, event.start + _REPORT_BYTES)
-    detail = _text(_report(log, event.start, stop, event.caller)).rstrip()
+    detail = _text(_lines_of(log, event.start, stop, event.caller)).rstrip()
     line = _line(log, event)
-    title = _title(event, _report(log, event.line, event.stop, event.caller), line)
-    return Finding(event.signature, title, line, detail, event.fatal)
+    title = _title(event, _lines_of(log, event.line, event.stop, event.caller), line)
+    return KernelReport(event.signature, title, line, detail, event.fatal)
 
 
-def _report(log: bytes, start: int, stop: int, caller: bytes) -> bytes:
+def _lines_of(log: bytes, start: int, stop: int, caller: bytes) -> bytes:
     """Return a part of a log without the lines that others than `caller` printed into it."""
     if not caller:
         return log[start:stop]
@@ -285,7 +285,7 @@ def find_banner(log: bytes) -> Banner | None:
 
 
 def is_notable(log: bytes) -> bool:
-    """Whether a log may hold trouble or a banner."""
+    """Whether a log may hold a report or a banner."""
     return _CAPITALS.search(log) is not None or any(map(log.__contains__, _LOWER_CASE))
 
 

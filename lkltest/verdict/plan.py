@@ -9,9 +9,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 
-from lkltest.verdict.results import ProblemKind
-
-Remark = tuple[ProblemKind, str]
+from lkltest.verdict.results import Problem, ProblemKind
 
 # Shuffled points make a range for each four of them, at worst. Numbers beyond that many ranges are
 # forgotten, and so missing in the end.
@@ -46,7 +44,7 @@ class PlanLedger:
         """Whether the plan is there and every number of it came."""
         return self.count is not None and self._unbroken >= self.count
 
-    def record(self, number: int | None) -> Sequence[Remark]:
+    def record(self, number: int | None) -> Sequence[Problem]:
         """Count a point; None is the number after the last. Return what is wrong with it."""
         expected = self.last + 1
         if number is None:
@@ -56,31 +54,26 @@ class PlanLedger:
         if number == expected == self._unbroken + 1 and not self._late:
             self._unbroken = number
             return () if self.count is None or number <= self.count else (self._excess(number),)
-        return self._judge(number)
+        return self._check(number)
 
-    def announce(self, name: str, count: int) -> list[Remark]:
+    def announce(self, name: str, count: int) -> list[Problem]:
         """Take the plan that comes after its points. Return what is wrong with it."""
         self.name, self.count = name, count
         self._late = self.seen > 0
         if self.seen <= count:
             return []
-        return [(ProblemKind.TOO_MANY_POINTS, f"{self.seen} points came before {self}")]
+        return [Problem(ProblemKind.TOO_MANY_POINTS, f"{self.seen} points came before {self}")]
 
-    def close(self) -> list[Remark]:
+    def close(self) -> list[Problem]:
         """Return what is wrong with the plan when no more points will come."""
         if self.count is None:
-            return [(ProblemKind.NO_PLAN, "the stream has no plan")] if self.seen else []
-        remarks: list[Remark] = []
+            return [Problem(ProblemKind.NO_PLAN, "the stream has no plan")] if self.seen else []
         missing = self.missing()
-        if missing:
-            absent = sum(stop - start + 1 for start, stop in missing)
-            remarks.append(
-                (
-                    ProblemKind.PLAN_NOT_MET,
-                    f"{self}: {absent} of {self.count} points never came: {_listed(missing)}",
-                )
-            )
-        return remarks
+        if not missing:
+            return []
+        absent = sum(stop - start + 1 for start, stop in missing)
+        reason = f"{self}: {absent} of {self.count} points never came: {_listed(missing)}"
+        return [Problem(ProblemKind.PLAN_NOT_MET, reason)]
 
     def missing(self) -> list[tuple[int, int]]:
         """Return the ranges of planned numbers that did not come."""
@@ -98,22 +91,22 @@ class PlanLedger:
     def __str__(self) -> str:
         return f"plan 1..{self.count} # {self.name}" if self.name else f"plan 1..{self.count}"
 
-    def _judge(self, number: int) -> list[Remark]:
-        """Say what is wrong with a number that is not simply the next one of its plan."""
-        remarks: list[Remark] = []
+    def _check(self, number: int) -> list[Problem]:
+        """Return what is wrong with a number that is not simply the next one of its plan."""
+        problems: list[Problem] = []
         if self._late:  # TAP: a plan comes before all points or after them, never between
             self._late = False
             reason = f"{self} came between its points, before point {number}"
-            remarks.append((ProblemKind.PLAN_NOT_MET, reason))
+            problems.append(Problem(ProblemKind.PLAN_NOT_MET, reason))
         if number < 1 or (self.count is not None and number > self.count):
-            remarks.append(self._excess(number))
+            problems.append(self._excess(number))
         if self._known(number):
-            remarks.append((ProblemKind.DUPLICATE_NUMBER, f"number {number} came twice"))
+            problems.append(Problem(ProblemKind.DUPLICATE_NUMBER, f"number {number} came twice"))
         self._note(number)
-        return remarks
+        return problems
 
-    def _excess(self, number: int) -> Remark:
-        return ProblemKind.TOO_MANY_POINTS, f"point {number} is beyond {self}"
+    def _excess(self, number: int) -> Problem:
+        return Problem(ProblemKind.TOO_MANY_POINTS, f"point {number} is beyond {self}")
 
     def _known(self, number: int) -> bool:
         if 1 <= number <= self._unbroken:

@@ -19,7 +19,7 @@ from lkltest.tap.grammar import decode
 from lkltest.tap.parser import (
     BailOut,
     Comment,
-    Damage,
+    Diagnostic,
     Event,
     LastLine,
     Output,
@@ -28,25 +28,25 @@ from lkltest.tap.parser import (
     Started,
 )
 from lkltest.verdict.collector import Collector, OnPassed, one_line
-from lkltest.verdict.exit_status import judge_exit
+from lkltest.verdict.exit_status import exit_problem
 from lkltest.verdict.results import Exit, Outcome, PointResult, Problem, ProblemKind, ProgramResult
 from lkltest.verdict.stream_log import StreamLog
-from lkltest.verdict.subtests import Announced, SubtestStack, Trouble, shortened, subtest_troubles
+from lkltest.verdict.subtests import Announced, SubtestStack, shortened, subtest_problems
 
 
-class Repeats:
-    """The points that a stream had, each by its plan, number and name."""
+class RebootDetector:
+    """Detection of a stream that starts anew: the points it had, by plan, number and name."""
 
     def __init__(self) -> None:
         self._reported: set[tuple[str, int, str]] = set()
 
-    def note(self, plan: str, number: int, name: str) -> list[Trouble]:
-        """Remember a point. Return a trouble if the stream had it before."""
+    def note(self, plan: str, number: int, name: str) -> list[Problem]:
+        """Remember a point. Return a problem if the stream had it before."""
         if not name:
             return []
         if (plan, number, name) in self._reported:
             reason = f"{name} came again: did the guest boot twice?"
-            return [Trouble(ProblemKind.REPEATED, reason)]
+            return [Problem(ProblemKind.REPEATED, reason)]
         self._reported.add((plan, number, name))
         return []
 
@@ -85,7 +85,7 @@ def _expectation(log: str) -> str:
     return ": ".join(filter(None, found.groups())) if found else ""
 
 
-_DAMAGE = {
+_DIAGNOSTICS = {
     "yaml-open": ProblemKind.OPEN_YAML,
     "line-incomplete": ProblemKind.INCOMPLETE_LINE,
 }
@@ -100,7 +100,7 @@ class Recorder:
     Args:
         exit_status_matters: False where it proves nothing (Wine) or is not known.
         is_file: True where the stream is a file, which somebody may have ended without a newline.
-        repeat_is_failure: True where a guest that reboots repeats its stream: a point that comes
+        reboot_is_failure: True where a guest that reboots repeats its stream: a point that comes
             again under a plan of the same name is then a problem.
         keep: False to forget every point that `add` has returned, for constant memory.
         on_passed: called with name, seconds and log of each passed top-level point without
@@ -112,20 +112,20 @@ class Recorder:
         exit_status_matters: bool = True,
         *,
         is_file: bool = False,
-        repeat_is_failure: bool = False,
+        reboot_is_failure: bool = False,
         keep: bool = True,
         on_passed: OnPassed | None = None,
     ) -> None:
         self._exit_status_matters = exit_status_matters
         self._is_file = is_file
-        self._repeats = Repeats() if repeat_is_failure else None
+        self._reboots = RebootDetector() if reboot_is_failure else None
         self._stack = SubtestStack()
         self._collector = Collector(keep, on_passed)
         self._stream_log = StreamLog()
-        self._damage: list[Trouble] = []  # about the event that follows
+        self._diagnostics: list[Problem] = []  # about the event that follows
         self._skip: str | None = None  # name of a `1..0` whose reason may follow
         self._skip_reason = ""
-        self._unsettled = False  # output, damage or skip that wait for the event that follows
+        self._unsettled = False  # output, diagnostic or skip that wait for the event that follows
         self._last_line: tuple[LastLine, float | None] | None = None
         self._bailed_out = False
 
@@ -169,13 +169,13 @@ class Recorder:
             self._overhear(self._stream_log.comment(event.text))
             if event.text.startswith("Subtest: "):
                 self._stack.title(event.depth, event.text[9:])
-        elif isinstance(event, Damage):
+        elif isinstance(event, Diagnostic):
             self._unsettled = True
-            kind = _DAMAGE.get(event.what, ProblemKind.CONSOLE_DAMAGE)
-            self._damage.append(Trouble(kind, event.detail or event.what))
+            kind = _DIAGNOSTICS.get(event.what, ProblemKind.CONSOLE_DAMAGE)
+            self._diagnostics.append(Problem(kind, event.detail or event.what))
         elif isinstance(event, BailOut):
             self._bailed_out = True
-            self._blame(Trouble(ProblemKind.BAIL_OUT, event.reason or "no reason given"))
+            self._attribute(Problem(ProblemKind.BAIL_OUT, event.reason or "no reason given"))
         elif isinstance(event, LastLine):
             self._last_line = (event, at)
         return fresh
@@ -199,11 +199,11 @@ class Recorder:
         self._settle(before_point=False)
         self._settle_exit(exit, given := list(problems))
         ledger = self._stack.top.ledger
-        remarks = ledger.close()
+        unmet = ledger.close()
         if ledger.count is None and not ledger.seen:
-            remarks = [(ProblemKind.NO_PLAN, "the stream has no plan and no test point")]
-        for kind, reason in remarks:
-            collector.add(Problem(kind, reason))
+            unmet = [Problem(ProblemKind.NO_PLAN, "the stream has no plan and no test point")]
+        for problem in unmet:
+            collector.add(problem)
         for problem in given:
             collector.add_given(problem)
         return ProgramResult(
@@ -222,7 +222,7 @@ class Recorder:
         comments = self._stream_log.comments
         if 0 < len(comments) < _COMMENT_LIMIT:  # KUnit's go on without `#`
             comments += event.data
-        if self._stream_log.add(event.data) or self._damage:
+        if self._stream_log.add(event.data) or self._diagnostics:
             self._settle_output()
         if self._skip is not None and not self._skip_reason:
             self._skip_reason = one_line(decode(event.data))
@@ -242,11 +242,11 @@ class Recorder:
         if level is None:
             return
         self._abandon(event.depth, "the next plan began")
-        for kind, reason in level.begin_plan(event.name, event.count):
+        for problem in level.begin_plan(event.name, event.count):
             if event.depth:
-                self._stack.levels[event.depth - 1].defer(Trouble(kind, reason))
+                self._stack.levels[event.depth - 1].defer(problem)
             else:
-                self._collector.add(Problem(kind, reason))
+                self._collector.add(problem)
         self._overhear(event.name, event.skip or "")
         if event.count == 0 and event.depth == 0:
             self._skip = shortened(event.name) or "(skipped)"
@@ -268,25 +268,24 @@ class Recorder:
         if self._stack.depth > depth:
             children = self._stack.fold(depth + 1, "its parent reported first")
             self._stack.forget_titles(depth)
-        troubles = level.take_deferred() if level.deferred else []
+        problems = level.take_deferred() if level.deferred else []
         if "[" in raw or "[" in reason:
-            troubles += self._stream_log.overhear(raw, reason)
+            problems += self._stream_log.overhear(raw, reason)
         ledger = level.ledger
-        for remark in ledger.record(number):
-            troubles.append(Trouble(*remark))
-        if self._repeats is not None and depth == 0:
-            troubles += self._repeats.note(ledger.name, ledger.last, raw)
+        problems += ledger.record(number)
+        if self._reboots is not None and depth == 0:
+            problems += self._reboots.note(ledger.name, ledger.last, raw)
         name = level.name_of(raw, announced)
-        log = self._log(event, troubles) if event.block or self._stream_log.comments else ""
+        log = self._log(event, problems) if event.block or self._stream_log.comments else ""
         outcome = outcome_said(event)
         if children and outcome in (Outcome.PASSED, Outcome.SKIPPED):
-            troubles += subtest_troubles(children)
+            problems += subtest_problems(children)
         if outcome is Outcome.SKIPPED and not reason:
             reason = log  # LKL's tests say it there
         reason = reason or _expectation(log if outcome is Outcome.FAILED else "")
-        if troubles:
+        if problems:
             outcome = Outcome.FAILED
-            reason = "\n".join(f"{kind}: {text}" for kind, text, _ in troubles)
+            reason = "\n".join(str(problem) for problem in problems)
         reason = reason and one_line(reason)
         seconds = seconds_taken(event, announced, at)
         plain = outcome is Outcome.PASSED and not (depth or children)
@@ -295,54 +294,54 @@ class Recorder:
         log = self._collector.within_budget(log, outcome, depth)
         point = PointResult(name, outcome, ledger.last, ledger.name, reason, log, seconds, children)
         if depth:
-            self._stack.lift(depth, point, troubles)
+            self._stack.lift(depth, point, problems)
         else:
-            self._collector.report(point, troubles)
+            self._collector.report(point, problems)
 
     # Parts of a point
 
     def _overhear(self, *texts: str) -> None:
         """Find what the kernel said in the midst of a line."""
-        for trouble in self._stream_log.overhear(*texts):
-            self._blame(trouble)
+        for problem in self._stream_log.overhear(*texts):
+            self._attribute(problem)
 
-    def _log(self, event: Point, troubles: list[Trouble]) -> str:
-        """Return the point's log; add to `troubles` what the kernel says in it."""
+    def _log(self, event: Point, problems: list[Problem]) -> str:
+        """Return the point's log; add to `problems` what the kernel says in it."""
         if event.block:
-            troubles += self._stream_log.search(event.block)
+            problems += self._stream_log.search(event.block)
         log = event.log if event.block else ""
         comments = self._stream_log.take_comments()  # KTAP says there why a test failed
         return log or ("" if event.ok else comments)
 
     # Ends
 
-    def _abandon(self, depth: int, why: str, ending: Trouble | None = None) -> None:
+    def _abandon(self, depth: int, why: str, ending: Problem | None = None) -> None:
         """Report the point in flight at `depth`, if there is one, as failed."""
         point = self._stack.abandon(depth, why)
         if point is None:
             return
-        troubles = self._stack.levels[depth].take_deferred()
-        if not (troubles and self._stream_log.dead):  # the kernel's own report says why
-            troubles.append(ending or Trouble(ProblemKind.NEVER_REPORTED, why))
+        problems = self._stack.levels[depth].take_deferred()
+        if not (problems and self._stream_log.dead):  # the kernel's own report says why
+            problems.append(ending or Problem(ProblemKind.NEVER_REPORTED, why))
         if depth:
-            self._stack.lift(depth, point, troubles)
+            self._stack.lift(depth, point, problems)
         else:
-            self._collector.report(point, troubles)
+            self._collector.report(point, problems)
 
-    def _blame(self, trouble: Trouble) -> None:
-        """Tie a trouble to the point in flight, or else let it stand for itself."""
+    def _attribute(self, problem: Problem) -> None:
+        """Tie a problem to the point in flight, or else let it stand for itself."""
         if self._stack.busy:
-            self._stack.top.defer(trouble)
+            self._stack.top.defer(problem)
         else:
-            self._collector.add_loose(trouble)
+            self._collector.add_loose(problem)
 
     def _settle(self, before_point: bool) -> None:
         """Deal with what was left open until it was clear which event follows."""
         self._unsettled = False
         if before_point:
-            for trouble in self._damage:  # it is about that point
-                self._stack.top.defer(trouble)
-            self._damage = []
+            for problem in self._diagnostics:  # they are about that point
+                self._stack.top.defer(problem)
+            self._diagnostics = []
         self._settle_output()
         if self._skip is not None:
             top = self._stack.top
@@ -352,10 +351,10 @@ class Recorder:
             self._collector.report(point, [])
 
     def _settle_output(self) -> None:
-        """Judge the damage and the output since the last event."""
-        for trouble in (*self._damage, *self._stream_log.search_pending()):
-            self._blame(trouble)
-        self._damage = []
+        """Report what the diagnostics and the output say since the last event."""
+        for problem in (*self._diagnostics, *self._stream_log.search_pending()):
+            self._attribute(problem)
+        self._diagnostics = []
 
     def _take_last_line(self, exit: Exit) -> list[PointResult]:
         """Take the line without newline: whole where nobody can have cut it."""
@@ -367,17 +366,16 @@ class Recorder:
         return [point for event in events for point in self.add(event, at)]
 
     def _settle_exit(self, exit: Exit, given: list[Problem]) -> None:
-        """Judge how the program ended, and fail what was in flight then."""
-        ending = judge_exit(exit, self._exit_status_matters)
-        if ending and self._stream_log.dead and ending[0] in _CONSEQUENCES:
+        """Report how the program ended, and fail what was in flight then."""
+        ending = exit_problem(exit, self._exit_status_matters)
+        if ending and self._stream_log.dead and ending.kind in _CONSEQUENCES:
             ending = None
-        trouble = Trouble(*ending) if ending else None
         if self._stack.busy:
-            blamed = [str(problem) for problem in given if problem.point == self.in_flight]
+            causes = [str(problem) for problem in given if problem.point == self.in_flight]
             if self._stream_log.dead:
-                blamed += [f"{kind}: {reason}" for kind, reason, _ in self._stack.top.deferred[-1:]]
-            self._abandon(0, [*blamed, ending[1] if ending else "the stream ended"][0], trouble)
-        elif trouble:
-            self._collector.add_loose(trouble)
+                causes += [str(problem) for problem in self._stack.top.deferred[-1:]]
+            self._abandon(0, [*causes, ending.reason if ending else "the stream ended"][0], ending)
+        elif ending:
+            self._collector.add_loose(ending)
         for waiting in self._stack.top.take_deferred():
             self._collector.add_loose(waiting)

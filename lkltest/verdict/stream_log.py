@@ -7,8 +7,8 @@ import re
 
 from lkltest.tap.parser import decode
 from lkltest.verdict.excerpt import Excerpt
-from lkltest.verdict.kernel_log import Banner, find_banner, find_trouble, is_notable
-from lkltest.verdict.subtests import Trouble
+from lkltest.verdict.kernel_log import Banner, find_banner, find_reports, is_notable
+from lkltest.verdict.results import Problem
 
 _SEARCH_BYTES = 256 * 1024  # that are gathered, and then searched in one go
 _COMMENT_LIMIT = 8 * 1024
@@ -51,27 +51,27 @@ class StreamLog:
         self.comments.clear()
         return comments
 
-    def search_pending(self) -> list[Trouble]:
-        """Return the trouble in the output since the last call."""
+    def search_pending(self) -> list[Problem]:
+        """Return the problems in the output since the last call."""
         data = bytes(self._pending)
         self._pending.clear()
         return self.search(data)
 
-    def search(self, data: bytes) -> list[Trouble]:
-        """Return the trouble in `data`; remember the banner in it."""
+    def search(self, data: bytes) -> list[Problem]:
+        """Return the problems in `data`; remember the banner in it."""
         if not is_notable(data):
             return []
         if not self.banner.kernel:
             self.banner = find_banner(data) or self.banner
-        findings = find_trouble(data, self.dead)
-        self.dead = self.dead or any(finding.fatal for finding in findings)
+        reports = find_reports(data, self.dead)
+        self.dead = self.dead or any(report.fatal for report in reports)
         return [
-            Trouble(finding.kind, finding.title.removeprefix(f"{finding.kind}: "), finding.detail)
-            for finding in findings
+            Problem(report.kind, report.title.removeprefix(f"{report.kind}: "), None, report.detail)
+            for report in reports
         ]
 
-    def overhear(self, *texts: str) -> list[Trouble]:
-        """Return the trouble in kernel messages that came in the midst of these parts of lines.
+    def overhear(self, *texts: str) -> list[Problem]:
+        """Return the problems in kernel messages that came in the midst of these parts of lines.
 
         Only a time stamp tells such a message from a name that is about one.
         """

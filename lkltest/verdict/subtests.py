@@ -11,24 +11,16 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from lkltest.verdict.names import Names
-from lkltest.verdict.plan import PlanLedger, Remark
-from lkltest.verdict.results import Outcome, PointResult, ProblemKind
+from lkltest.verdict.plan import PlanLedger
+from lkltest.verdict.results import Outcome, PointResult, Problem, ProblemKind
 
 MAX_DEPTH = 32  # trees are walked with recursion
 MOST_POINTS = 1_000_000  # that are kept: some 200 MB
 _NAME_LIMIT = 1_000
-_MAX_DEFERRED = 100  # troubles that one point carries; the first ones matter
+_MAX_DEFERRED = 100  # problems that one point carries; the first ones matter
 
 
-class Trouble(NamedTuple):
-    """A problem whose point is not known yet."""
-
-    kind: ProblemKind
-    reason: str
-    detail: str = ""
-
-
-TOO_MANY_POINTS = Trouble(
+TOO_MANY_POINTS = Problem(
     ProblemKind.CONSOLE_DAMAGE, f"more than {MOST_POINTS} test points; the rest are not kept"
 )
 
@@ -51,7 +43,7 @@ class Level:
     Attributes:
         announced: the point in flight.
         points: finished, and waiting for their parent; always empty at the top.
-        deferred: troubles for the next point that reports at this level.
+        deferred: problems of the next point that reports at this level.
     """
 
     __slots__ = ("announced", "deferred", "ledger", "names", "points")
@@ -61,7 +53,7 @@ class Level:
         self.names = Names()
         self.announced: Announced | None = None
         self.points: list[PointResult] = []
-        self.deferred: list[Trouble] = []
+        self.deferred: list[Problem] = []
 
     def announce(self, number: int, raw: str, at: float | None) -> None:
         """Take a point that has started."""
@@ -79,22 +71,22 @@ class Level:
             return announced.name
         return self.names.claim(shortened(raw) or _stand_in(self.ledger.last))
 
-    def defer(self, trouble: Trouble) -> None:
-        """Keep a trouble for the next point."""
+    def defer(self, problem: Problem) -> None:
+        """Keep a problem for the next point."""
         if len(self.deferred) < _MAX_DEFERRED:
-            self.deferred.append(trouble)
+            self.deferred.append(problem)
 
-    def begin_plan(self, name: str, count: int) -> list[Remark]:
+    def begin_plan(self, name: str, count: int) -> list[Problem]:
         """Take a plan: the first one, which may come last, or one that follows another."""
         name = shortened(name)
         if self.ledger.count is None:
             return self.ledger.announce(name, count)
-        remarks = self.ledger.close()
+        problems = self.ledger.close()
         self.ledger = PlanLedger(name, count)
-        return remarks
+        return problems
 
-    def take_deferred(self) -> list[Trouble]:
-        """Return the troubles for the point that reports now."""
+    def take_deferred(self) -> list[Problem]:
+        """Return the problems of the point that reports now."""
         deferred = self.deferred
         self.deferred = []
         return deferred
@@ -128,9 +120,9 @@ class SubtestStack:
             return self.levels[depth]
         if depth > MAX_DEPTH:
             reason = f"subtests are nested deeper than {MAX_DEPTH} levels"
-            trouble = Trouble(ProblemKind.CONSOLE_DAMAGE, reason)
-            if trouble not in self.top.deferred:
-                self.top.defer(trouble)
+            problem = Problem(ProblemKind.CONSOLE_DAMAGE, reason)
+            if problem not in self.top.deferred:
+                self.top.defer(problem)
             return None
         while self.depth < depth:
             self.levels.append(Level())
@@ -162,12 +154,10 @@ class SubtestStack:
             if level.announced:
                 level.points.append(_never_reported(level, why, ()))
                 reason = f"{level.announced.name}: {why}"
-                above.defer(Trouble(ProblemKind.NEVER_REPORTED, reason))
-            for trouble in level.deferred:
-                above.defer(trouble)
-            for kind, reason in level.ledger.close():
-                if kind is not ProblemKind.NO_PLAN:  # subtests may go without: the parent counts
-                    above.defer(Trouble(kind, reason))
+                above.defer(Problem(ProblemKind.NEVER_REPORTED, reason))
+            for problem in (*level.deferred, *level.ledger.close()):
+                if problem.kind is not ProblemKind.NO_PLAN:  # subtests may go without one
+                    above.defer(problem)
             if index > depth and level.points:
                 title = self.titles.get(index - 1, "")
                 above.points.append(_parentless(tuple(level.points), title, level))
@@ -196,24 +186,24 @@ class SubtestStack:
         self.forget_titles(depth)
         return replace(point, name=level.names.claim(point.name))
 
-    def lift(self, depth: int, point: PointResult, troubles: list[Trouble]) -> None:
-        """Keep a finished subtest for its parent, and carry its troubles up."""
+    def lift(self, depth: int, point: PointResult, problems: list[Problem]) -> None:
+        """Keep a finished subtest for its parent, and carry its problems up."""
         above = self.levels[depth - 1]
         if len(self.levels[depth].points) < MOST_POINTS:
             self.levels[depth].points.append(point)
         elif TOO_MANY_POINTS not in above.deferred:
             above.defer(TOO_MANY_POINTS)
-        for kind, reason, detail in troubles:
-            above.defer(Trouble(kind, f"{point.name}: {reason}", detail))
+        for problem in problems:
+            above.defer(replace(problem, reason=f"{point.name}: {problem.reason}"))
 
 
-def subtest_troubles(children: tuple[PointResult, ...]) -> list[Trouble]:
+def subtest_problems(children: tuple[PointResult, ...]) -> list[Problem]:
     """Return what an `ok` parent has wrong: subtests that failed."""
     failed = [child.name for child in children if child.outcome is Outcome.FAILED]
     if not failed:
         return []
     more = f" and {len(failed) - 1} more" if len(failed) > 1 else ""
-    return [Trouble(ProblemKind.SUBTEST, f"ok, but its subtest {failed[0]}{more} failed")]
+    return [Problem(ProblemKind.SUBTEST, f"ok, but its subtest {failed[0]}{more} failed")]
 
 
 def _stand_in(number: int) -> str:

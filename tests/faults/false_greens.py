@@ -69,16 +69,16 @@ def l4re_is_green(data: bytes) -> bool:
     """The console of an L4Re machine."""
     console = GuestConsole()
     stream = console.feed(data) + console.flush() + console.close()
-    if console.signatures or console.booted_again or console.damage:
+    if console.signatures or console.booted_again or console.diagnostics:
         return False
-    return _green(stream, Parser(), repeat_is_failure=True)
+    return _green(stream, Parser(), reboot_is_failure=True)
 
 
 def rejoined_is_green(data: bytes) -> bool:
     """A program's stream on a console that it shares with its kernel (UML, a machine's)."""
     rejoiner = Deinterleaver()
     stream = rejoiner.feed(data) + rejoiner.close()
-    return not rejoiner.damage and _green(stream, Parser())
+    return not rejoiner.diagnostics and _green(stream, Parser())
 
 
 def families() -> list[Family]:
@@ -187,8 +187,8 @@ def _mutants(
         yield mutant(stream, chance, others)
 
 
-def _green(stream: bytes, parser: Parser, *, repeat_is_failure: bool = False) -> bool:
-    recorder = Recorder(repeat_is_failure=repeat_is_failure)
+def _green(stream: bytes, parser: Parser, *, reboot_is_failure: bool = False) -> bool:
+    recorder = Recorder(reboot_is_failure=reboot_is_failure)
     for event in parser.feed(stream) + parser.close():
         recorder.add(event)
     return recorder.finish(Exit(0)).passed

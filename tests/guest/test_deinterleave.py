@@ -15,7 +15,7 @@ KERNEL = b"[    1.250000] random: crng init done\r\n"
 def rejoined(*chunks: bytes) -> tuple[bytes, list[str]]:
     rejoiner = Deinterleaver()
     out = b"".join(rejoiner.feed(chunk) for chunk in chunks)
-    return out + rejoiner.close(), rejoiner.damage
+    return out + rejoiner.close(), rejoiner.diagnostics
 
 
 @pytest.mark.parametrize(
@@ -52,21 +52,21 @@ def test_lines(console: bytes, expected: bytes | None) -> None:
 
 
 def test_what_cannot_be_put_back_is_said() -> None:
-    out, damage = rejoined(b"ok 5 na" + KERNEL + b"ok 6 other\n")
+    out, diagnostics = rejoined(b"ok 5 na" + KERNEL + b"ok 6 other\n")
     assert out == KERNEL + b"ok 5 na\nok 6 other\n"
-    assert damage == ["a kernel message cut 'ok 5 na' short, the next line is a whole one"]
+    assert diagnostics == ["a kernel message cut 'ok 5 na' short, the next line is a whole one"]
 
 
 def test_a_rest_that_never_comes() -> None:
-    out, damage = rejoined(b"ok 5 na" + KERNEL)
+    out, diagnostics = rejoined(b"ok 5 na" + KERNEL)
     assert out == KERNEL + b"ok 5 na"
-    assert damage == ["a kernel message cut 'ok 5 na' short, its rest never came"]
+    assert diagnostics == ["a kernel message cut 'ok 5 na' short, its rest never came"]
 
 
 def test_a_failure_cut_by_a_message_that_is_cut_itself_is_said() -> None:
     console = b"not [    1.250000][    T1][    1.500000] x\n link is up\nok 9 icmp\n"
-    _, damage = rejoined(console)
-    assert damage == ["a kernel message cut 'not' short, the next line is a whole one"]
+    _, diagnostics = rejoined(console)
+    assert diagnostics == ["a kernel message cut 'not' short, the next line is a whole one"]
 
 
 def test_an_endless_line_is_not_held() -> None:
@@ -88,6 +88,6 @@ def test_any_chunking_gives_the_same(text: bytes, cuts: list[int]) -> None:
 
 @given(TEXT)
 def test_no_byte_is_lost(text: bytes) -> None:
-    out, damage = rejoined(text)
-    # Damage adds a newline where a line was cut for good.
-    assert len(text) <= len(out) <= len(text) + len(damage)
+    out, diagnostics = rejoined(text)
+    # A diagnostic adds a newline where a line was cut for good.
+    assert len(text) <= len(out) <= len(text) + len(diagnostics)

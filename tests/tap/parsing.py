@@ -2,7 +2,7 @@
 """What the parser's tests share: a stream parsed, its events looked at."""
 
 from lkltest.tap.parser import (
-    Damage,
+    Diagnostic,
     Event,
     Parser,
     Point,
@@ -28,8 +28,8 @@ def point(
     return Point(ok, number, name, directive, reason, block, depth, took)
 
 
-def damage(events: list[Event]) -> list[str]:
-    return [event.what for event in events if isinstance(event, Damage)]
+def diagnostics(events: list[Event]) -> list[str]:
+    return [event.what for event in events if isinstance(event, Diagnostic)]
 
 
 def points(events: list[Event]) -> list[Point]:

@@ -15,7 +15,7 @@ from lkltest.tap.parser import (
     Started,
     Version,
 )
-from tests.tap.parsing import damage, parse, point, points
+from tests.tap.parsing import diagnostics, parse, point, points
 
 
 @pytest.mark.parametrize(
@@ -147,13 +147,13 @@ def test_a_result_without_newline_may_be_cut() -> None:
     assert first == point(1, "a")
     assert isinstance(last, LastLine)
     assert last.whole == (point(2, "b"),)
-    assert damage(list(last.cut)) == ["line-incomplete"]
+    assert diagnostics(list(last.cut)) == ["line-incomplete"]
     assert points(list(last.cut)) == []
 
 
 def test_a_plan_without_newline_never_counts() -> None:
     events = parse(b"ok 1 a\n1..2")
-    assert damage(events) == ["line-incomplete"]
+    assert diagnostics(events) == ["line-incomplete"]
     assert not any(isinstance(event, Plan) for event in events)
 
 
@@ -190,18 +190,18 @@ MESSAGE = b"[    1.250000] random: crng init done\n"
 def test_a_line_that_a_message_tore(stream: bytes, expected: list[Event]) -> None:
     events = parse(stream)
     assert points(events) == expected
-    assert damage(events) == []
+    assert diagnostics(events) == []
 
 
 def test_a_line_whose_message_is_torn_itself() -> None:
     for message in (b"[   99.250000][    T1", b"[   99.25", b"<6>[", b"["):
         stream = b"1..1\nnot " + message + MESSAGE + b"0] eth0: ready\nok 1 a\n"
-        assert damage(parse(stream)) == ["line-torn"]
+        assert diagnostics(parse(stream)) == ["line-torn"]
 
 
 @pytest.mark.parametrize("torn", [b"no", b"1..1", b"Bail ou"])
 def test_a_torn_line_whose_rest_is_missing(torn: bytes) -> None:
-    assert damage(parse(torn + MESSAGE + b"ok 2 b\n")) == ["line-torn"]
+    assert diagnostics(parse(torn + MESSAGE + b"ok 2 b\n")) == ["line-torn"]
 
 
 def test_a_torn_bail_out() -> None:
@@ -274,7 +274,7 @@ not ok 1 - foo
 
 def test_a_line_of_the_parent_ends_a_block_of_the_subtest() -> None:
     events = parse(b"    1..1\n    ok 1 a\n      ---\n      x: 1\nok 1 foo\n")
-    assert damage(events) == ["yaml-open"]
+    assert diagnostics(events) == ["yaml-open"]
     assert [event.depth for event in points(events)] == [1, 0]
 
 

@@ -8,12 +8,12 @@ import pytest
 from lkltest.tap.parser import (
     LINE_LIMIT,
     LOG_LIMIT,
-    Damage,
+    Diagnostic,
     Output,
     Parser,
     Plan,
 )
-from tests.tap.parsing import damage, parse, point, points
+from tests.tap.parsing import diagnostics, parse, point, points
 
 
 def test_nesting_of_any_depth() -> None:
@@ -30,9 +30,9 @@ def test_large_numbers_cost_nothing(digits: int) -> None:
     began = time.process_time()
     events = parse(b"1.." + number + b"\nok " + number + b" name\nTAP version " + number + b"\n")
     assert time.process_time() - began < 1
-    assert damage(events) == ["number", "number", "version"]
+    assert diagnostics(events) == ["number", "number", "version"]
     assert points(events) == [point(None, "name")]
-    assert all(len(event.detail) < 300 for event in events if isinstance(event, Damage))
+    assert all(len(event.detail) < 300 for event in events if isinstance(event, Diagnostic))
 
 
 def test_a_large_plan_costs_nothing() -> None:
@@ -46,7 +46,7 @@ def test_a_line_is_cut_at_its_limit(extra: int, chunk: int) -> None:
     parser = Parser()
     events = [e for i in range(0, len(stream), chunk) for e in parser.feed(stream[i : i + chunk])]
     events += parser.close()
-    assert damage(events) == (["line-cut"] if extra else [])
+    assert diagnostics(events) == (["line-cut"] if extra else [])
     assert [len(event.name) for event in points(events)] == [LINE_LIMIT - 5, 1]
 
 
@@ -55,7 +55,7 @@ def test_an_endless_line_is_not_kept() -> None:
     for _ in range(100):
         assert parser.feed(b"x" * LINE_LIMIT) == []
     cut, output = parser.close()
-    assert damage([cut]) == ["line-cut"]
+    assert diagnostics([cut]) == ["line-cut"]
     assert output == Output(b"x" * LINE_LIMIT + b"\n")
 
 
@@ -66,7 +66,7 @@ def test_a_log_is_cut_at_its_limit(chunk: int) -> None:
     parser = Parser()
     events = [e for i in range(0, len(stream), chunk) for e in parser.feed(stream[i : i + chunk])]
     events += parser.close()
-    assert damage(events) == ["log-cut"]
+    assert diagnostics(events) == ["log-cut"]
     first, second = points(events)
     assert (len(first.block), second) == (LOG_LIMIT, point(2, "b"))
 

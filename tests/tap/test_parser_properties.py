@@ -4,7 +4,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lkltest.tap.parser import Damage, Event, Output, Parser, Point
+from lkltest.tap.parser import Diagnostic, Event, Output, Parser, Point
 
 # What streams are made of, whole lines and broken ones: a bait for every rule of the parser.
 PIECES = [
@@ -130,8 +130,8 @@ def test_a_cut_stream_gives_no_point_that_the_whole_has_not(stream: bytes, cut: 
 def test_an_unfinished_end_is_damage(stream: bytes) -> None:
     events = parse([stream])
     if any(isinstance(event, Output) and event.data[-1:] != b"\n" for event in events):
-        assert any(isinstance(event, Damage) for event in events)
+        assert any(isinstance(event, Diagnostic) for event in events)
     opened = parse([stream + b"\nok 7 q\n ---\n x: 1\n"])
     last = opened[-1]
     if isinstance(last, Point) and last.name == "q":
-        assert any(isinstance(event, Damage) and event.what == "yaml-open" for event in opened)
+        assert any(isinstance(event, Diagnostic) and event.what == "yaml-open" for event in opened)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from lkltest.tap.parser import Damage, Event, Output, Parser, Plan, Point, Started
+from lkltest.tap.parser import Diagnostic, Event, Output, Parser, Plan, Point, Started
 
 ROOT = Path(__file__).resolve().parents[2]
 SHARED = ROOT.parent / "shared"
@@ -35,8 +35,8 @@ def plans(events: list[Event]) -> list[tuple[int, int]]:
     return [(event.count, event.depth) for event in events if isinstance(event, Plan)]
 
 
-def damage(events: list[Event]) -> list[str]:
-    return [event.what for event in events if isinstance(event, Damage)]
+def diagnostics(events: list[Event]) -> list[str]:
+    return [event.what for event in events if isinstance(event, Diagnostic)]
 
 
 # LKL: passed, failed, skipped, plans
@@ -76,7 +76,7 @@ def test_lkl(name: str) -> None:
     failed = sum(not point.ok for point in results)
     skipped = sum(point.directive == "SKIP" for point in results)
     assert (passed, failed, skipped, [count for count, _ in plans(events)]) == LKL[name]
-    assert damage(events) == []
+    assert diagnostics(events) == []
     assert all(point.seconds is not None for point in results)
     announced = [(event.number, event.name) for event in events if isinstance(event, Started)]
     assert announced[: len(results)] == [(point.number, point.name) for point in results]
@@ -99,7 +99,7 @@ def test_the_kernel_log_of_lkl_is_whole() -> None:
 def test_golden(path: Path) -> None:
     events = parse(path)
     assert points(events)
-    assert damage(events) == []
+    assert diagnostics(events) == []
     assert sum(count for count, _ in plans(events)) == len(points(events))
 
 
@@ -159,7 +159,7 @@ def test_perl(path: Path) -> None:
 
 @pytest.mark.parametrize("path", sorted(PERL.glob("*.tap")), ids=lambda path: path.stem)
 def test_perl_without_damage(path: Path) -> None:
-    assert damage(parse(path)) == []
+    assert diagnostics(parse(path)) == []
 
 
 # KTAP, kselftest, KUnit: points as (depth, ok, how many), plans as (count, depth)
@@ -257,7 +257,7 @@ def test_kernel_streams(name: str) -> None:
     for point in points(events):
         counts[point.depth, point.ok] = counts.get((point.depth, point.ok), 0) + 1
     assert (counts, plans(events)) == PEERS[name]
-    assert set(damage(events)) <= {"line-incomplete"}
+    assert set(diagnostics(events)) <= {"line-incomplete"}
 
 
 def test_no_kernel_stream_is_left_out() -> None:

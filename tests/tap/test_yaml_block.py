@@ -13,7 +13,7 @@ from lkltest.tap.parser import (
     Point,
     Started,
 )
-from tests.tap.parsing import damage, parse, point, points
+from tests.tap.parsing import diagnostics, parse, point, points
 
 LKL = b"""\
 1..2 # boot
@@ -113,7 +113,7 @@ def test_bail_out_before_the_block_as_the_shell_half_prints_it() -> None:
 )
 def test_an_open_block_swallows_no_line_of_tap(line: bytes) -> None:
     events = parse(b"ok 1 a\n ---\n log: |\n  x\n" + line + b"\n  y\n ...\n")
-    assert damage(events) == ["yaml-open"]
+    assert diagnostics(events) == ["yaml-open"]
     assert "1 a" in events[0].detail  # type: ignore[union-attr]
     assert events[1] == point(1, "a", block=b" log: |\n  x\n")
     after = [event for event in parse(line + b"\n") if not isinstance(event, Output)]
@@ -122,7 +122,7 @@ def test_an_open_block_swallows_no_line_of_tap(line: bytes) -> None:
 
 def test_a_block_that_the_end_of_the_stream_leaves_open() -> None:
     events = parse(b"ok 1 a\n ---\n log: |\n  x\n")
-    assert damage(events) == ["yaml-open"]
+    assert diagnostics(events) == ["yaml-open"]
     assert events[-1] == point(1, "a", block=b" log: |\n  x\n")
 
 
@@ -159,8 +159,8 @@ def test_an_end_mark_without_newline_may_close_a_block() -> None:
     (last,) = parse(b"ok 1 a\n ---\n x: 1\n ...")
     assert isinstance(last, LastLine)
     assert last.whole == (whole,)
-    assert damage(list(last.cut)) == ["line-incomplete", "yaml-open"]
-    assert damage(parse(b"ok 1 a\n ---\n x: 1\n ..")) == ["yaml-open"]
+    assert diagnostics(list(last.cut)) == ["line-incomplete", "yaml-open"]
+    assert diagnostics(parse(b"ok 1 a\n ---\n x: 1\n ..")) == ["yaml-open"]
 
 
 def test_log_and_time_of_odd_blocks() -> None:

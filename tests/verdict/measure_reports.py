@@ -16,7 +16,7 @@ import argparse
 from collections import Counter
 from pathlib import Path
 
-from lkltest.verdict.kernel_log import find_trouble
+from lkltest.verdict.kernel_log import find_reports
 
 
 def _parts(file: Path) -> tuple[str, bytes]:
@@ -55,8 +55,8 @@ def main() -> None:
     counts: Counter[str] = Counter()
     for file in sorted(options.reports.iterdir()):
         title, log = _parts(file)
-        findings = find_trouble(log)
-        titles = [finding.title for finding in findings]
+        reports = find_reports(log)
+        titles = [report.title for report in reports]
         kind = "reports" if title else "harmless logs"
         counts[kind] += 1
         counts[f"{kind} found"] += bool(titles)
@@ -65,7 +65,7 @@ def main() -> None:
         if options.verbose and (titles[:1] != [title] if title else titles):
             print(f"{file.name}: {title!r} found {titles[:4]}")
     for file in sorted(options.logs.glob("*.log")) if options.logs else ():
-        print(file.name, [finding.title for finding in find_trouble(file.read_bytes())])
+        print(file.name, [report.title for report in find_reports(file.read_bytes())])
     for name, count in counts.items():
         print(f"{count:5} {name}")
 

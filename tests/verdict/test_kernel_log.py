@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 import pytest
 
-from lkltest.verdict.kernel_log import MAX_FINDINGS, Banner, find_banner, find_trouble
+from lkltest.verdict.kernel_log import MAX_REPORTS, Banner, find_banner, find_reports
 from lkltest.verdict.results import ProblemKind
 
 PANIC, OOPS, BUG = ProblemKind.PANIC, ProblemKind.OOPS, ProblemKind.BUG
@@ -43,10 +43,10 @@ WARNING, SANITIZER = ProblemKind.WARNING, ProblemKind.SANITIZER
 )
 def test_trouble(line: str, kind: ProblemKind, prefix: str) -> None:
     log = f"fine\n{prefix}{line}\nalso fine\n".encode()
-    (finding,) = find_trouble(log)
-    assert finding.kind is kind
-    assert finding.line == line.strip()
-    assert finding.detail.endswith("also fine")
+    (report,) = find_reports(log)
+    assert report.kind is kind
+    assert report.line == line.strip()
+    assert report.detail.endswith("also fine")
 
 
 @pytest.mark.parametrize(
@@ -69,39 +69,39 @@ def test_trouble(line: str, kind: ProblemKind, prefix: str) -> None:
     ],
 )
 def test_harmless(line: str) -> None:
-    assert find_trouble(line.encode() + b"\n") == []
+    assert find_reports(line.encode() + b"\n") == []
 
 
 def test_colours_are_no_letters() -> None:
-    (finding,) = find_trouble(
+    (report,) = find_reports(
         b"\x1b[32mlkl     |  \x1b[0m\x1b[31mWARNING: x.c:1 at f+0x1/0x2\x1b[0m\r\n"
     )
-    assert finding.kind is WARNING
-    assert "\x1b" not in finding.line + finding.detail
+    assert report.kind is WARNING
+    assert "\x1b" not in report.line + report.detail
 
 
 def test_whole_stack_of_a_panic() -> None:
     stack = "".join(f"[    0.06] frame {number}\n" for number in range(500))
     log = f"before\n[    0.06] Kernel panic - not syncing: oh\n{stack}".encode()
-    (finding,) = find_trouble(log)
-    assert finding.detail.startswith("[    0.06] Kernel panic")
-    assert finding.detail.endswith("frame 499")
+    (report,) = find_reports(log)
+    assert report.detail.startswith("[    0.06] Kernel panic")
+    assert report.detail.endswith("frame 499")
 
 
 def test_trace_of_a_warning_ends_at_its_marker() -> None:
     log = b"WARNING: CPU: 0 PID: 1 at a.c:1\n frame\n---[ end trace 0123 ]---\nunrelated\n"
-    (finding,) = find_trouble(log)
-    assert finding.detail == "WARNING: CPU: 0 PID: 1 at a.c:1\n frame\n---[ end trace 0123 ]---"
+    (report,) = find_reports(log)
+    assert report.detail == "WARNING: CPU: 0 PID: 1 at a.c:1\n frame\n---[ end trace 0123 ]---"
 
 
 def test_of_many_only_the_first_and_what_ends_the_run_have_a_report() -> None:
     log = b"".join(b"BUG: number %d\n" % number for number in range(1000))
-    findings = find_trouble(log + b"Kernel panic - not syncing: at last\nstack\n")
-    assert [finding.line for finding in findings[:2]] == ["BUG: number 0", "BUG: number 1"]
-    assert len(findings) == 1001
-    assert [bool(finding.detail) for finding in findings[:1000]].count(True) == MAX_FINDINGS
-    assert findings[-1].title == "kernel panic: at last"
-    assert findings[-1].detail.endswith("stack")
+    reports = find_reports(log + b"Kernel panic - not syncing: at last\nstack\n")
+    assert [report.line for report in reports[:2]] == ["BUG: number 0", "BUG: number 1"]
+    assert len(reports) == 1001
+    assert [bool(report.detail) for report in reports[:1000]].count(True) == MAX_REPORTS
+    assert reports[-1].title == "kernel panic: at last"
+    assert reports[-1].detail.endswith("stack")
 
 
 @pytest.mark.parametrize(

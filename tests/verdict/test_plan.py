@@ -7,20 +7,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lkltest.verdict.plan import PlanLedger
-from lkltest.verdict.results import ProblemKind
+from lkltest.verdict.results import Problem, ProblemKind
 
 MANY, TWICE = ProblemKind.TOO_MANY_POINTS, ProblemKind.DUPLICATE_NUMBER
 UNMET = ProblemKind.PLAN_NOT_MET
 
 
-def judge(count: int | None, numbers: Sequence[int | None]) -> list[list[ProblemKind]]:
+def count_points(count: int | None, numbers: Sequence[int | None]) -> list[list[ProblemKind]]:
     ledger = PlanLedger("x", count)
-    remarks = [[kind for kind, _ in ledger.record(number)] for number in numbers]
-    return [*remarks, [kind for kind, _ in ledger.close()]]
+    problems = [[problem.kind for problem in ledger.record(number)] for number in numbers]
+    return [*problems, [problem.kind for problem in ledger.close()]]
 
 
 @pytest.mark.parametrize(
-    ("count", "numbers", "remarks"),
+    ("count", "numbers", "problems"),
     [
         (3, [1, 2, 3], [[], [], [], []]),
         (3, [None, None, None], [[], [], [], []]),
@@ -42,9 +42,9 @@ def judge(count: int | None, numbers: Sequence[int | None]) -> list[list[Problem
     ],
 )
 def test_numbers(
-    count: int | None, numbers: list[int | None], remarks: list[list[ProblemKind]]
+    count: int | None, numbers: list[int | None], problems: list[list[ProblemKind]]
 ) -> None:
-    assert judge(count, numbers) == remarks
+    assert count_points(count, numbers) == problems
 
 
 def test_plan_after_its_points() -> None:
@@ -61,17 +61,15 @@ def test_late_plan_that_is_too_short() -> None:
     ledger = PlanLedger()
     ledger.record(1)
     ledger.record(2)
-    ((kind, reason),) = ledger.announce("late", 1)
-    assert (kind, reason) == (MANY, "2 points came before plan 1..1 # late")
+    assert ledger.announce("late", 1) == [Problem(MANY, "2 points came before plan 1..1 # late")]
 
 
 def test_a_plan_between_its_points_is_met_by_nothing() -> None:
     ledger = PlanLedger()
     ledger.record(1)
     assert ledger.announce("late", 3) == []
-    ((kind, reason),) = ledger.record(2)
-    assert kind is ProblemKind.PLAN_NOT_MET
-    assert reason == "plan 1..3 # late came between its points, before point 2"
+    reason = "plan 1..3 # late came between its points, before point 2"
+    assert ledger.record(2) == [Problem(UNMET, reason)]
     assert ledger.record(3) == ()
     assert ledger.met
 
@@ -80,8 +78,8 @@ def test_missing_numbers_are_named_in_short() -> None:
     ledger = PlanLedger("big", 100)
     for number in (1, 3, 5, 7, 9, 11, 13, 50):
         ledger.record(number)
-    ((_, reason),) = ledger.close()
-    assert reason == "plan 1..100 # big: 92 of 100 points never came: 2, 4, 6, 8, 10, ..."
+    (problem,) = ledger.close()
+    assert problem.reason == "plan 1..100 # big: 92 of 100 points never came: 2, 4, 6, 8, 10, ..."
 
 
 @given(st.integers(0, 12), st.lists(st.integers(0, 14), max_size=16))
@@ -89,7 +87,7 @@ def test_against_plain_sets(count: int, numbers: list[int]) -> None:
     ledger = PlanLedger("", count)
     seen: set[int] = set()
     for number in numbers:
-        kinds = {kind for kind, _ in ledger.record(number)}
+        kinds = {problem.kind for problem in ledger.record(number)}
         expected = set() if 1 <= number <= count else {MANY}
         if number in seen and number > 0:
             expected.add(TWICE)

@@ -6,7 +6,7 @@ import signal
 import pytest
 
 from lkltest.tap.parser import Parser
-from lkltest.verdict.exit_status import judge_exit
+from lkltest.verdict.exit_status import exit_problem
 from lkltest.verdict.recorder import Recorder
 from lkltest.verdict.results import Exit, Outcome, Problem, ProblemKind
 from tests.verdict.recording import (
@@ -180,8 +180,8 @@ def test_good_end(ending: Exit) -> None:
 
 def test_status_that_proves_nothing() -> None:
     assert record(GOOD, Exit(3), exit_status_matters=False).passed
-    assert judge_exit(Exit(None, 11, "signalled"), status_matters=False)
-    assert judge_exit(Exit(None, None, "deadline"), status_matters=False)
+    assert exit_problem(Exit(None, 11, "signalled"), status_matters=False)
+    assert exit_problem(Exit(None, None, "deadline"), status_matters=False)
 
 
 def test_later_plan_continues_the_suite() -> None:
@@ -301,12 +301,12 @@ def test_announced_name_wins_over_none() -> None:
 def test_repeated_stream() -> None:
     twice = GOOD + GOOD
     assert record(twice).passed
-    result = record(twice, repeat_is_failure=True)
+    result = record(twice, reboot_is_failure=True)
     assert problems(result) == [(K.REPEATED, "mutex#2"), (K.REPEATED, "semaphore#2")]
     other = (
         "1..1 # disk\n* 1 \nok 1 \n1..1 # disk\n* 1 \nok 1 \n1..1 # net\nok 1 x\n1..1 # b\nok 1 x\n"
     )
-    assert record(other, repeat_is_failure=True).passed
+    assert record(other, reboot_is_failure=True).passed
 
 
 def test_in_flight_and_done() -> None:

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Every form of trouble that the table has, and logs of kernels that were broken on purpose."""
+"""Every form of report that the table has, and logs of kernels that were broken on purpose."""
 
 from pathlib import Path
 
 import pytest
 
-from lkltest.verdict.kernel_log import find_trouble
+from lkltest.verdict.kernel_log import find_reports
 from lkltest.verdict.results import ProblemKind
 from lkltest.verdict.signatures import TABLE
 
@@ -31,10 +31,10 @@ def test_kernels_that_were_broken_on_purpose(name: str) -> None:
     file = UML / f"{name}.log"
     if not file.exists():
         pytest.skip(f"{file} is not here")
-    findings = find_trouble(file.read_bytes())
-    assert [finding.title for finding in findings] == PLANTED[name]
-    assert [finding.fatal for finding in findings] == [name in ("bug", "panic")] * len(findings)
-    assert all(finding.detail.count("\n") > 10 for finding in findings)
+    reports = find_reports(file.read_bytes())
+    assert [report.title for report in reports] == PLANTED[name]
+    assert [report.fatal for report in reports] == [name in ("bug", "panic")] * len(reports)
+    assert all(report.detail.count("\n") > 10 for report in reports)
 
 
 TRACE = """CPU: 0 PID: 1 Comm: boot Not tainted 6.1.0 #1
@@ -154,12 +154,12 @@ DEATH = "RIP: 0010:guilty+0x12/0x34\n" + TRACE
 )
 def test_a_report_has_a_title_and_its_trace(line: str, kind: ProblemKind, title: str) -> None:
     log = f"fine\n{line}\n{DEATH}fine again\n".encode()
-    (finding,) = find_trouble(log)
-    assert (finding.kind, finding.title) == (kind, title)
-    assert not finding.fatal
-    assert finding.detail.startswith(line)
+    (report,) = find_reports(log)
+    assert (report.kind, report.title) == (kind, title)
+    assert not report.fatal
+    assert report.detail.startswith(line)
     if "=" not in line and kind is not K.SANITIZER and not line.startswith("BUG kmalloc"):
-        assert finding.detail.endswith("---[ end trace 0000000000000000 ]---")
+        assert report.detail.endswith("---[ end trace 0000000000000000 ]---")
 
 
 @pytest.mark.parametrize(
@@ -187,11 +187,11 @@ def test_a_report_has_a_title_and_its_trace(line: str, kind: ProblemKind, title:
     ],
 )
 def test_a_line_is_the_whole_report(line: str, title: str | None) -> None:
-    (finding,) = find_trouble(f"[    1.5] {line}\nfine\n".encode())
-    assert finding.kind is K.BUG
-    assert finding.detail.endswith(line)
+    (report,) = find_reports(f"[    1.5] {line}\nfine\n".encode())
+    assert report.kind is K.BUG
+    assert report.detail.endswith(line)
     if title is not None:
-        assert finding.title == title
+        assert report.title == title
 
 
 @pytest.mark.parametrize(
@@ -211,7 +211,7 @@ def test_a_line_is_the_whole_report(line: str, title: str | None) -> None:
     ],
 )
 def test_what_boots_and_user_programs_say_is_no_trouble(line: str) -> None:
-    assert find_trouble(f"[    1.5] {line}\n".encode()) == []
+    assert find_reports(f"[    1.5] {line}\n".encode()) == []
 
 
 @pytest.mark.parametrize(
@@ -226,18 +226,18 @@ def test_what_boots_and_user_programs_say_is_no_trouble(line: str) -> None:
 def test_one_event_is_one_finding(first: str) -> None:
     panic = "Kernel panic - not syncing: Fatal exception\nKernel Offset: disabled\n"
     last = "---[ end Kernel panic - not syncing: Fatal exception ]---"
-    (finding,) = find_trouble(f"{first}{panic}{last}\n".encode())
-    assert finding.fatal
-    assert finding.detail.startswith(first.partition("\n")[0])
-    assert finding.detail.endswith(last)
-    assert find_trouble(f"BUG: x\n{last}\n".encode(), dead=True) == []
-    (after_reboot,) = find_trouble(f"{first}{panic}Linux version 6.1\nBUG: x\n".encode(), True)
+    (report,) = find_reports(f"{first}{panic}{last}\n".encode())
+    assert report.fatal
+    assert report.detail.startswith(first.partition("\n")[0])
+    assert report.detail.endswith(last)
+    assert find_reports(f"BUG: x\n{last}\n".encode(), dead=True) == []
+    (after_reboot,) = find_reports(f"{first}{panic}Linux version 6.1\nBUG: x\n".encode(), True)
     assert after_reboot.title == "BUG: x"
 
 
 def test_a_panic_of_its_own_is_not_part_of_the_warning_before_it() -> None:
     log = b"WARNING: CPU: 0 PID: 1 at a.c:1 f+0x1/0x2\nKernel panic - not syncing: VFS: no root\n"
-    assert [finding.title for finding in find_trouble(log)] == [
+    assert [report.title for report in find_reports(log)] == [
         "WARNING in f",
         "kernel panic: VFS: no root",
     ]
@@ -260,12 +260,12 @@ def test_a_report_of_one_thread_is_told_from_what_others_print_into_it() -> None
         "[ 1.2][ T12]  first+0x1/0x2\n"
         "[ 1.3][ T13]  third+0x1/0x2\n"
     )
-    findings = find_trouble(log.encode())
-    assert [finding.title for finding in findings] == [
+    reports = find_reports(log.encode())
+    assert [report.title for report in reports] == [
         "KASAN: slab-out-of-bounds Read in first",
         "WARNING in second",
     ]
-    assert [finding.detail.count("\n") for finding in findings] == [3, 2]
+    assert [report.detail.count("\n") for report in reports] == [3, 2]
 
 
 @pytest.mark.parametrize(
@@ -289,4 +289,4 @@ def test_a_report_of_one_thread_is_told_from_what_others_print_into_it() -> None
     ],
 )
 def test_a_title_names_no_function_that_is_not_to_blame(report: str, title: str) -> None:
-    assert [finding.title for finding in find_trouble(report.encode())] == [title]
+    assert [report.title for report in find_reports(report.encode())] == [title]

@@ -90,7 +90,7 @@ class _Running:
 
     @property
     def done(self) -> bool:
-        """Trouble of the machine is not tried again and again."""
+        """An error of the machine is not tried again and again."""
         return self.error is not None or len(self.results) == self.cell.repeat
 
     def step(self) -> None:

@@ -33,7 +33,7 @@ def kinds(result: ProgramResult) -> set[ProblemKind]:
 def test_a_recorded_stream(tmp_path: Path, file: Path) -> None:
     """What comes through a machine is what the parser makes of the bytes themselves."""
     stream = file.read_bytes()
-    recorder, parser = Recorder(repeat_is_failure=True), Parser()
+    recorder, parser = Recorder(reboot_is_failure=True), Parser()
     for event in (*parser.feed(stream), *parser.close()):
         recorder.add(event)
     expected = recorder.finish(Exit(cause="ended"))
