@@ -57,16 +57,20 @@ class NativeHost(Host):
         pass_fds: dict[int, int] = {}
         words = [str(launch.program)]
         words += [_word(argument, pass_fds) for argument in launch.arguments]
+        debugger = Debugger(launch.program, scope, _HELD_LOG)
         ours, theirs = open_terminal()
         try:
-            child = scope.spawn(
-                words,
-                env={**os.environ, **own_places(launch.build, scope), **launch.environment},
-                stdin=theirs,
-                stdout=theirs,
-                stderr=theirs,
-                pass_fds=pass_fds,
-                terminal=True,
+            child = debugger.spawn(
+                lambda before_exec: scope.spawn(
+                    words,
+                    env={**os.environ, **own_places(launch.build, scope), **launch.environment},
+                    stdin=theirs,
+                    stdout=theirs,
+                    stderr=theirs,
+                    pass_fds=pass_fds,
+                    terminal=True,
+                    before_exec=before_exec,
+                )
             )
         except OSError as error:
             os.close(ours)
@@ -81,7 +85,7 @@ class NativeHost(Host):
             ours,
             tuple(words),
             launch.deadlines,
-            debugger=Debugger(child, launch.program, scope, _HELD_LOG),
+            debugger=debugger,
         )
 
 

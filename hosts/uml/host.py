@@ -205,7 +205,7 @@ def start(
         os.close(status_write)
 
     def stacks() -> str:
-        return arrange(run_gdb(child, Path(words[0]), scope))
+        return arrange(run_gdb(child.inner_pid, Path(words[0]), scope))
 
     return UmlConsole(
         child,

@@ -6,8 +6,9 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import stat
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,25 +61,42 @@ class Debugger:
         held_log: afterwards the attribute of this name has the text that was found there.
     """
 
-    def __init__(
-        self, child: Child, program: Path, scope: Scope, held_log: HeldLog | None = None
-    ) -> None:
+    def __init__(self, program: Path, scope: Scope, held_log: HeldLog | None = None) -> None:
         self.report = ""
         """The backtraces; "" before anything has happened."""
         self.held_log = b""
-        self._child, self._program, self._scope = child, program, scope
+        self._program, self._scope = program, scope
         self._held_log = held_log
         self._lock = threading.Lock()
-        self._tracer = Tracer(child.pid, self._on_fault)
+        self._process = 0
+        self._tracer: Tracer | None = None
+
+    def spawn(self, start: Callable[[Callable[[int], object] | None], Child]) -> Child:
+        """Start the program and watch it from its first instruction on.
+
+        `start` takes what is to be called before exec(2). A program with privileges of its own
+        would not get them while it is traced: it is watched as soon as it has them.
+        """
+        early = not _has_privileges(self._program)
+        child = start(self._watch if early else None)
+        if not early:
+            self._watch(child.pid)
+        return child
+
+    def _watch(self, process: int) -> None:
+        self._process = process
+        self._tracer = Tracer(process, self._on_fault)
 
     def look(self) -> str:
         """The backtraces of a program that hangs; says why when there are none."""
-        self._tracer.release()
+        if self._tracer is not None:
+            self._tracer.release()
         return self._look(0)
 
     def settle(self) -> Iterator[bytes]:
         """Wait for the look at a program that has died; yield what it had not printed."""
-        self._tracer.join()
+        if self._tracer is not None:
+            self._tracer.join()
         if self.held_log:
             yield b"\n" + self.held_log + b"\n"
 
@@ -91,7 +109,7 @@ class Debugger:
             if not self.report:
                 file = self._scope.folder / "held-log"
                 orders = save_orders(self._held_log, file) if self._held_log else []
-                text = run_gdb(self._child, self._program, self._scope, orders)
+                text = run_gdb(_inner_number(self._process), self._program, self._scope, orders)
                 self.report = arrange(text, dying)
                 if file.exists():
                     begin = _BEGIN.search(text)
@@ -117,11 +135,11 @@ def save_orders(held: HeldLog, file: Path) -> list[str]:
     ]
 
 
-def run_gdb(child: Child, program: Path, scope: Scope, orders: Sequence[str] = ()) -> str:
+def run_gdb(process: int, program: Path, scope: Scope, orders: Sequence[str] = ()) -> str:
     """What gdb says after `orders` and of every thread; why there is nothing where there is not.
 
-    It runs inside the scope, so that it dies with the runner; it needs a /proc that shows the
-    scope's own process numbers.
+    process: its number in the scope, inside of which gdb runs, so that it dies with the runner; it
+    needs a /proc that shows the scope's own process numbers.
     """
     gdb = shutil.which("gdb")
     if gdb is None:
@@ -129,7 +147,7 @@ def run_gdb(child: Child, program: Path, scope: Scope, orders: Sequence[str] = (
     command = ["unshare", "--mount", "--mount-proc", gdb, "--batch", "-nx"]
     for order in (*_ORDERS, *orders, "thread apply all backtrace 30"):
         command += ["-ex", order]
-    return _output(scope, [*command, "-p", str(child.inner_pid), str(program)])
+    return _output(scope, [*command, "-p", str(process), str(program)])
 
 
 def arrange(text: str, dying: int = 0) -> str:
@@ -171,6 +189,16 @@ def _output(scope: Scope, command: Sequence[str]) -> str:
             debugger.kill()
             return f"no backtrace: gdb did not end within {_SECONDS:g} s"
         return output.read().decode("utf-8", "backslashreplace")
+
+
+def _has_privileges(program: Path) -> bool:
+    """Whether a program runs with more rights than who starts it (execve(2), capabilities(7))."""
+    try:
+        if program.stat().st_mode & (stat.S_ISUID | stat.S_ISGID):
+            return True
+        return bool(os.getxattr(program, "security.capability"))
+    except OSError:  # ENODATA: it has none
+        return False
 
 
 def _inner_number(thread: int) -> int:

@@ -83,17 +83,20 @@ class Tracer:
     def _seize_all(self) -> None:
         """Seize each thread; those that are made meanwhile come with their maker."""
         while True:
-            try:
-                names = {int(name) for name in os.listdir(f"/proc/{self._process}/task")}  # noqa: PTH208
-            except OSError:
-                return
-            fresh = names - self._threads
+            fresh = self._listed() - self._threads
             if not fresh:
                 return
             for thread in fresh:
                 if not _ptrace(_SEIZE, thread, _TRACE_CLONE) and thread == self._process:
                     return
                 self._threads.add(thread)
+
+    def _listed(self) -> set[int]:
+        """The numbers of the program's threads; none when it is gone."""
+        try:
+            return {int(name) for name in os.listdir(f"/proc/{self._process}/task")}  # noqa: PTH208
+        except OSError:
+            return set()
 
     def _stopped(self, thread: int, status: int) -> bool:
         """Let a stopped thread go on. Return True when the program was dying and has been seen."""
@@ -119,17 +122,24 @@ class Tracer:
         return False
 
     def _release(self, stopped: int, number: int) -> None:
-        """Trace no thread any more; the one that is `stopped` now gets the signal `number`."""
-        for thread in self._threads - {stopped}:
-            _ptrace(_INTERRUPT, thread)
+        """Trace no thread any more; the one that is `stopped` now gets the signal `number`.
+
+        Threads that are just being made are traced before they have been heard of.
+        """
+        released = {stopped}
+        waiting = {thread for thread in self._threads - released if _ptrace(_INTERRUPT, thread)}
         _ptrace(_DETACH, stopped, number)
-        self._threads.discard(stopped)
         with contextlib.suppress(ChildProcessError):
-            while self._threads:
+            while waiting or (waiting := self._interrupt_all(released)):
                 thread, status = os.waitpid(-1, _WAIT_ANY_OF_THIS_THREAD)
-                self._threads.discard(thread)
+                waiting.discard(thread)
+                released.add(thread)
                 if os.WIFSTOPPED(status):
                     _ptrace(_DETACH, thread)
+
+    def _interrupt_all(self, released: set[int]) -> set[int]:
+        """The threads that are still traced, now about to stop."""
+        return {thread for thread in self._listed() - released if _ptrace(_INTERRUPT, thread)}
 
 
 def _default_action(process: int, number: int) -> bool:

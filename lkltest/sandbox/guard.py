@@ -152,32 +152,41 @@ class Guard:
                 os.close(descriptor)
 
     def spawn(self, request: dict[str, Any], descriptors: list[int]) -> None:
-        """Start a program; returns when exec(2) has succeeded or failed and the runner knows."""
+        """Start a program; returns when exec(2) has succeeded or failed and the runner knows.
+
+        With `gate`, the last descriptor holds it back before exec(2) until somebody closes that.
+        """
         report, answer = os.pipe2(os.O_CLOEXEC)
+        pid, pidfd = 0, -1
         try:
             try:
                 pid = os.fork()
                 if pid == 0:
+                    if request["gate"]:
+                        os.read(descriptors.pop(), 1)
                     become(request, descriptors, answer)
             finally:
                 os.close(answer)
+            pidfd = os.pidfd_open(pid)
+            if request["gate"]:
+                self.send({"kind": "forked"}, [pidfd])
             self.wait_for(report)
             failure = os.read(report, 4096).decode()
+            if failure:
+                os.waitpid(pid, 0)
+                number, _, where = failure.partition(" ")
+                self.send({"kind": "failed", "errno": int(number), "where": where})
+                return
+            self.programs.add(pid)
+            self.send({"kind": "spawned", "child": pid}, [pidfd])
+        except OSError:
+            if pid:
+                os.kill(pid, _signal.SIGKILL)
+            raise
         finally:
             os.close(report)
-        if failure:
-            os.waitpid(pid, 0)
-            number, _, where = failure.partition(" ")
-            self.send({"kind": "failed", "errno": int(number), "where": where})
-            return
-        try:
-            pidfd = os.pidfd_open(pid)
-        except OSError:
-            os.kill(pid, _signal.SIGKILL)
-            raise
-        self.programs.add(pid)
-        self.send({"kind": "spawned", "child": pid}, [pidfd])
-        os.close(pidfd)
+            if pidfd >= 0:
+                os.close(pidfd)
         # The runner reads the outer pid from the pidfd, which a reaped process does not have.
         self.receive()
 

@@ -13,11 +13,11 @@ import os
 import select
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from lkltest.sandbox.guard_link import GuardLink, ScopeError
+from lkltest.sandbox.guard_link import Answer, GuardLink, ScopeError
 from lkltest.sandbox.isolation import NAMESPACE, SUBREAPER, Isolation, joined, probe
 
 __all__ = ["NAMESPACE", "SUBREAPER", "Child", "Isolation", "Scope", "ScopeError", "probe"]
@@ -144,13 +144,15 @@ class Scope:
         stderr: int | None = None,
         pass_fds: Mapping[int, int] | None = None,
         terminal: bool = False,
+        before_exec: Callable[[int], object] | None = None,
     ) -> Child:
         """Start a program in the scope, in a session of its own, all signals at their defaults.
 
         env: the whole environment, by default the runner's. cwd: by default the runner's.
         stdin, stdout, stderr: descriptors, by default /dev/null. pass_fds: number in the program to
         descriptor here; all others are closed. terminal: stdin is a pty slave and becomes the
-        controlling terminal.
+        controlling terminal. before_exec: called with the process number, as the runner sees it,
+        when the process is there and the program has not begun.
 
         Raises OSError (FileNotFoundError, PermissionError, ENOEXEC, ...) naming the file when the
         program cannot be started, ScopeError when the scope is gone.
@@ -171,12 +173,17 @@ class Scope:
                 "directory": os.fsencode(directory),
                 "numbers": list(numbers),
                 "terminal": terminal,
+                "gate": before_exec is not None,
             }
             with open(request, "wb", closefd=False) as file:
                 marshal.dump(body, file)
             with link.lock:
-                link.send({"kind": "spawn"}, [request, *numbers.values()])
-                answer, descriptors = link.answer()
+                given = [request, *numbers.values()]
+                if before_exec is None:
+                    link.send({"kind": "spawn"}, given)
+                    answer, descriptors = link.answer()
+                else:
+                    answer, descriptors = _spawn_held(link, given, before_exec)
                 if answer["kind"] == "failed":
                     raise _failure(answer, directory if answer["where"] == "directory" else argv[0])
                 child = Child(link, descriptors[0], answer["child"])
@@ -231,6 +238,29 @@ class Scope:
             os.close(child._pidfd)
             child._pidfd = -1
         self._children.clear()
+
+
+def _spawn_held(link: GuardLink, given: list[int], before_exec: Callable[[int], object]) -> Answer:
+    """The guard's answer to a request for a program that was held back for `before_exec`.
+
+    What holds it is a gate, a pipe that it reads from; it opens when our end closes.
+    """
+    gate, opener = os.pipe2(os.O_CLOEXEC)
+    try:
+        try:
+            link.send({"kind": "spawn"}, [*given, gate])
+        finally:
+            os.close(gate)
+        answer, descriptors = link.answer()
+        if answer["kind"] == "failed":
+            return answer, descriptors
+        try:
+            before_exec(_pid_of(descriptors[0]))
+        finally:
+            os.close(descriptors[0])
+    finally:
+        os.close(opener)
+    return link.answer()
 
 
 def _failure(answer: dict[str, Any], name: Any) -> OSError:

@@ -4,6 +4,7 @@
 import os
 import shutil
 import signal
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -43,14 +44,17 @@ def scope() -> Iterator[Scope]:
         yield opened
 
 
-def start(scope: Scope, how: str, silence: float = 60.0) -> Console:
-    program = compile_program(SOURCE, "-pthread")
+def start(scope: Scope, how: str, silence: float = 60.0, program: Path | None = None) -> Console:
+    program = program or compile_program(SOURCE, "-pthread")
     ours, theirs = open_terminal()
-    child = scope.spawn([program, how], stdin=theirs, stdout=theirs, stderr=theirs, terminal=True)
+    held = HeldLog("'dying.c'::log_buf", "'dying.c'::head")
+    debugger = Debugger(program, scope, held)
+    streams = {"stdin": theirs, "stdout": theirs, "stderr": theirs}
+    child = debugger.spawn(
+        lambda hook: scope.spawn([program, how], **streams, terminal=True, before_exec=hook)
+    )
     os.close(theirs)
     deadlines = Deadlines(60.0, silence, silence, silence)
-    held = HeldLog("'dying.c'::log_buf", "'dying.c'::head")
-    debugger = Debugger(child, program, scope, held)
     return Console(child, ours, (str(program), how), deadlines, debugger=debugger)
 
 
@@ -77,6 +81,22 @@ def test_a_death_is_seen_with_its_log(scope: Scope, how: str, number: int, funct
     assert function in first and "wait_for_ever" not in first
     assert "wait_for_ever" in console.hang_report
     assert any(function in problem.detail for problem in result.problems)
+
+
+@needs_gdb
+def test_a_program_that_dies_at_once_is_seen(scope: Scope) -> None:
+    result, console = run(scope, "early")
+    assert result.exit == Exit(signal=signal.SIGSEGV, cause="signalled")
+    assert "before_main" in console.hang_report.split("\n\n")[0]
+
+
+def test_a_program_with_privileges_of_its_own_is_started_all_the_same(scope: Scope) -> None:
+    program = scope.folder / "privileged"
+    shutil.copy(compile_program(SOURCE, "-pthread"), program)
+    program.chmod(0o700 | stat.S_ISGID)
+    console = start(scope, "caught", program=program)
+    Execution(Here(), console).run()
+    assert console.exit == Exit(status=0)
 
 
 @needs_gdb

@@ -3,7 +3,7 @@
  * Dies, or hangs, as LKL's own test programs do: with the kernel's log in a
  * buffer that is printed only when a test point ends.
  *
- *     dying segv|abort|thread|caught|hang
+ *     dying early|segv|abort|thread|caught|hang
  */
 #include <pthread.h>
 #include <signal.h>
@@ -15,6 +15,7 @@
 static char log_buf[0x80000];
 static char *head = log_buf;
 
+static pthread_barrier_t idle_is_there;
 static void *volatile nowhere;
 
 static void __attribute__((noinline)) kernel_function(void)
@@ -30,6 +31,7 @@ static void *crash(void *unused)
 
 static void *wait_for_ever(void *unused)
 {
+	pthread_barrier_wait(&idle_is_there);
 	for (;;)
 		pause();
 	return unused;
@@ -49,15 +51,23 @@ static void __attribute__((noinline)) spin(void)
 		nowhere = 0;
 }
 
+/* glibc hands main's arguments on to constructors, too. */
+static void __attribute__((constructor)) before_main(int argc, char *argv[])
+{
+	if (argc > 1 && !strcmp(argv[1], "early"))
+		kernel_function();
+}
+
 int main(int argc, char *argv[])
 {
 	const char *how = argc > 1 ? argv[1] : "";
 	pthread_t idle, thread;
 
+	pthread_barrier_init(&idle_is_there, NULL, 2);
 	pthread_create(&idle, NULL, wait_for_ever, NULL);
+	pthread_barrier_wait(&idle_is_there);
 	printf("1..1 # dying\n* 1 first\n");
 	fflush(stdout);
-	usleep(200000);	/* a kernel boots for as long, and whoever traces it is quicker */
 	head += 40;
 	strcpy(log_buf, "[    0.0] Kernel panic - printed before\n");
 	strcpy(head, "[    0.1] Kernel panic - not syncing: planted\n[    0.1] Call Trace:\n");
