@@ -45,7 +45,7 @@ class NativeHost(Host):
         if feature == "net:pipe" and build.kind == "bundled" and not build.has("LKLTEST_NET_PIPE"):
             return "the build has no pipe back end"
         kind, _, what = feature.partition(":")
-        return build.lacks_filesystem(what) if kind == "filesystem" else None
+        return build.unsupported_filesystem(what) if kind == "filesystem" else None
 
     def program(self, build: Build, name: str) -> Path:
         path = super().program(build, name)

@@ -39,7 +39,7 @@ def module_files(
     return KernelModules(image.module_directory).files(names)
 
 
-def lacking_driver(image: Image, device: str) -> str | None:
+def missing_driver(image: Image, device: str) -> str | None:
     """Which driver for a "disk" or "nic" of the image the kernel lacks; None when it has it."""
     drivers = _disk_drivers(image) if device == "disk" else _NIC_DRIVERS[image.nic]
     kernel = KernelModules(image.module_directory)

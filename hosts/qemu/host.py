@@ -30,7 +30,7 @@ from .attach import attached
 from .boot import Job, lay_out
 from .console import GuestConsole
 from .deadlines import RunDeadlines, with_overrides
-from .devices import Devices, lacking_driver, linux_guest, make_devices
+from .devices import Devices, linux_guest, make_devices, missing_driver
 from .hang import hang_report
 from .image import ANY, Image, is_image
 from .machine import MACHINES, Setup, command
@@ -126,7 +126,7 @@ class QemuHost(Host):
             return f"a virtual machine has no {what} device, only tap"
         image = self._images.get(build.directory, {}).get(ANY)
         if image is not None and image.linux is not None:
-            return lacking_in_kernel(image, kind, what)
+            return unsupported_by_kernel(image, kind, what)
         program = {"disk": "disk", "net": "net-test"}.get(kind)
         if program and build.kind == "images" and not self._image_for(build, program):
             return f"{build.directory} has no image for {program}"
@@ -258,14 +258,14 @@ class QemuHost(Host):
         return self.options.get(f"lkl_qemu_{name}")
 
 
-def lacking_in_kernel(image: Image, kind: str, what: str) -> str | None:
+def unsupported_by_kernel(image: Image, kind: str, what: str) -> str | None:
     """Why a Linux kernel cannot have a feature; None when it can."""
     assert image.linux is not None  # noqa: S101 - for the type checker
     if kind == "filesystem" and not KernelModules(image.module_directory).has(what):
         return f"kernel {image.linux.name} has no {what}"
     if kind == "disk":
-        return lacking_driver(image, "disk")
-    return lacking_driver(image, "nic") if what == "tap" else None
+        return missing_driver(image, "disk")
+    return missing_driver(image, "nic") if what == "tap" else None
 
 
 def default_kernel() -> Path:

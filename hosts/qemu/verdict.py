@@ -166,7 +166,7 @@ class Verdict:
         if self._time_out is not None:
             return self._time_out
         if ended is not None:
-            self._judge_end(ended, said, report, complete=complete)
+            self._check_end(ended, said, report, complete=complete)
         return self._exit_of_program(ended, said, report)
 
     def _exit_of_program(self, ended: Exit | None, said: str, report: GuestReport) -> Exit:
@@ -190,7 +190,7 @@ class Verdict:
         console = bytes(self._console.recent) if self._console else b""
         return read_report(console + b"\n" + bytes(self._status), self._token)
 
-    def _judge_end(self, ended: Exit, said: str, report: GuestReport, *, complete: bool) -> None:
+    def _check_end(self, ended: Exit, said: str, report: GuestReport, *, complete: bool) -> None:
         """QEMU has ended by itself: see who is to blame, if anybody is."""
         if ended.signal is not None:
             reason = f"QEMU was killed by signal {ended.signal}"

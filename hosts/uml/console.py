@@ -68,7 +68,7 @@ class UmlConsole(Console):
         if died_halted(kernel, report, self._last):
             yield _DIED_HALTED
             kernel = Exit(status=0, cause="exited")
-        self.exit, problem = judge_end(kernel, report)
+        self.exit, problem = end_of_run(kernel, report)
         if problem is not None:
             self._problems.append(problem)
 
@@ -99,7 +99,7 @@ def died_halted(kernel: Exit, report: GuestReport, last: bytes) -> bool:
     return kernel.signal == signal.SIGABRT and report.ended and bool(_HALTED.search(last))
 
 
-def judge_end(kernel: Exit, report: GuestReport) -> tuple[Exit, Problem | None]:
+def end_of_run(kernel: Exit, report: GuestReport) -> tuple[Exit, Problem | None]:
     """How the program ended, from how the kernel did and from what /init reported. Pure."""
     if report.failure:
         return Exit(cause="ended"), Problem(ProblemKind.LAUNCH, f"in the guest: {report.failure}")

@@ -19,7 +19,7 @@ from lkltest.sandbox.scope import Scope
 
 from .console import WineConsole
 from .debugger import backtrace
-from .prefix import cache_directory, copy, ensure, flaw, refusal
+from .prefix import cache_directory, copy, diagnose, ensure, why_unusable
 from .program import INSTALL_32_BIT, check_program
 from .server import Server, make_prefix, session_server
 from .tools import WineTools, find_tools, program_environment
@@ -63,7 +63,7 @@ class WineHost(Host):
         return tools if isinstance(tools, Missing) else None
 
     def check(self) -> None:
-        found = refusal(self._prefix(), ours=self._named is None)
+        found = why_unusable(self._prefix(), ours=self._named is None)
         if found:
             raise LaunchError(found)
 
@@ -93,7 +93,7 @@ class WineHost(Host):
         if feature.startswith("net") and "net-test" not in build.programs:
             return f"build {build.directory.name} ({build.kind}) has no tests/net-test"
         kind, _, what = feature.partition(":")
-        return build.lacks_filesystem(what) if kind == "filesystem" else None
+        return build.unsupported_filesystem(what) if kind == "filesystem" else None
 
     def program(self, build: Build, name: str) -> Path:
         path = super().program(build, name)
@@ -161,7 +161,7 @@ class WineHost(Host):
         if isinstance(tools, Missing):
             return {}
         prefix = self._prefix()
-        state = "not made yet" if not prefix.exists() else flaw(prefix) or "whole"
+        state = "not made yet" if not prefix.exists() else diagnose(prefix) or "whole"
         facts = {"wine": tools.version, "PE32+": "yes"}
         facts["PE32"] = "yes" if tools.bits32 else f"missing: {INSTALL_32_BIT}"
         return facts | {"prefix": f"{prefix} ({state})"}
@@ -202,12 +202,12 @@ def _word(argument: str | Disk | Interface, scope: Scope, copies: list[tuple[Dis
 
 def _checked(build: Build) -> Build:
     """Raises BuildError, one line, when no program of `build` is for any Wine."""
-    flaws: list[str] = []
+    diagnoses: list[str] = []
     for program in build.programs.values():
         try:
             check_program(program, bits32=True)
         except LaunchError as error:
-            flaws.append(str(error))
-    if len(flaws) == len(build.programs):
-        raise BuildError(flaws[0])
+            diagnoses.append(str(error))
+    if len(diagnoses) == len(build.programs):
+        raise BuildError(diagnoses[0])
     return build

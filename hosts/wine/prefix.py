@@ -20,7 +20,7 @@ from pathlib import Path
 
 from lkltest.errors import LaunchError
 from lkltest.places import cache_home
-from lkltest.report.terminal import complain
+from lkltest.report.terminal import echo_error
 
 _REGISTRY = ("system.reg", "user.reg", "userdef.reg")
 _FILES = (
@@ -41,21 +41,21 @@ def cache_directory() -> Path:
         raise LaunchError(f"Wine prefix: you have no home directory; {_NAME_ONE}") from None
 
 
-def flaw(prefix: Path) -> str | None:
+def diagnose(prefix: Path) -> str | None:
     """Why `prefix` is not whole, in a few words; None when it is. Reads a few first bytes."""
     if not prefix.is_dir():
         return "is not a directory" if prefix.exists() else "does not exist"
-    flaws = (_registry_flaw(prefix / name) for name in _REGISTRY)
-    lacking = (f"has no {name}" for name in _FILES if not _has_content(prefix / name))
+    diagnoses = (_diagnose_registry(prefix / name) for name in _REGISTRY)
+    absent = (f"has no {name}" for name in _FILES if not _has_content(prefix / name))
     drives = (
         f"has no drive {drive}"
         for drive in ("c:", "z:")
         if not (prefix / "dosdevices" / drive).exists()
     )
-    return next((found for found in (*flaws, *lacking, *drives) if found), None)
+    return next((found for found in (*diagnoses, *absent, *drives) if found), None)
 
 
-def refusal(prefix: Path, *, ours: bool) -> str | None:
+def why_unusable(prefix: Path, *, ours: bool) -> str | None:
     """Why a prefix cannot be used and what to do, one line; None if it can.
 
     One that does not exist, or is an empty directory, will be made; `ours`, lkltest's own, will be
@@ -83,7 +83,7 @@ def _unusable(prefix: Path, ours: bool) -> str | None:
         return f"belongs to user {status.st_uid}, not to you; {_NAME_ONE}"
     if not _writable(prefix):
         return f"is read-only; chmod -R u+w it or {_NAME_ONE}"
-    found = flaw(prefix) if not ours and any(prefix.iterdir()) else None
+    found = diagnose(prefix) if not ours and any(prefix.iterdir()) else None
     if found:
         return f"{found}, it is half-made or broken; remove it to have it made again"
     if _served(prefix):
@@ -100,12 +100,12 @@ def ensure(prefix: Path, make: Callable[[Path], None], *, rebuild: bool = False)
     asked = time.time()
     parent = prefix.parent
     try:
-        if not rebuild and flaw(prefix) is None:
+        if not rebuild and diagnose(prefix) is None:
             return
         parent.mkdir(parents=True, exist_ok=True)
         with _locked(parent):
             made_meanwhile = prefix.exists() and prefix.stat().st_ctime > asked
-            if flaw(prefix) is None and (not rebuild or made_meanwhile):
+            if diagnose(prefix) is None and (not rebuild or made_meanwhile):
                 return
             _make_anew(prefix, make)
     except OSError as error:
@@ -158,7 +158,7 @@ def _make_anew(prefix: Path, make: Callable[[Path], None]) -> None:
             shutil.rmtree(leftover)
     part.mkdir(mode=0o700)
     make(part)
-    found = flaw(part)
+    found = diagnose(part)
     if found:
         raise LaunchError(f"Wine prefix {prefix}: was made but {found}; is Wine installed whole?")
     part.rename(prefix)
@@ -168,7 +168,7 @@ def _make_anew(prefix: Path, make: Callable[[Path], None]) -> None:
 def _locked(folder: Path) -> Iterator[None]:
     with _opened(folder) as descriptor:
         if not _lock(descriptor):
-            complain("waiting for another run to make the Wine prefix")
+            echo_error("waiting for another run to make the Wine prefix")
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
 
@@ -191,7 +191,7 @@ def _lock(descriptor: int) -> bool:
     return True
 
 
-def _registry_flaw(file: Path) -> str | None:
+def _diagnose_registry(file: Path) -> str | None:
     try:
         with file.open("rb") as registry:
             head = registry.read(4096)

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from lkltest.deadline import Deadline
 from lkltest.errors import LaunchError
-from lkltest.report.terminal import complain
+from lkltest.report.terminal import echo_error
 from lkltest.sandbox.scope import Child, Scope, ScopeError
 from lkltest.whole_file import write_whole
 
@@ -75,7 +75,7 @@ def session_server(tools: WineTools, prefix: Path, *, ours: bool) -> Iterator[Se
         except BrokenPrefix as error:
             if not ours:
                 raise LaunchError(f"{error}; remove it to have it made again") from None
-            complain(f"{error}; making it anew")
+            echo_error(f"{error}; making it anew")
             ensure(prefix, lambda path: make_prefix(tools, path), rebuild=True)
             server = stack.enter_context(_locked_server(tools, prefix))
         yield server
@@ -83,7 +83,7 @@ def session_server(tools: WineTools, prefix: Path, *, ours: bool) -> Iterator[Se
 
 def make_prefix(tools: WineTools, path: Path) -> None:
     """Fill an empty directory with a prefix, with progress on stderr. Raises LaunchError."""
-    complain(f"making the Wine prefix {path.with_suffix('')}, once")
+    echo_error(f"making the Wine prefix {path.with_suffix('')}, once")
     started = time.monotonic()
     try:
         with Scope(daemons=True) as scope, _server(tools, path, scope) as server:
@@ -103,7 +103,7 @@ def make_prefix(tools: WineTools, path: Path) -> None:
         raise LaunchError(
             f"Wine prefix {path}: {limit if status is None else 'wineboot died'}{said}"
         )
-    complain(f"Wine prefix made in {time.monotonic() - started:.0f} s")
+    echo_error(f"Wine prefix made in {time.monotonic() - started:.0f} s")
 
 
 @contextlib.contextmanager
@@ -179,7 +179,7 @@ def _wait_with_progress(child: Child, started: float) -> None:
     while child.wait(min(_PROGRESS_SECONDS, deadline.remaining())) is None:
         if deadline.expired:
             return
-        complain(f"  ... {time.monotonic() - started:.0f} s")
+        echo_error(f"  ... {time.monotonic() - started:.0f} s")
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 from lkltest.command_line import count, spellings
 from lkltest.deadline import DEFAULT_TIMEOUT, timeout
-from lkltest.report.terminal import printable, say
+from lkltest.report.terminal import echo, printable
 
 _TIMEOUT_HELP = f"limit for one program ({DEFAULT_TIMEOUT:g})"
 
@@ -82,7 +82,7 @@ class _Version(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
         import importlib.metadata  # only for who asks
 
-        say(f"lkltest {importlib.metadata.version('lkltest')}")
+        echo(f"lkltest {importlib.metadata.version('lkltest')}")
         parser.exit()
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from lkltest.cli.arguments import build_parser
 from lkltest.command_line import PASSED, USED_WRONGLY
 from lkltest.host.registry import host_names
-from lkltest.report.terminal import complain
+from lkltest.report.terminal import echo_error
 
 _FILES = {"FILE", "PROGRAM", "CONFIG.toml"}
 
@@ -24,7 +24,7 @@ def run(options: argparse.Namespace) -> int:
     try:
         text = _man_page(parser) if options.form == "man" else _completion(parser, options.form)
     except ImportError as error:
-        complain(f"{error.name} is missing: pip install 'lkltest[completion]'")
+        echo_error(f"{error.name} is missing: pip install 'lkltest[completion]'")
         return USED_WRONGLY
     print(text)
     return PASSED

@@ -25,7 +25,7 @@ from lkltest.host.registry import host_names, make_host, why_unusable
 from lkltest.plugin import inner_pytest
 from lkltest.plugin.progress import REPORTER, SuiteReporter
 from lkltest.plugin.suite_run import CAN_RUN
-from lkltest.report.terminal import printable, say, wants_colour
+from lkltest.report.terminal import echo, printable, wants_colour
 from lkltest.sandbox.scope import probe
 from lkltest.verdict.results import SuiteResult
 
@@ -39,12 +39,12 @@ def run(options: argparse.Namespace) -> int:
 
 def report(build_name: str | None) -> int:
     """Print the report. Returns 0 when a host can run here, 1 when none can."""
-    say(f"{'machine':9} Linux {platform.release()}, Python {platform.python_version()}")
+    echo(f"{'machine':9} Linux {platform.release()}, Python {platform.python_version()}")
     isolation = probe()
-    say(f"{'runs in':9} {isolation.kind}" + _because(isolation.reason))
+    echo(f"{'runs in':9} {isolation.kind}" + _because(isolation.reason))
     for tool, (purpose, install) in _TOOLS.items():
         if shutil.which(tool) is None:
-            say(f"{tool:9} missing ({purpose}): {install}")
+            echo(f"{tool:9} missing ({purpose}): {install}")
     usable = [name for name in host_names() if _report_host(name, build_name)]
     return 0 if usable else 1
 

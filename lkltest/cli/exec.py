@@ -28,12 +28,12 @@ from lkltest.host.executable import identify
 from lkltest.host.execution import Execution
 from lkltest.host.registry import host_names, make_host
 from lkltest.report.terminal import (
-    complain,
     count_text,
+    echo,
+    echo_error,
     mute_stdout,
     printable,
     problem_lines,
-    say,
 )
 from lkltest.sandbox.scope import Scope, ScopeError
 from lkltest.signals import heed_signals
@@ -97,20 +97,20 @@ def execute(
             if dry_run:
                 with error_boundary(host, "dry_run"):
                     command = host.dry_run(launch, scope)
-                say(command)
+                echo(command)
                 return PASSED
             with error_boundary(host, "launch"):
                 process = host.launch(launch, scope)
             with host.attach(process, _Passthrough()) as listen:
                 result = Execution(host, process, listen).run()
     except (BuildError, LaunchError, ExecutableError, ScopeError) as error:
-        complain(str(error))
+        echo_error(str(error))
         return USED_WRONGLY
     except OSError:  # standard output cannot be written, above all
         raise
     except BUGS as error:  # of a host's process, say, which may be anyone's
         show_traceback(error, host_options)
-        complain(f"{path}: cannot be run to its end: {one_line(error)}")
+        echo_error(f"{path}: cannot be run to its end: {one_line(error)}")
         return FAILED
     _print_verdict(path.name, host, result)
     return PASSED if result.passed else FAILED
@@ -153,8 +153,8 @@ def _print_verdict(name: str, host: Host, result: ProgramResult) -> None:
     explained = {problem.point for problem in result.problems}
     failed = [point for point in result.points if point.outcome is Outcome.FAILED]
     for point in (point for point in failed if point.name not in explained):
-        complain(f"not ok {point.name} {point.reason}".rstrip())
+        echo_error(f"not ok {point.name} {point.reason}".rstrip())
     for line in problem_lines(result.problems, whole=True):
-        complain(line)
+        echo_error(line)
     word = "ok" if result.passed else "FAILED"
-    complain(f"{name}@{host.name}: {word}, {count_text(result.points)}")
+    echo_error(f"{name}@{host.name}: {word}, {count_text(result.points)}")

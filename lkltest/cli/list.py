@@ -15,7 +15,7 @@ from lkltest.errors import BuildError
 from lkltest.host.build import named_build
 from lkltest.host.registry import host_names, make_host
 from lkltest.plugin.discover import NoSuites, variants
-from lkltest.report.terminal import complain, say
+from lkltest.report.terminal import echo, echo_error
 from lkltest.verdict.results import suite_title
 
 
@@ -26,17 +26,17 @@ def run(options: argparse.Namespace) -> int:
         titles = [suite_title(suite, variant) for suite, variant in variants()]
         points = _points(hosts, named_build(options.build))
     except (BuildError, NoSuites) as error:
-        complain(str(error))
+        echo_error(str(error))
         return USED_WRONGLY
     for host in hosts:
-        say(f"host   {host}")
+        echo(f"host   {host}")
     for title in titles:
         known = {host: points[f"{title}@{host}"] for host in hosts if f"{title}@{host}" in points}
         counts = ", ".join(f"{len(names)} on {host}" for host, names in known.items())
-        say(f"suite  {title:16} points: {counts}" if counts else f"suite  {title}")
+        echo(f"suite  {title:16} points: {counts}" if counts else f"suite  {title}")
         for host, names in known.items() if options.points else ():
             for name in names:
-                say(f"point  {title}@{host}/{name}")
+                echo(f"point  {title}@{host}/{name}")
     return PASSED
 
 

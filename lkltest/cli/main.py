@@ -14,7 +14,7 @@ from pathlib import Path
 from lkltest.cli.arguments import build_parser
 from lkltest.cli.standard_streams import settle_streams
 from lkltest.command_line import FAILED, INTERRUPTED, PASSED, USED_WRONGLY
-from lkltest.report.terminal import complain, mute_stdout
+from lkltest.report.terminal import echo_error, mute_stdout
 
 # Why standard output cannot be written: it is closed, its disk is full, its terminal has gone.
 _OF_A_STREAM = frozenset({errno.EBADF, errno.ENOSPC, errno.EIO})
@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         status: int = importlib.import_module(options.module).run(options)
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # a second one finds nothing left to report
-        complain("interrupted")
+        echo_error("interrupted")
         return INTERRUPTED
     except BrokenPipeError:
         # The reader (head, a pager) has had enough. Commands whose status is a verdict come to it
@@ -55,7 +55,7 @@ def _flushed(status: int) -> int:
 def _unwritable(error: OSError) -> int:
     mute_stdout()
     where = error.filename or ("standard output" if error.errno in _OF_A_STREAM else "")
-    complain(": ".join(filter(None, (where, error.strerror or str(error)))))
+    echo_error(": ".join(filter(None, (where, error.strerror or str(error)))))
     return FAILED
 
 
@@ -63,7 +63,7 @@ def _options(words: list[str]) -> argparse.Namespace:
     """Read the command line. Raises SystemExit, after all that argparse says of it."""
     try:
         if not _has_directory():
-            complain("the current directory is no longer there: cd to one that is")
+            echo_error("the current directory is no longer there: cd to one that is")
             raise SystemExit(USED_WRONGLY)
         ours, for_pytest = _split(words)
         options = build_parser(ours).parse_args(ours)

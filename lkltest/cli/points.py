@@ -23,7 +23,7 @@ Points = dict[str, list[str]]
 """The names of the points of each suite variant on each host: `{"boot@native": [...]}`."""
 
 
-def memory() -> Path | None:
+def failures_directory() -> Path | None:
     """Where pytest remembers what failed in this directory; None where nothing can be kept."""
     return _place(f"pytest-{_key(Path.cwd())}")
 

@@ -14,7 +14,7 @@ import pytest
 from lkltest.cli import points
 from lkltest.command_line import FAILED, PASSED, USED_WRONGLY
 from lkltest.plugin import inner_pytest
-from lkltest.report.terminal import complain
+from lkltest.report.terminal import echo_error
 
 # pytest.ExitCode: 0 ok, 1 failed, 2 interrupted (or used wrongly, by our own pytest.exit),
 # 3 internal error, 4 usage, 5 nothing collected.
@@ -31,7 +31,7 @@ _OF_THE_TERMINAL = re.compile(
 def run(options: argparse.Namespace) -> int:
     """Run the command; returns its exit status."""
     suites = [*options.suites, *options.more_suites]
-    arguments = inner_pytest.arguments(_packages(suites), cache=points.memory())
+    arguments = inner_pytest.arguments(_packages(suites), cache=points.failures_directory())
     if options.verbose or any(map(_OF_THE_TERMINAL.fullmatch, options.for_pytest)):
         arguments += ["-v", "--tb=short"]
     else:
@@ -45,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
     arguments += _host_arguments(options)
     if options.jobs > 1:
         if importlib.util.find_spec("xdist") is None:
-            complain("-j needs pytest-xdist: pip install 'lkltest[parallel]'")
+            echo_error("-j needs pytest-xdist: pip install 'lkltest[parallel]'")
             return USED_WRONGLY
         arguments += ["-p", "xdist", "-n", str(options.jobs), "--dist=worksteal"]
     arguments += ["--lkl-command", *options.for_pytest]

@@ -16,7 +16,7 @@ from lkltest.command_line import FAILED, USED_WRONGLY
 from lkltest.errors import LkltestError
 from lkltest.report.junit_case import CaseMaker
 from lkltest.report.junit_stream import JunitStream
-from lkltest.report.terminal import complain, mute_stdout
+from lkltest.report.terminal import echo_error, mute_stdout
 from lkltest.tap.parser import Parser
 from lkltest.verdict.recorder import Recorder
 from lkltest.verdict.results import Exit, Outcome, PointResult, Problem, SuiteResult
@@ -42,7 +42,7 @@ def main(file: str, out: BinaryIO | None = None) -> int:
         with _opened(file) as stream:
             return FAILED - convert(stream, out, Path(file).stem)
     except Unreadable as error:
-        complain(f"{'standard input' if file == '-' else file}: {error}", "lkltest tap2junit")
+        echo_error(f"{'standard input' if file == '-' else file}: {error}", "lkltest tap2junit")
         return USED_WRONGLY
 
 

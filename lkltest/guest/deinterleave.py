@@ -48,7 +48,7 @@ class Deinterleaver:
         """The stream has ended: what is left."""
         rest = self._line(self._partial) if self._partial else b""
         if self._cut:
-            self._say("its rest never came", self._cut)
+            self._diagnose("its rest never came", self._cut)
         rest += self._cut
         self._partial = self._cut = b""
         return rest
@@ -68,7 +68,7 @@ class Deinterleaver:
             return line
         cut, self._cut = self._cut, b""
         if _BEGINS_TAP.match(line) and cut.strip():
-            self._say("the next line is a whole one", cut)
+            self._diagnose("the next line is a whole one", cut)
             return cut + b"\n" + line
         # What was cut may be a message that has cut a line itself.
         newest, self._newest = self._newest, self._older
@@ -76,6 +76,6 @@ class Deinterleaver:
         self._newest = max(newest, self._newest)
         return whole
 
-    def _say(self, why: str, cut: bytes) -> None:
+    def _diagnose(self, why: str, cut: bytes) -> None:
         text = cut[:_QUOTED].decode("utf-8", "backslashreplace").strip()
         self.diagnostics.append(f"a kernel message cut {text!r} short, {why}")

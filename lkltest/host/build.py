@@ -58,16 +58,16 @@ class Build:
         file = self.kernel or next(iter(self.programs.values()), None)
         return _banner_version(file) if file else None
 
-    def lacks_filesystem(self, name: str) -> str | None:
+    def unsupported_filesystem(self, name: str) -> str | None:
         """Why the kernel in the disk program cannot mount `name`; None if it may be able to."""
         program = self.programs.get("disk")
         if program is None or name not in _DRIVERS or _banner_version(program) is None:
             return None
         with program.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as m:
-            return None if m.find(_DRIVERS[name]) >= 0 else kernel_lacks(self, name)
+            return None if m.find(_DRIVERS[name]) >= 0 else filesystem_reason(self, name)
 
 
-def kernel_lacks(build: Build, filesystem: str) -> str:
+def filesystem_reason(build: Build, filesystem: str) -> str:
     """The reason to skip what needs `filesystem`."""
     return f"the kernel of build {build.directory.name} has no {filesystem}"
 

@@ -108,8 +108,8 @@ class Debugger:
         with self._lock:
             if not self.report:
                 file = self._scope.folder / "held-log"
-                orders = save_orders(self._held_log, file) if self._held_log else []
-                text = run_gdb(_inner_number(self._process), self._program, self._scope, orders)
+                commands = save_commands(self._held_log, file) if self._held_log else []
+                text = run_gdb(_inner_number(self._process), self._program, self._scope, commands)
                 self.report = arrange(text, dying)
                 if file.exists():
                     begin = _BEGIN.search(text)
@@ -119,7 +119,7 @@ class Debugger:
             return self.report
 
 
-_ORDERS = (
+_COMMANDS = (
     "set pagination off",
     "set debuginfod enabled off",
     "set max-value-size unlimited",
@@ -127,16 +127,16 @@ _ORDERS = (
 )
 
 
-def save_orders(held: HeldLog, file: Path) -> list[str]:
-    """Orders for gdb that write a buffer to a file and say where in it to begin."""
+def save_commands(held: HeldLog, file: Path) -> list[str]:
+    """Commands for gdb that write a buffer to a file and say where in it to begin."""
     return [
         f"dump binary value {file} {held.buffer}",
         f'printf "held log begins at %ld\\n", (long)({held.begin} - {held.buffer})',
     ]
 
 
-def run_gdb(process: int, program: Path, scope: Scope, orders: Sequence[str] = ()) -> str:
-    """What gdb says after `orders` and of every thread; why there is nothing where there is not.
+def run_gdb(process: int, program: Path, scope: Scope, commands: Sequence[str] = ()) -> str:
+    """What gdb says after `commands` and of every thread; why there is nothing where there is not.
 
     process: its number in the scope, inside of which gdb runs, so that it dies with the runner; it
     needs a /proc that shows the scope's own process numbers.
@@ -145,9 +145,9 @@ def run_gdb(process: int, program: Path, scope: Scope, orders: Sequence[str] = (
     if gdb is None:
         return "no backtrace: gdb is missing: apt-get install gdb"
     command = ["unshare", "--mount", "--mount-proc", gdb, "--batch", "-nx"]
-    for order in (*_ORDERS, *orders, "thread apply all backtrace 30"):
-        command += ["-ex", order]
-    return _output(scope, [*command, "-p", str(process), str(program)])
+    given = (*_COMMANDS, *commands, "thread apply all backtrace 30")
+    words = [word for one in given for word in ("-ex", one)]
+    return _output(scope, [*command, *words, "-p", str(process), str(program)])
 
 
 def arrange(text: str, dying: int = 0) -> str:

@@ -22,7 +22,7 @@ from lkltest.plugin.output_files import NotWritten, write_files
 from lkltest.plugin.point_report import all_skipped, mark_point, point_status
 from lkltest.plugin.progress import REPORTER, RESULT_ATTRIBUTE, LineReporter, SuiteReporter
 from lkltest.plugin.session import Session, UnknownHost, open_session, session_of
-from lkltest.plugin.usage_error import refuse
+from lkltest.plugin.usage_error import exit_with_usage_error
 from lkltest.plugin.xdist_crash import LostWorkers
 from lkltest.report.terminal import printable, problem_lines
 from lkltest.signals import heed_signals, interrupt_workers, repeat_dropped_interrupts
@@ -100,7 +100,7 @@ def pytest_configure(config: pytest.Config) -> None:
         try:
             option.lkl_host = [session.default_host()]
         except (BuildError, UnknownHost) as error:
-            refuse(config, str(error))
+            exit_with_usage_error(config, str(error))
     if option.lkl_host:
         config.add_cleanup(heed_signals())
         if getattr(option, "numprocesses", None) and not worker:
@@ -121,7 +121,7 @@ def pytest_configure(config: pytest.Config) -> None:
                     if session.build_name or not option.collectonly:
                         session.build(name)
         except (BuildError, LaunchError, UnknownHost) as error:
-            refuse(config, str(error))
+            exit_with_usage_error(config, str(error))
         if getattr(option, "tx", None) and not worker:
             # Before xdist starts workers, with one of which what lasts the session would die.
             _enter_hosts(config, option.lkl_host)
@@ -149,7 +149,7 @@ def pytest_xdist_setupnodes(config: pytest.Config, specs: list[Any]) -> None:
 def pytest_configure_node(node: Any) -> None:
     if node.config.option.lkl_host:
         _nodes.append(node)
-        workers.tell(node, session_of(node.config).share())
+        workers.configure(node, session_of(node.config).share())
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -157,7 +157,7 @@ def pytest_testnodedown(node: Any) -> None:
     """End with what a worker found wrong with the command line."""
     message = getattr(node, "workeroutput", {}).get(_WORKER_ERROR)
     if message:
-        refuse(node.config, message)
+        exit_with_usage_error(node.config, message)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -180,7 +180,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     except KeyError as error:
         message = str(error.args[0])
         if not hasattr(config, "workeroutput"):
-            refuse(config, message)
+            exit_with_usage_error(config, message)
         # A worker that ends here is only replaced by the next one: its controller has to end.
         config.workeroutput[_WORKER_ERROR] = message
         kept, dropped = [], items[:]
@@ -303,7 +303,7 @@ def _enter_hosts(config: pytest.Config, names: Iterable[str]) -> None:
                 session.enter(host)
             except LaunchError as error:
                 if len(different) == 1:
-                    refuse(config, str(error))
+                    exit_with_usage_error(config, str(error))
 
 
 def _prepare_reports(config: pytest.Config, directory: Path) -> None:
@@ -312,4 +312,4 @@ def _prepare_reports(config: pytest.Config, directory: Path) -> None:
     try:
         prepare(directory)
     except OSError as error:
-        refuse(config, f"JUnit directory {directory}: {error.strerror}")
+        exit_with_usage_error(config, f"JUnit directory {directory}: {error.strerror}")

@@ -108,9 +108,9 @@ class LineReporter(SuiteReporter):
         if self.results:
             self._print(self._summary())
         elif session.exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED and not self._is_worker:
-            terminal.complain("no suite was run")
+            terminal.echo_error("no suite was run")
         if self._unwritten:
-            terminal.complain(f"standard output: {self._unwritten}")
+            terminal.echo_error(f"standard output: {self._unwritten}")
             session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
 
     def _print(self, line: str) -> None:

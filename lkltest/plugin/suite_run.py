@@ -99,12 +99,12 @@ class SuiteRun:
         Must be asked for before the first program or tool is run. `mounts` adds a private mount
         namespace (macvtap needs it). Skips the test when this machine cannot have one.
         """
-        from lkltest.sandbox.netdev import MissingNetwork, Network, lacking
+        from lkltest.sandbox.netdev import MissingNetwork, Network, missing_network
 
         if self._network is None:
             if self._scope is not None:
                 raise RuntimeError("ask for the network before anything is run")
-            reason = lacking()
+            reason = missing_network()
             if reason is not None:
                 raise MissingNetwork(reason)
             scope = self._open_scope(network=True, mounts=mounts)
@@ -127,20 +127,20 @@ class SuiteRun:
         program: str,
         *arguments: str | Disk | Interface,
         environment: Mapping[str, str] | None = None,
-        lacks: Callable[[PointResult], str | None] = lambda _: None,
+        unsupported: Callable[[PointResult], str | None] = lambda _: None,
     ) -> ProgramResult:
         """Run `program` to its end; every test point is reported as it arrives.
 
         Failures do not raise: they are gathered, so that a suite may look further (fsck after a
-        failed disk run), and fail the test at its end. `lacks` says of a point what the kernel
-        lacks by it, if anything: the program is ended and the test skipped then.
+        failed disk run), and fail the test at its end. `unsupported` says of a point what the
+        kernel lacks by it, if anything: the program is ended and the test skipped then.
         """
         execution = self._execution(program, arguments, environment)
         points = execution.points()
         names: dict[str, str] = {}  # as the program called a point: as the suite does
         with contextlib.closing(points):
             for point in points:
-                if reason := lacks(point):
+                if reason := unsupported(point):
                     pytest.skip(reason)
                 names[point.name] = self._report(point)
         result = execution.result

@@ -11,7 +11,7 @@ import pytest
 
 from lkltest.plugin.output_files import NotWritten, write_files
 from lkltest.plugin.progress import REPORTER
-from lkltest.plugin.usage_error import refuse
+from lkltest.plugin.usage_error import exit_with_usage_error
 from lkltest.verdict.results import Outcome, PointResult, Problem, ProblemKind, SuiteResult
 
 _OUTCOMES = {"passed": Outcome.PASSED, "failed": Outcome.FAILED, "skipped": Outcome.SKIPPED}
@@ -35,9 +35,9 @@ class LostWorkers:
             return (yield)
         except DumpError:
             reason = "pytest-xdist takes no directory and no option that is not UTF-8: leave out -j"
-            refuse(self._config, reason)
+            exit_with_usage_error(self._config, reason)
         except (OSError, EOFError) as error:
-            refuse(self._config, f"a worker of pytest-xdist did not start: {error}")
+            exit_with_usage_error(self._config, f"a worker of pytest-xdist did not start: {error}")
 
     def pytest_runtest_logreport(self, report: Any) -> None:
         """Take a subtest, which is a point, or a tear-down, which is the end."""

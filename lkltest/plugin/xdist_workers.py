@@ -54,7 +54,7 @@ def start_contained(specs: Iterable[Any]) -> None:
             spec.python = shlex.join(command)
 
 
-def tell(node: Any, shared: Path) -> None:
+def configure(node: Any, shared: Path) -> None:
     """Tell a worker, before it starts, whose it is and which folder it shares."""
     node.workerinput[_SHARED] = str(shared)
     node.workerinput[_CONTROLLER] = os.getpid()

@@ -57,12 +57,12 @@ def _escape(match: re.Match[str]) -> str:
     return f"\\u{code:04x}" if code > 0xFF else f"\\x{code:02x}"
 
 
-def say(text: str, *, flush: bool = False) -> None:
+def echo(text: str, *, flush: bool = False) -> None:
     """Print text that somebody else may have written."""
     print(printable(text), flush=flush)
 
 
-def complain(message: str, command: str = "lkltest") -> None:
+def echo_error(message: str, command: str = "lkltest") -> None:
     """Say to standard error what is wrong, or how far something is."""
     print(f"{command}: {printable(message)}", file=sys.stderr, flush=True)
 

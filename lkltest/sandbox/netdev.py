@@ -62,7 +62,7 @@ class Network:
         from lkltest.sandbox.netns import NetnsHelper, NetnsThread  # ctypes, futures
 
         if self._scope.isolated_by != NAMESPACE:
-            raise MissingNetwork(lacking() or "the scope has no namespaces")
+            raise MissingNetwork(missing_network() or "the scope has no namespaces")
         self._check_scope()
         enter = NetnsHelper if self._scope.user else NetnsThread
         with ExitStack() as undo:
@@ -91,7 +91,7 @@ class Network:
 
         addresses: of the host's side, "192.0.2.1/24" or "fc03::1/64", usable at once.
         """
-        reason = lacking(tap=True)
+        reason = missing_network(tap=True)
         if reason:
             raise MissingNetwork(reason)
         self._call("tap", name, tuple(addresses))
@@ -108,7 +108,7 @@ class Network:
         The number comes from the scope's own sysfs and the node goes to the scope's own tmpfs,
         because /dev is one for all namespaces, and not everywhere are nodes made in it.
         """
-        reason = lacking(macvtap=True) or self._scope.unmounted.get("sysfs")
+        reason = missing_network(macvtap=True) or self._scope.unmounted.get("sysfs")
         if reason:
             raise MissingNetwork(reason)
         self._call("macvtap", name, parent)
@@ -170,7 +170,7 @@ class Network:
         return result
 
 
-def lacking(*, tap: bool = False, macvtap: bool = False) -> str | None:
+def missing_network(*, tap: bool = False, macvtap: bool = False) -> str | None:
     """Why this user on this machine cannot have a network of its own, None when it can.
 
     tap, macvtap: and such a device in it. Makes no device, costs a few ms the first time.

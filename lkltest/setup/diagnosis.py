@@ -25,13 +25,13 @@ FULL_DISK = "No space left on device"
 class _Cause:
     """A kind of failure: what programs print then, what it is, what to do."""
 
-    signs: re.Pattern[str]
+    pattern: re.Pattern[str]
     cause: str
     remedy: str
 
 
-def _any(*signs: str) -> re.Pattern[str]:
-    return re.compile("|".join(signs))
+def _any(*alternatives: str) -> re.Pattern[str]:
+    return re.compile("|".join(alternatives))
 
 
 _CAUSES = (
@@ -90,7 +90,7 @@ _TELLING = re.compile(r"^E: |\berror\b|\bERR!|\bfatal\b|not found|No such file|c
 def diagnose(text: str) -> str:
     """Say in one sentence why a step failed that printed `text`, and what to do where known."""
     for cause in _CAUSES:
-        if match := cause.signs.search(text):
+        if match := cause.pattern.search(text):
             line = _line_at(text, match.start())
             known = cause.cause
             if "package" in known:

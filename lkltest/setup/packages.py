@@ -26,18 +26,18 @@ _SYSTEM_PATH = "/usr/sbin:/sbin"
 
 
 def missing(packages: Iterable[Package]) -> list[Package]:
-    """The packages whose sign is not there, each name once."""
-    found = {package.name: package for package in packages if not _is_there(package.sign)}
+    """The packages whose probe is not there, each name once."""
+    found = {package.name: package for package in packages if not _is_there(package.probe)}
     return [found[name] for name in sorted(found)]
 
 
-def _is_there(sign: str) -> bool:
-    if sign.startswith("/"):
-        return Path(sign).exists()
-    if sign.startswith("python:"):
-        return find_spec(sign.removeprefix("python:")) is not None
+def _is_there(probe: str) -> bool:
+    if probe.startswith("/"):
+        return Path(probe).exists()
+    if probe.startswith("python:"):
+        return find_spec(probe.removeprefix("python:")) is not None
     path = f"{os.environ.get('PATH', os.defpath)}:{_SYSTEM_PATH}"
-    return shutil.which(sign, path=path) is not None
+    return shutil.which(probe, path=path) is not None
 
 
 def install_command(names: Sequence[str]) -> str:

@@ -102,7 +102,7 @@ class Plan:
         except SetupError as error:
             if not self.wished_packages:
                 raise
-            _complain(error)
+            _echo_error(error)
             if required:
                 Apt.for_packages(required, logs).install(required)
 
@@ -116,7 +116,7 @@ class Plan:
             try:
                 self._make(step)
             except SetupError as error:
-                _complain(error)
+                _echo_error(error)
 
     def _make(self, step: Step) -> None:
         log = self.place / "log" / f"{step.makefile.stem}-{step.target}.log"
@@ -180,5 +180,5 @@ def _size(megabytes: float) -> str:
     return f"{megabytes / 1000:.1f} GB" if megabytes >= 1000 else f"{megabytes:.0f} MB"
 
 
-def _complain(error: SetupError) -> None:
+def _echo_error(error: SetupError) -> None:
     print(f"lkltest setup: {printable(str(error))}", file=sys.stderr, flush=True)

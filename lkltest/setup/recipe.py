@@ -43,12 +43,12 @@ _FOLDER = Path(__file__).parent.parent / "hosts" / "setup"
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """A Debian package, and `sign`, what is missing when it is: a command, a file, a module.
+    """A Debian package, and `probe`, what is missing when it is: a command, a file, a module.
 
     Asking for the command rather than for the package leaves alone what came another way.
     """
 
-    sign: str
+    probe: str
     name: str
     megabytes: float = 1
 
@@ -91,7 +91,7 @@ class _File:
 
     def packages(self, pairs: Mapping[str, str]) -> tuple[Package, ...]:
         sizes = self.data.get("megabytes", {})
-        return tuple(Package(sign, name, sizes.get(name, 1)) for sign, name in pairs.items())
+        return tuple(Package(probe, name, sizes.get(name, 1)) for probe, name in pairs.items())
 
     def steps(self) -> Iterator[Step]:
         for entry in self.data.get("steps", ()):

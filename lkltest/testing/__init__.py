@@ -2,7 +2,7 @@
 """The contract for hosts, as a test class that each host's tests inherit: yours, too.
 
 A subclass says how the contract program (PROGRAM_SOURCE) is built for its host and which
-host runs it; it may narrow `crash_kinds` and name in `lacking` the modes that its programs cannot
+host runs it; it may narrow `crash_kinds` and name in `unsupported_modes` what its programs cannot
 do.
 """
 
@@ -33,7 +33,7 @@ class HostContract:
     abort_kinds: frozenset[ProblemKind] = frozenset({ProblemKind.SIGNAL})
     exact_status: bool = True
     """Whether the exit status comes through as it was."""
-    lacking: frozenset[str] = frozenset()
+    unsupported_modes: frozenset[str] = frozenset()
     stall_seconds: float = 2.0
     start_seconds: float = 60.0
 
@@ -59,7 +59,7 @@ class HostContract:
         environment: dict[str, str] | None = None,
         stall: float | None = None,
     ) -> ProgramResult:
-        if arguments[0] in self.lacking:
+        if arguments[0] in self.unsupported_modes:
             pytest.skip(f"programs of host {host.name} cannot do {arguments[0]}")
         deadlines = Deadlines(
             total=120.0,

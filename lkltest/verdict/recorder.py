@@ -51,7 +51,7 @@ class RebootDetector:
         return []
 
 
-def outcome_said(point: Point) -> Outcome:
+def stated_outcome(point: Point) -> Outcome:
     """The outcome by the line alone; `not ok # SKIP` is a skip in TAP 14, in KTAP and for bats."""
     if point.directive == "SKIP":
         return Outcome.SKIPPED
@@ -277,7 +277,7 @@ class Recorder:
             problems += self._reboots.note(ledger.name, ledger.last, raw)
         name = level.name_of(raw, announced)
         log = self._log(event, problems) if event.block or self._stream_log.comments else ""
-        outcome = outcome_said(event)
+        outcome = stated_outcome(event)
         if children and outcome in (Outcome.PASSED, Outcome.SKIPPED):
             problems += subtest_problems(children)
         if outcome is Outcome.SKIPPED and not reason:

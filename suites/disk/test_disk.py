@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from lkltest.host.build import kernel_lacks
+from lkltest.host.build import filesystem_reason
 from lkltest.host.disk import Disk, check
 from lkltest.plugin.suite_run import SuiteRun
 from lkltest.verdict.results import Outcome, PointResult
@@ -19,11 +19,11 @@ _NO_DRIVER = re.compile(r"^\s*lkl_mount_dev\(.*\) = -19\b", re.MULTILINE)
 def test_disk(lkl: SuiteRun, disk_image: Callable[[str], Disk], filesystem: str) -> None:
     disk = disk_image(filesystem)
 
-    def lacks(point: PointResult) -> str | None:
+    def unsupported(point: PointResult) -> str | None:
         unknown = point.outcome is Outcome.FAILED and _NO_DRIVER.search(point.log)
-        return kernel_lacks(lkl.build, filesystem) if unknown else None
+        return filesystem_reason(lkl.build, filesystem) if unknown else None
 
-    lkl.run("disk", "-d", disk, "-t", filesystem, lacks=lacks)
+    lkl.run("disk", "-d", disk, "-t", filesystem, unsupported=unsupported)
     result = check(disk, lkl.scope)
     # Upstream's own program leaves vfat's dirty bit; ours has to unmount cleanly.
     forgiven = result.dirty_bit_only and lkl.build.kind != "bundled"

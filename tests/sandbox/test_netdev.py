@@ -18,15 +18,17 @@ import pytest
 
 from lkltest.sandbox import netdev
 from lkltest.sandbox.isolation import SUBREAPER, Isolation
-from lkltest.sandbox.netdev import MissingNetwork, Network, Tap, lacking
+from lkltest.sandbox.netdev import MissingNetwork, Network, Tap, missing_network
 from lkltest.sandbox.scope import Scope, ScopeError
 from tests.census import MARKER, Census, new_marker
 from tests.other_user import run_tests
 
-pytestmark = pytest.mark.skipif(lacking() is not None, reason=str(lacking()))
-needs_tap = pytest.mark.skipif(lacking(tap=True) is not None, reason=str(lacking(tap=True)))
+pytestmark = pytest.mark.skipif(missing_network() is not None, reason=str(missing_network()))
+needs_tap = pytest.mark.skipif(
+    missing_network(tap=True) is not None, reason=str(missing_network(tap=True))
+)
 needs_macvtap = pytest.mark.skipif(
-    lacking(macvtap=True) is not None, reason=str(lacking(macvtap=True))
+    missing_network(macvtap=True) is not None, reason=str(missing_network(macvtap=True))
 )
 VICTIM = Path(__file__).with_name("victim.py")
 

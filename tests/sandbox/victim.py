@@ -48,13 +48,13 @@ def main() -> None:
 
 def make_devices(scope: Scope) -> None:
     """One of each kind, and leave the network open."""
-    from lkltest.sandbox.netdev import Network, lacking
+    from lkltest.sandbox.netdev import Network, missing_network
 
     network = Network(scope).__enter__()
     network.veth("left", "right", ["192.0.2.1/24", "fc03::1/64"])
-    if not lacking(tap=True):
+    if not missing_network(tap=True):
         network.tap("tap0", ["198.51.100.1/24"])
-    if not lacking(macvtap=True):
+    if not missing_network(macvtap=True):
         network.macvtap("macvtap0", "left")
     network.listen("192.0.2.1")
 

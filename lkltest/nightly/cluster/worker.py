@@ -19,7 +19,7 @@ from lkltest.errors import BuildError
 from lkltest.host.error_boundary import accepts, error_boundary
 from lkltest.host.registry import host_names, make_host, why_unusable
 from lkltest.nightly.cluster.scheduler import ClusterError, load, resource
-from lkltest.report.terminal import complain, say
+from lkltest.report.terminal import echo, echo_error
 from lkltest.sandbox.scope import Scope, ScopeError
 
 _CONNECT = 30.0
@@ -39,19 +39,19 @@ def run(options: argparse.Namespace) -> int:
     """Work until the scheduler ends or the worker is interrupted. Returns the exit status."""
     unknown = sorted({*(options.host or ())} - {*host_names()})
     if unknown:
-        return _wrong(f"unknown host {unknown[0]!r}; there are: {', '.join(host_names())}")
+        return _fail(f"unknown host {unknown[0]!r}; there are: {', '.join(host_names())}")
     try:
         load()
     except ClusterError as error:
-        return _wrong(str(error))
+        return _fail(str(error))
     resources = usable(options.host or host_names(), options.jobs)
     if not resources:
-        return _wrong("no host can run here; lkltest doctor says what is missing")
+        return _fail("no host can run here; lkltest doctor says what is missing")
     try:
         with Scope() as scope:  # its folder goes with a worker that is killed, too
             return _run(options, resources, scope.folder)
     except ScopeError as error:
-        return _wrong(str(error))
+        return _fail(str(error))
 
 
 def usable(names: Iterable[str], jobs: int) -> dict[str, float]:
@@ -66,20 +66,20 @@ def usable(names: Iterable[str], jobs: int) -> dict[str, float]:
         host = make_host(name)
         refusal = why_unusable(host)
         if refusal:
-            say(f"host {name:10} no   {refusal}")
+            echo(f"host {name:10} no   {refusal}")
             continue
         resources[resource(name, default_build=False)] = float(jobs)
         try:
             with error_boundary(host, "open_build", BuildError):
                 build = host.open_build(None)
         except BuildError as error:
-            say(f"host {name:10} yes  no default build: {error}")
+            echo(f"host {name:10} yes  no default build: {error}")
             continue
         if not accepts(host, build):
-            say(f"host {name:10} yes  no default build: {build.directory} is not for it")
+            echo(f"host {name:10} yes  no default build: {build.directory} is not for it")
             continue
         resources[resource(name, default_build=True)] = float(jobs)
-        say(f"host {name:10} yes")
+        echo(f"host {name:10} yes")
     return resources
 
 
@@ -88,7 +88,7 @@ def _run(options: argparse.Namespace, resources: dict[str, float], folder: Path)
         asyncio.run(_work(options, resources, folder))
     except Exception as error:  # noqa: BLE001 - for a bad address Dask raises whatever fails first
         reason = " ".join(str(error).split()) or type(error).__name__
-        return _wrong(f"no Dask scheduler at {options.scheduler}: {reason}")
+        return _fail(f"no Dask scheduler at {options.scheduler}: {reason}")
     return PASSED
 
 
@@ -107,11 +107,11 @@ async def _work(options: argparse.Namespace, resources: dict[str, float], folder
         dashboard=False,
     )
     async with worker:
-        say(f"working for {options.scheduler} as {worker.address}", flush=True)
+        echo(f"working for {options.scheduler} as {worker.address}", flush=True)
         with contextlib.suppress(asyncio.CancelledError):
             await worker.finished()
 
 
-def _wrong(message: str) -> int:
-    complain(message, "lkltest worker")
+def _fail(message: str) -> int:
+    echo_error(message, "lkltest worker")
     return USED_WRONGLY

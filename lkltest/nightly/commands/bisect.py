@@ -30,7 +30,7 @@ from lkltest.nightly.model.ids import CellName, parse_id
 from lkltest.nightly.model.rows import is_problem, point_rows
 from lkltest.nightly.run.runner import run_cell
 from lkltest.plugin.discover import NoSuites, variants
-from lkltest.report.terminal import complain, say
+from lkltest.report.terminal import echo, echo_error
 from lkltest.toml_reader import unknown
 from lkltest.verdict.results import Outcome, ProblemKind, SuiteResult, suite_title
 
@@ -80,13 +80,13 @@ def run(options: argparse.Namespace) -> int:
     try:
         cell, point = _wanted(options)
         if options.make is not None and not _builds(options.make):
-            return _say(Answer.SKIP, "cannot be built")
-        return _say(*_run(cell, point, options.times, options.any))
+            return _print_answer(Answer.SKIP, "cannot be built")
+        return _print_answer(*_run(cell, point, options.times, options.any))
     except Mistake as error:
         message = str(error)
     except BUGS as error:  # a full disk, a bug of ours
         message = one_line(error)
-    complain(message, "lkltest bisect")
+    echo_error(message, "lkltest bisect")
     return int(Answer.STOP)
 
 
@@ -123,7 +123,7 @@ def _builds(command: str) -> bool:
         words = shlex.split(command)
         if not words:
             raise Mistake("--make names no command")
-        say(f"lkltest bisect: {shlex.join(words)}", flush=True)
+        echo(f"lkltest bisect: {shlex.join(words)}", flush=True)
         return subprocess.run(words, stdin=subprocess.DEVNULL, check=False).returncode == 0
     except ValueError as error:
         raise Mistake(f"--make {command!r}: {error}") from None
@@ -135,12 +135,12 @@ def _run(cell: Cell, point: str, times: int, any_failure: bool) -> tuple[Answer,
     seen: list[Answer] = []
     while len(seen) < times and not (any_failure and Answer.BAD in seen):
         record = run_cell(cell)
-        seen.append(judge(record, point))
-        say(f"lkltest bisect: {seen[-1].name.lower()}{_reason(record, point)}", flush=True)
+        seen.append(answer_for(record, point))
+        echo(f"lkltest bisect: {seen[-1].name.lower()}{_reason(record, point)}", flush=True)
     return verdict(seen, any_failure=any_failure)
 
 
-def judge(record: CellRecord, point: str) -> Answer:
+def answer_for(record: CellRecord, point: str) -> Answer:
     """Tell what one run says of a point (`""`: of the whole suite)."""
     if not record.results:
         return Answer.SKIP
@@ -192,6 +192,6 @@ def verdict(seen: Sequence[Answer], *, any_failure: bool = False) -> tuple[Answe
     return Answer.SKIP, f"cannot be told: {text}"
 
 
-def _say(answer: Answer, reason: str) -> int:
-    say(f"lkltest bisect: {answer.name.lower()}: {reason}", flush=True)
+def _print_answer(answer: Answer, reason: str) -> int:
+    echo(f"lkltest bisect: {answer.name.lower()}: {reason}", flush=True)
     return int(answer)

@@ -24,7 +24,7 @@ from lkltest.nightly.history import queries
 from lkltest.nightly.history.store import History
 from lkltest.nightly.model.change import Change, ChangeKind
 from lkltest.nightly.report.text import lines, summary
-from lkltest.report.terminal import say
+from lkltest.report.terminal import echo
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -64,9 +64,9 @@ def run(options: argparse.Namespace) -> int:
         data = [asdict(change) for change in changes]
         gathered = [[change.id for change in cause.changes] for cause in causes(changes)]
         facts = {"format": "lkltest-compare", "version": 1, "night": night, "baseline": baseline}
-        say(json.dumps({**facts, "changes": data, "causes": gathered}, indent=1))
+        echo(json.dumps({**facts, "changes": data, "causes": gathered}, indent=1))
     else:
-        _say(night, baseline, changes)
+        _print_changes(night, baseline, changes)
     failing = options.fail_on | {ChangeKind.EXPIRED}
     return FAILED if any(change.kind in failing for change in changes) else PASSED
 
@@ -83,8 +83,8 @@ def chosen_night(history: History, wanted: str | None) -> str:
     return str(found[0][0])
 
 
-def _say(night: str, baseline: str | None, changes: Sequence[Change]) -> None:
+def _print_changes(night: str, baseline: str | None, changes: Sequence[Change]) -> None:
     for line in lines(changes, shown=1000):
-        say(line)
+        echo(line)
     against = f"compared with {baseline}" if baseline else "nothing to compare with"
-    say(f"{night}: {against}: {summary(changes)}")
+    echo(f"{night}: {against}: {summary(changes)}")

@@ -15,7 +15,7 @@ from lkltest.nightly.commands.options import CannotRun, one_line_errors, sources
 from lkltest.nightly.history import browse, queries
 from lkltest.nightly.history.store import History, prune_moment
 from lkltest.nightly.run.store import NightFolder
-from lkltest.report.terminal import complain, say
+from lkltest.report.terminal import echo, echo_error
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,16 +49,16 @@ def run(options: argparse.Namespace) -> int:
     """Run the command; 1 when a pattern fits nothing."""
     with History(sources(options)[0], must_exist=not options.folders) as history:
         if options.prune is not None:
-            say(f"{history.prune(_moment(options.prune))} nights forgotten")
+            echo(f"{history.prune(_moment(options.prune))} nights forgotten")
         elif options.folders:
             for folder in options.folders:
-                say(f"{folder}: {_import(history, folder)} cells")
+                echo(f"{folder}: {_import(history, folder)} cells")
         else:
             lines = list(_answer(history, options))
             for line in lines:
-                say(line)
+                echo(line)
             if options.pattern is not None and not lines:
-                complain(f"nothing in the history fits {options.pattern!r}")
+                echo_error(f"nothing in the history fits {options.pattern!r}")
                 return FAILED
     return PASSED
 

@@ -19,7 +19,7 @@ from lkltest.nightly.model.cell import Cell, CellRecord
 from lkltest.nightly.model.rows import point_rows
 from lkltest.nightly.run.progress import Display, State
 from lkltest.nightly.run.runner import Quiet, run_cells
-from lkltest.report.terminal import say
+from lkltest.report.terminal import echo
 from lkltest.verdict.results import Outcome
 
 
@@ -41,13 +41,13 @@ def run(options: argparse.Namespace) -> int:
     known = load_known(config.known)
     if not options.verify:
         for failure in known.failures:
-            say(_line(failure, "expired" if failure.expired(known.today) else "known"))
+            echo(_line(failure, "expired" if failure.expired(known.today) else "known"))
         expired = any(failure.expired(known.today) for failure in known.failures)
         return FAILED if expired else PASSED
     records = _run([c for c in cells if any(f.fits_cell(c.id) for f in known.failures)], options)
     words = [(failure, verdict(failure, known, records)) for failure in known.failures]
     for failure, word in words:
-        say(_line(failure, word))
+        echo(_line(failure, word))
     return PASSED if all(word == "fails" for _, word in words) else FAILED
 
 

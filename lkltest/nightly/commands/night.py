@@ -31,7 +31,7 @@ from lkltest.report import junit
 class Recorder:
     """A listener of the runner: keeps what comes, shows how far it is.
 
-    `trouble` is what the history last said, "" as long as it works.
+    `history_error` is what the history last said, "" as long as it works.
     """
 
     folder: NightFolder
@@ -39,7 +39,7 @@ class Recorder:
     display: Display
     known: Known
     history: History | None
-    trouble: str = ""
+    history_error: str = ""
 
     def started(self, cell: Cell) -> None:
         self.state.running[cell.id] = time.monotonic()
@@ -58,25 +58,25 @@ class Recorder:
 
     def remember(self, record: CellRecord) -> None:
         """Tell the history, unless it has failed before."""
-        if self.history is not None and not self.trouble:
+        if self.history is not None and not self.history_error:
             try:
                 self.history.add(self.folder.id, queries.run_rows(record))
             except HistoryError as error:
-                self.trouble = str(error)
+                self.history_error = str(error)
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class ComparedNight:
     """What a night is compared with and what that came to."""
 
-    view: NightModel
+    model: NightModel
     failing: tuple[Change, ...] = ()
     """The changes for which the night fails."""
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
-    """What a night is judged by: known failures, what it fails on, what it is compared with."""
+class Criteria:
+    """What a night is compared by: known failures, what it fails on, what it is compared with."""
 
     known: Known = field(default_factory=lambda: Known((), date.min))
     fail_on: frozenset[ChangeKind] = frozenset()
@@ -85,8 +85,10 @@ class Terms:
 
 def write_junit(record: CellRecord, folder: NightFolder, known: Known) -> None:
     """One cell's JUnit file, as the reports of the whole night have it. Raises OSError."""
-    view = NightModel(folder.id, record.started, None, "", (build_model.cell_model(record, known),))
-    for result in junit_results(view):
+    model = NightModel(
+        folder.id, record.started, None, "", (build_model.cell_model(record, known),)
+    )
+    for result in junit_results(model):
         junit.write(result, folder.path / "junit")
 
 
@@ -153,27 +155,27 @@ def compared(history: History, night: str, wanted: str | None, known: Known) -> 
     return Comparison(baseline, platforms, histories, changes)
 
 
-def judge(
+def compare_night(
     history: History,
     folder: NightFolder,
     records: Sequence[CellRecord],
-    terms: Terms,
+    criteria: Criteria,
     notes: Sequence[str] = (),
-) -> Judgement:
+) -> ComparedNight:
     """Judge a night that the history knows. Raises HistoryError, queries.NoBaseline."""
-    found = compared(history, folder.id, terms.baseline, terms.known)
+    found = compared(history, folder.id, criteria.baseline, criteria.known)
     changes, histories = found.changes, found.histories
-    failing = [c for c in changes if c.kind in terms.fail_on or c.kind is ChangeKind.EXPIRED]
+    failing = [c for c in changes if c.kind in criteria.fail_on or c.kind is ChangeKind.EXPIRED]
     suites = build_model.suite_trends(
         {cell: histories[cell] for cell in found.platforms}, queries.commits_of(history, folder.id)
     )
     head = folder.head()
-    view = NightModel(
+    model = NightModel(
         night_id=folder.id,
         started=head["started"],
         baseline_id=found.baseline,
         machine=build_model.machine_text(records),
-        cells=tuple(build_model.cell_model(record, terms.known) for record in records),
+        cells=tuple(build_model.cell_model(record, criteria.known) for record in records),
         changes=tuple(changes),
         histories=build_model.shown_histories(changes, histories),
         suite_trends=suites,
@@ -183,4 +185,4 @@ def judge(
         notes=tuple(notes),
         properties={"name": head.get("name", ""), "lkltest": head.get("harness", "")},
     )
-    return Judgement(view, tuple(failing))
+    return ComparedNight(model, tuple(failing))

@@ -12,13 +12,13 @@ from pathlib import Path
 
 from lkltest.command_line import FAILED, INTERRUPTED, PASSED, count
 from lkltest.nightly.commands.night import (
-    Judgement,
+    ComparedNight,
+    Criteria,
     Recorder,
-    Terms,
+    compare_night,
     compared,
     expected_seconds,
     history_of_folders,
-    judge,
 )
 from lkltest.nightly.commands.options import (
     FAIL_ON_KINDS,
@@ -43,7 +43,7 @@ from lkltest.nightly.run.lock import locked
 from lkltest.nightly.run.progress import Display, State, duration
 from lkltest.nightly.run.runner import Listener, run_cells
 from lkltest.nightly.run.store import NightFolder, new_night, unfinished
-from lkltest.report.terminal import complain, say
+from lkltest.report.terminal import echo, echo_error
 from lkltest.signals import heed_signals, repeat_dropped_interrupts
 
 
@@ -76,7 +76,7 @@ def run(options: argparse.Namespace) -> int:
     if options.init:
         return _init(Path(options.config))
     config, cells = load_config(options.config)
-    terms = Terms(
+    criteria = Criteria(
         load_known(config.known),
         config.fail_on if options.fail_on is None else options.fail_on,
         options.baseline,
@@ -86,13 +86,13 @@ def run(options: argparse.Namespace) -> int:
         stack.callback(repeat_dropped_interrupts())
         stale = stack.enter_context(locked(config.directory))
         if stale:
-            complain(stale if options.resume else f"{stale}; --resume goes on with it")
+            echo_error(stale if options.resume else f"{stale}; --resume goes on with it")
         _check_baseline(config.history, options.baseline)
         folder = _folder(options, config)
         try:
-            return _night(options, config, cells, terms, folder)
+            return _night(options, config, cells, criteria, folder)
         except KeyboardInterrupt:
-            complain(f"{folder.id}: interrupted; --resume goes on with it")
+            echo_error(f"{folder.id}: interrupted; --resume goes on with it")
             return INTERRUPTED
 
 
@@ -100,32 +100,32 @@ def _night(
     options: argparse.Namespace,
     config: Config,
     cells: Sequence[Cell],
-    terms: Terms,
+    criteria: Criteria,
     folder: NightFolder,
 ) -> int:
-    history, trouble = _open_history(config.history, folder)
-    if trouble:
-        complain(f"{trouble}; the night runs without it")
+    history, error = _open_history(config.history, folder)
+    if error:
+        echo_error(f"{error}; the night runs without it")
     expected = expected_seconds(history, cells) if history is not None else {}
     state = State(cells, options.jobs, expected, folder.finished(cells))
     display = Display(state)
-    recorder = Recorder(folder, state, display, terms.known, history, trouble)
+    recorder = Recorder(folder, state, display, criteria.known, history, error)
     try:
         for record in state.done.values():
             recorder.remember(record)  # killed between the two
         if state.done:
-            say(f"{folder.id}: {len(state.done)} of {len(cells)} cells are finished")
+            echo(f"{folder.id}: {len(state.done)} of {len(cells)} cells are finished")
         left = [cell for cell in cells if cell.id not in state.done]
         _run_cells(options, config, left, recorder)
         display.end()
         rerun_new_failures(
             config.rerun,
             recorder,
-            lambda: _changes(config, recorder, terms),
+            lambda: _changes(config, recorder, criteria),
             lambda cells, listener: _run_cells(options, config, cells, listener),
         )
         display.end()
-        return _close(config, recorder, terms)
+        return _close(config, recorder, criteria)
     finally:
         if history is not None:
             history.close()
@@ -145,51 +145,54 @@ def _run_cells(
         raise CannotRun(str(error)) from None
 
 
-def _changes(config: Config, recorder: Recorder, terms: Terms) -> Sequence[Change]:
+def _changes(config: Config, recorder: Recorder, criteria: Criteria) -> Sequence[Change]:
     """What the night brings up to now."""
     night = recorder.folder.id
-    if recorder.history is not None and not recorder.trouble:
+    if recorder.history is not None and not recorder.history_error:
         try:
-            return compared(recorder.history, night, terms.baseline, terms.known).changes
+            return compared(recorder.history, night, criteria.baseline, criteria.known).changes
         except HistoryError as error:
-            recorder.trouble = str(error)
+            recorder.history_error = str(error)
     with history_of_folders(config.directory) as history:
-        return compared(history, night, terms.baseline, terms.known).changes
+        return compared(history, night, criteria.baseline, criteria.known).changes
 
 
-def _close(config: Config, recorder: Recorder, terms: Terms) -> int:
-    """Judge the night, write its reports, say what changed."""
+def _close(config: Config, recorder: Recorder, criteria: Criteria) -> int:
+    """Compare the night, write its reports, say what changed."""
     from lkltest.nightly.report.write_all import write_all
 
     folder, finished = recorder.folder, time.time()
     records = [recorder.state.done[cell.id] for cell in recorder.state.cells]
     history = recorder.history
     try:
-        if history is not None and not recorder.trouble:
+        if history is not None and not recorder.history_error:
             history.finish_night(folder.id, finished)
     except HistoryError as error:
-        recorder.trouble = str(error)
-    notes = [f"{recorder.trouble}; compared with the nights on disk"] if recorder.trouble else []
+        recorder.history_error = str(error)
+    lost = recorder.history_error
+    notes = [f"{lost}; compared with the nights on disk"] if lost else []
     with contextlib.ExitStack() as stack:
-        if history is None or recorder.trouble:
+        if history is None or recorder.history_error:
             history = stack.enter_context(history_of_folders(config.directory))
-        judgement = judge(history, folder, records, terms, notes)
-    write_all(judgement.view, folder.path)
+        compared = compare_night(history, folder, records, criteria, notes)
+    write_all(compared.model, folder.path)
     folder.finish(finished)
-    for line in _said(judgement, folder):
-        say(line)
-    if recorder.trouble:
-        return fail(f"{recorder.trouble}; the night is complete in {folder.path}")
-    return FAILED if judgement.failing else PASSED
+    for line in _summary_lines(compared, folder):
+        echo(line)
+    if recorder.history_error:
+        return fail(f"{recorder.history_error}; the night is complete in {folder.path}")
+    return FAILED if compared.failing else PASSED
 
 
-def _said(judgement: Judgement, folder: NightFolder) -> list[str]:
-    view = judgement.view
-    against = f"compared with {view.baseline_id}" if view.baseline_id else "nothing to compare with"
+def _summary_lines(compared: ComparedNight, folder: NightFolder) -> list[str]:
+    model = compared.model
+    baseline = model.baseline_id
+    against = f"compared with {baseline}" if baseline else "nothing to compare with"
     return [
-        *lines(view.changes),
-        f"{view.night_id}: {verdict_text(view)}; {len(view.cells)} cells in"
-        f" {duration(view.seconds)}; {against}: {summary(view.changes)}; reports in {folder.path}",
+        *lines(model.changes),
+        f"{model.night_id}: {verdict_text(model)}; {len(model.cells)} cells in"
+        f" {duration(model.seconds)}; {against}: {summary(model.changes)};"
+        f" reports in {folder.path}",
     ]
 
 
@@ -228,5 +231,5 @@ def _init(file: Path) -> int:
             stream.write(EXAMPLE)
     except FileExistsError:
         return fail(f"{file}: exists already")
-    say(f"{file}: written; run it with: lkltest nightly {file}")
+    echo(f"{file}: written; run it with: lkltest nightly {file}")
     return PASSED

@@ -23,7 +23,7 @@ from lkltest.nightly.model.change import ChangeKind
 from lkltest.nightly.run.lock import Overlap
 from lkltest.nightly.run.store import NoNight
 from lkltest.plugin import discover
-from lkltest.report.terminal import complain
+from lkltest.report.terminal import echo_error
 from lkltest.toml_reader import ConfigError
 
 DEFAULT_CONFIG = "nightly.toml"
@@ -57,7 +57,7 @@ def one_line_errors(run: Command) -> Command:
 
 def fail(message: str) -> int:
     """Say what is wrong; returns the exit status."""
-    complain(" ".join(message.split()))
+    echo_error(" ".join(message.split()))
     return USED_WRONGLY
 
 

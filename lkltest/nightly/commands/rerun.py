@@ -16,7 +16,7 @@ from lkltest.nightly.model.cell import Cell, CellRecord
 from lkltest.nightly.model.change import Change, ChangeKind
 from lkltest.nightly.model.ids import split_id
 from lkltest.nightly.run.runner import Listener
-from lkltest.report.terminal import say
+from lkltest.report.terminal import echo
 
 
 @dataclass(slots=True)
@@ -53,7 +53,7 @@ def rerun_new_failures(
         cells = _wanted(times, recorder, changes())
         if not cells:
             return
-        say(f"{recorder.folder.id}: new failures in {len(cells)} cells: run again")
+        echo(f"{recorder.folder.id}: new failures in {len(cells)} cells: run again")
         run_cells(cells, _Reruns(recorder))
 
 

@@ -100,8 +100,8 @@ class _Point:
         if self.now.outcome is not Outcome.FAILED:
             return None
         if found.expired(known.today):
-            return self._change(ChangeKind.EXPIRED, f"expired on {found.expires}: {found.said()}")
-        return self._change(ChangeKind.KNOWN, found.said())
+            return self._change(ChangeKind.EXPIRED, f"expired on {found.expires}: {found.text()}")
+        return self._change(ChangeKind.KNOWN, found.text())
 
     def _outdated(self, found: KnownFailure) -> Change | None:
         """What passes; nothing if the same entry is about something here that still fails."""
@@ -109,7 +109,7 @@ class _Point:
         for name, point in self.cell.points.items():
             if point.outcome is Outcome.FAILED and found.fits(f"{cell_id}/{name}"):
                 return None
-        reason = f"no longer fails, remove it: {found.said()}"
+        reason = f"no longer fails, remove it: {found.text()}"
         return replace(self._change(ChangeKind.OUTDATED, reason), id=f"{cell_id}/{found.point}")
 
     def change(self) -> Change | None:

@@ -59,7 +59,7 @@ class KnownFailure:
         """The day itself still counts."""
         return self.expires is not None and self.expires < today
 
-    def said(self) -> str:
+    def text(self) -> str:
         """`reason (link)`."""
         return self.reason + (f" ({self.link})" if self.link else "")
 
@@ -118,7 +118,7 @@ def known_points(result: SuiteResult, cell_id: str, known: Known) -> dict[str, s
     When all is known, so is the exit status that follows from it.
     """
     found = {name: known.alive(f"{cell_id}/{name}") for name in _failures(result)}
-    said = {name: failure.said() for name, failure in found.items() if failure is not None}
+    said = {name: failure.text() for name, failure in found.items() if failure is not None}
     if said and len(said) == len(found):
         for problem in result.problems:
             if problem.point is None:

@@ -65,7 +65,7 @@ def connect(
 
     Raises HistoryError.
     """
-    with told(file):
+    with translate_errors(file):
         if file is not None:
             if must_exist and not file.is_file():
                 raise HistoryError(f"history {file}: no such file")
@@ -83,7 +83,7 @@ def connect(
 
 
 @contextlib.contextmanager
-def told(file: Path | None) -> Iterator[None]:
+def translate_errors(file: Path | None) -> Iterator[None]:
     """Turn what SQLite and the system raise into HistoryError."""
     try:
         yield

@@ -9,9 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from lkltest.nightly.history.schema import LOCK_SECONDS, HistoryError, connect, told, transaction
+from lkltest.nightly.history.schema import (
+    LOCK_SECONDS,
+    HistoryError,
+    connect,
+    transaction,
+    translate_errors,
+)
 
-__all__ = ["History", "HistoryError", "RunRow", "told"]
+__all__ = ["History", "HistoryError", "RunRow", "translate_errors"]
 
 ResultRow = tuple[str, str, float | None, str]
 """Name of the point, outcome, seconds, reason."""
@@ -64,12 +70,12 @@ class History:
 
     def close(self) -> None:
         """Safe when repeated."""
-        with told(self.file):
+        with translate_errors(self.file):
             self.connection.close()
 
     def rows(self, query: str, parameters: Iterable[Any] = ()) -> list[tuple[Any, ...]]:
         """Run a query."""
-        with told(self.file):
+        with translate_errors(self.file):
             return self.connection.execute(query, tuple(parameters)).fetchall()
 
     def begin_night(self, night: str, started: float, name: str, harness: str) -> None:
@@ -112,14 +118,14 @@ class History:
             return gone.rowcount
 
         count = self._write(write)
-        with told(self.file):
+        with translate_errors(self.file):
             # It frees a page a step, and only a script is stepped to its end.
             self.connection.executescript("PRAGMA incremental_vacuum")
             self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         return int(count)
 
     def _write(self, action: Callable[[sqlite3.Connection], Any]) -> Any:
-        with told(self.file), transaction(self.connection):
+        with translate_errors(self.file), transaction(self.connection):
             return action(self.connection)
 
 

@@ -12,7 +12,7 @@ from lkltest.verdict.results import Outcome, SuiteResult, suite_title
 
 
 class CellOutcome(StrEnum):
-    """What became of a cell; ERROR is trouble of the harness or the machine, not of a test."""
+    """What became of a cell; ERROR is error of the harness or the machine, not of a test."""
 
     PASSED = "passed"
     FAILED = "failed"
@@ -79,7 +79,7 @@ class CellRecord:
 
     Attributes:
         results: a tree for each repeat that brought one.
-        error: one line, when a repeat brought none: trouble of the harness or the machine.
+        error: one line, when a repeat brought none: error of the harness or the machine.
         log: the end of what that process said.
         started, seconds: of the whole cell.
         machine, arch: where it ran: a name (the node's), `x86_64`.

@@ -225,13 +225,13 @@ def test_a_serial_line_holds_what_nobody_reads_yet(tmp_path: Path) -> None:
 
 
 def test_an_accelerator_that_breaks_down_decides() -> None:
-    judge = Verdict()
-    assert judge.needs_status(MonitorEvent("STOP"))
-    judge.stopped("paused")
-    assert judge.decision is None
-    judge.stopped("internal-error")
-    assert judge.problems[0].kind is ProblemKind.GUEST
-    assert "internal error" in judge.problems[0].reason
+    verdict = Verdict()
+    assert verdict.needs_status(MonitorEvent("STOP"))
+    verdict.stopped("paused")
+    assert verdict.decision is None
+    verdict.stopped("internal-error")
+    assert verdict.problems[0].kind is ProblemKind.GUEST
+    assert "internal error" in verdict.problems[0].reason
 
 
 REGISTERS = "EAX=1\r\nRIP=000000000040{:04x} RFL=1 [-----] CPL={} II=0 A20=1 SMM=0 HLT={}\r\n"

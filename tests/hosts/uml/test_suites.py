@@ -40,8 +40,8 @@ def test_no_suite_is_missing(lines: dict[str, str]) -> None:
 def test_it_passes(lines: dict[str, str], name: str) -> None:
     if name.startswith("disk") and disk.missing_tool(name[5:-1]):
         pytest.skip(str(disk.missing_tool(name[5:-1])))
-    if name == "net[tap]" and netdev.lacking(tap=True):
-        pytest.skip(str(netdev.lacking(tap=True)))
+    if name == "net[tap]" and netdev.missing_network(tap=True):
+        pytest.skip(str(netdev.missing_network(tap=True)))
     assert lines[name].startswith("ok"), lines[name]
 
 

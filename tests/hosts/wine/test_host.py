@@ -44,7 +44,7 @@ def joined(wine: WineHost) -> Iterator[Scope]:
 class TestWine(HostContract):
     crash_kinds = frozenset({ProblemKind.CRASH})
     abort_kinds = frozenset({ProblemKind.EXIT_STATUS})
-    lacking = frozenset({"daemon", "daemon-with-console"})  # no fork: see test_a_child
+    unsupported_modes = frozenset({"daemon", "daemon-with-console"})  # no fork: see test_a_child
 
     @pytest.fixture
     def host(self, wine: WineHost) -> Host:

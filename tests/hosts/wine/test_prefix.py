@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from lkltest.errors import LaunchError
-from lkltest.hosts.wine.prefix import cache_directory, copy, ensure, flaw, in_use, refusal
+from lkltest.hosts.wine.prefix import cache_directory, copy, diagnose, ensure, in_use, why_unusable
 from tests.hosts.wine.fixtures import lkltest, misbehave, require_wine
 
 REGISTRY = "WINE REGISTRY Version 2\n;; a comment\n\n#arch=win64\n"
@@ -44,8 +44,8 @@ def prefix(tmp_path: Path) -> Path:
 
 
 def test_a_whole_prefix_has_no_flaw(prefix: Path) -> None:
-    assert flaw(prefix) is None
-    assert refusal(prefix, ours=False) is None
+    assert diagnose(prefix) is None
+    assert why_unusable(prefix, ours=False) is None
 
 
 @pytest.mark.parametrize(
@@ -65,20 +65,20 @@ def test_a_broken_prefix_is_refused(
     (prefix / name).unlink()
     if content is not None:
         (prefix / name).write_text(content)
-    assert words in (flaw(prefix) or "")
-    line = refusal(prefix, ours=False) or ""
+    assert words in (diagnose(prefix) or "")
+    line = why_unusable(prefix, ours=False) or ""
     assert words in line and "remove it" in line and "\n" not in line
 
 
 def test_lkltest_s_own_is_made_anew_when_it_is_broken(prefix: Path) -> None:
     (prefix / "system.reg").unlink()
-    assert refusal(prefix, ours=True) is None
+    assert why_unusable(prefix, ours=True) is None
 
 
 def test_what_is_no_directory_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("")
-    assert "not a directory" in (refusal(file, ours=False) or "")
+    assert "not a directory" in (why_unusable(file, ours=False) or "")
 
 
 def test_a_stranger_s_prefix_is_refused(prefix: Path) -> None:
@@ -86,7 +86,7 @@ def test_a_stranger_s_prefix_is_refused(prefix: Path) -> None:
         pytest.skip("only root can give a file away")
     os.chown(prefix, 12345, 12345)
     for ours in (False, True):
-        assert "belongs to user 12345" in (refusal(prefix, ours=ours) or "")
+        assert "belongs to user 12345" in (why_unusable(prefix, ours=ours) or "")
 
 
 def test_a_prefix_behind_a_closed_door_is_refused(
@@ -96,12 +96,12 @@ def test_a_prefix_behind_a_closed_door_is_refused(
         raise PermissionError(13, "Permission denied", str(path))
 
     monkeypatch.setattr(Path, "exists", closed)  # root passes every real one
-    assert "cannot be read: Permission denied" in (refusal(prefix, ours=False) or "")
+    assert "cannot be read: Permission denied" in (why_unusable(prefix, ours=False) or "")
 
 
 def test_a_read_only_prefix_is_refused(prefix: Path) -> None:
     (prefix / "system.reg").chmod(0o444)
-    assert "read-only" in (refusal(prefix, ours=False) or "")
+    assert "read-only" in (why_unusable(prefix, ours=False) or "")
 
 
 def test_a_prefix_that_another_server_serves_is_refused(
@@ -116,12 +116,12 @@ def test_a_prefix_that_another_server_serves_is_refused(
         with socket.socket(socket.AF_UNIX) as listener:
             listener.bind(str(server / "socket"))
             listener.listen()
-            assert "wineserver -k" in (refusal(prefix, ours=False) or "")
-        assert refusal(prefix, ours=False) is None
+            assert "wineserver -k" in (why_unusable(prefix, ours=False) or "")
+        assert why_unusable(prefix, ours=False) is None
 
 
 def test_a_prefix_that_does_not_exist_will_be_made(tmp_path: Path) -> None:
-    assert refusal(tmp_path / "a" / "b", ours=False) is None
+    assert why_unusable(tmp_path / "a" / "b", ours=False) is None
 
 
 def test_it_is_made_under_another_name(tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def test_it_is_made_under_another_name(tmp_path: Path) -> None:
 
     ensure(prefix, make)
     ensure(prefix, make)
-    assert flaw(prefix) is None and len(seen) == 1 and seen[0] != prefix
+    assert diagnose(prefix) is None and len(seen) == 1 and seen[0] != prefix
 
 
 def test_a_half_made_one_is_made_anew(prefix: Path) -> None:
@@ -144,7 +144,7 @@ def test_a_half_made_one_is_made_anew(prefix: Path) -> None:
     part.mkdir()
     (part / "leftover").write_text("")
     ensure(prefix, fill)
-    assert flaw(prefix) is None and not (prefix / "leftover").exists()
+    assert diagnose(prefix) is None and not (prefix / "leftover").exists()
 
 
 def test_one_that_comes_out_broken_is_an_error(tmp_path: Path) -> None:
@@ -179,9 +179,9 @@ def test_one_process_makes_it_and_others_wait(tmp_path: Path) -> None:
 def test_a_copy_has_its_own_registry(prefix: Path, tmp_path: Path) -> None:
     (prefix / "wineserver").write_text("wine-x")
     other = copy(prefix, tmp_path / "copy")
-    assert flaw(other) is None
+    assert diagnose(other) is None
     (other / "user.reg").write_text("changed")
-    assert flaw(prefix) is None
+    assert diagnose(prefix) is None
     assert (other / "drive_c/windows/system32").is_symlink()
     (other / "drive_c/windows/temp/x").write_text("own")
     assert not (prefix / "drive_c/windows/temp/x").exists()

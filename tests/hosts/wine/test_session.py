@@ -17,7 +17,7 @@ from xml.etree import ElementTree
 import pytest
 
 from lkltest.hosts.wine.host import WineHost
-from lkltest.hosts.wine.prefix import flaw
+from lkltest.hosts.wine.prefix import diagnose
 from lkltest.sandbox.scope import Scope
 from tests.census import MARKER, Census, new_marker
 from tests.hosts.wine.fixtures import CACHE, command, environment, lkltest, misbehave, require_wine
@@ -182,7 +182,7 @@ def test_a_prefix_of_one_s_own_is_made_and_used(census: Census, tmp_path: Path) 
     shutil.copytree(next((CACHE / "lkltest/wine").iterdir()), prefix, symlinks=True)
     done = lkltest("exec", "--lkl-wine-prefix", prefix, misbehave(), "status", "0")
     assert done.returncode == 0, done.stderr
-    assert flaw(prefix) is None
+    assert diagnose(prefix) is None
 
 
 def test_a_broken_cache_is_made_anew(census: Census, tmp_path: Path) -> None:
@@ -195,7 +195,7 @@ def test_a_broken_cache_is_made_anew(census: Census, tmp_path: Path) -> None:
     done = lkltest("exec", misbehave(), "status", "0", changes={"XDG_CACHE_HOME": str(cache)})
     assert done.returncode == 0, done.stderr
     assert "making the Wine prefix" in done.stderr
-    assert flaw(broken) is None
+    assert diagnose(broken) is None
 
 
 @pytest.fixture
@@ -206,7 +206,7 @@ def looks_whole(tmp_path: Path) -> Path:
     shutil.copytree(original, prefix, symlinks=True, copy_function=link_or_copy)
     (prefix / SHELL).unlink()
     (prefix / SHELL).write_text("no program")
-    assert flaw(prefix) is None
+    assert diagnose(prefix) is None
     return prefix
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lkltest.nightly.commands.bisect import Answer, judge, verdict
+from lkltest.nightly.commands.bisect import Answer, answer_for, verdict
 from lkltest.nightly.model.cell import Cell, CellRecord
 from lkltest.verdict.results import Outcome, PointResult, Problem, ProblemKind, SuiteResult
 from tests.fake_build import environment, fake_build, lkltest
@@ -34,16 +34,18 @@ class TestJudge:
          ("absent", SKIP), ("", BAD), ("(kernel oops)", GOOD)],
     )  # fmt: skip
     def test_points(self, point: str, answer: Answer) -> None:
-        assert judge(record(), point) is answer
+        assert answer_for(record(), point) is answer
 
     def test_problems_are_points_too(self) -> None:
-        assert judge(record(Problem(ProblemKind.OOPS, "NULL")), "(kernel oops)") is BAD
+        assert answer_for(record(Problem(ProblemKind.OOPS, "NULL")), "(kernel oops)") is BAD
 
     def test_a_suite_that_was_not_launched_tells_nothing(self) -> None:
-        assert judge(record(Problem(ProblemKind.LAUNCH, "no such file"), points=()), "") is SKIP
+        assert (
+            answer_for(record(Problem(ProblemKind.LAUNCH, "no such file"), points=()), "") is SKIP
+        )
 
     def test_no_result_tells_nothing(self) -> None:
-        assert judge(CellRecord(CELL, error="killed after 5 s"), "good") is SKIP
+        assert answer_for(CellRecord(CELL, error="killed after 5 s"), "good") is SKIP
 
 
 class TestVerdict:
