@@ -2,29 +2,36 @@
 """Module lists of L4Re: what bootstrap loads beside itself.
 
 An entry of a `modules.list` names the kernel, sigma0, the root task and further modules, each with
-its arguments. Source: L4Re's build system, tool/lib/L4/ModList.pm. Of two entries with one name the
-first counts. Lines of the wanted entry that would run a program (`[shell]`, `[perl]`) are refused.
+its arguments. Source: L4Re's build system, tool/lib/L4/ModList.pm; tests/hosts/l4re compares them
+rule by rule. Of two entries with one name the first counts, and nothing after it does. Lines of the
+wanted entry that would run a program (`[shell]`, `[perl]`) are refused unless they are allowed.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+import subprocess
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
 from lkltest.errors import ExecutableError, LkltestError
-from lkltest.host.executable import identify
+from lkltest.host.executable import identify, needed_files
 
 _LINE = re.compile(r"^([^\s\[]+)(?:\[\s*(.*?)\s*\])?(?:\s+(.*?))?\s*$")
-_DEFAULTS = ("fiasco", "sigma0", "moe")
-_SLOTS = {"kernel": 0, "sigma0": 1, "roottask": 2, "rmgr": 2}
+_SLOTS = ("kernel", "sigma0", "roottask")
 _SEARCH_PATH = "MODULE_SEARCH_PATH"
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "i386": "x86"}
 """What L4Re calls a processor, by what `lkltest.host.executable` does."""
+_NARROW = ("arm", "mips", "riscv", "x86")
+"""Processors that have 32 bits unless BITS says otherwise."""
 _PLAIN = ("bin", "data", "bin-nostrip", "data-nostrip", "module")
+_KINDS = (*_PLAIN, *_SLOTS, "bootstrap", "module-group", "moe", "initrd", "set")
+_DEFAULTS = ("bootstrap", *_SLOTS)
+_MODADDR = re.compile(r"-modaddr[\s=]+")
+_COMMAND_SECONDS = 60
 
 
 class ModulesError(LkltestError):
@@ -33,20 +40,43 @@ class ModulesError(LkltestError):
 
 @dataclass(frozen=True, slots=True)
 class Module:
-    """A module: its file, the name that the guest knows it by, and its arguments."""
+    """A module: its file, the name that the guest knows it by, and its arguments.
+
+    `uncompress` says that the guest gets the file as gzip has packed it, unpacked.
+    """
 
     file: Path
     name: str
     arguments: str = ""
+    uncompress: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An entry, all files found: bootstrap, the modules in order, bootstrap's own arguments."""
+    """An entry, all files found: bootstrap, the modules in order, bootstrap's own arguments.
+
+    `search` is where libraries of further programs are looked for.
+    """
 
     bootstrap: Path
     modules: tuple[Module, ...]
     append: str = ""
+    search: tuple[Path, ...] = ()
+
+
+class _Wanted(NamedTuple):
+    """A module as a list asks for it: `FILE ARGUMENTS` and its options."""
+
+    words: str
+    name: str = ""
+    uncompress: bool = False
+    scanned: bool = True
+    default: bool = False
+
+
+def _default_slots() -> dict[str, _Wanted]:
+    names = zip(_SLOTS, ("fiasco", "sigma0", "moe"), strict=True)
+    return {slot: _Wanted(name, default=True) for slot, name in names}
 
 
 @dataclass(slots=True)
@@ -54,44 +84,84 @@ class _Draft:
     """An entry while it is read: command lines whose files are not looked for yet."""
 
     bootstrap: str = "bootstrap"
-    modules: list[str] = field(default_factory=lambda: list(_DEFAULTS))
-    renamed: dict[int, str] = field(default_factory=dict)
+    slots: dict[str, _Wanted] = field(default_factory=_default_slots)
+    modules: list[_Wanted] = field(default_factory=list)
     modaddr: str = ""
+    search: list[str] = field(default_factory=list)
     found: bool = False
+    no_defaults: bool = False
+
+    def in_order(self) -> list[_Wanted]:
+        """Kernel, sigma0 and root task, then the others."""
+        slots = [self.slots[slot] for slot in _SLOTS]
+        return [
+            *(wanted for wanted in slots if not (wanted.default and self.no_defaults)),
+            *self.modules,
+        ]
+
+    def append(self) -> str:
+        """Bootstrap's arguments; it is told where modules lie unless it says so itself."""
+        words = self.bootstrap.partition(" ")[2].strip()
+        if not self.modaddr:
+            return words
+        if _MODADDR.search(words):
+            return re.sub(r"-modaddr[\s=]+%modaddr%", f"-modaddr={self.modaddr}", words)
+        return f"{words} -modaddr={self.modaddr}".strip()
 
 
-def find_modules(lines: Sequence[str], search: Sequence[Path]) -> tuple[Module, ...]:
+def find_modules(lines: Iterable[str], search: Sequence[Path]) -> tuple[Module, ...]:
     """Find the files of module command lines, `FILE ARGUMENTS`. Raises ModulesError."""
-    return tuple(_module(line, search) for line in lines)
+    modules = [_module(_Wanted(line), search) for line in lines]
+    return (*modules, *libraries_of(modules, modules, search))
 
 
-def read_entry(path: Path, name: str, search: Sequence[Path]) -> Entry:
+def read_entry(
+    path: Path, name: str, search: Sequence[Path], *, allow_commands: bool = False
+) -> Entry:
     """Read entry `name` of the list `path`; its files are looked for in `search`.
 
-    Raises ModulesError, one line, for an entry or a file that does not exist.
+    allow_commands: whether lines may run programs, which they do in the list's folder. Raises
+    ModulesError, one line, for an entry or a file that does not exist.
     """
-    lines = list(_lines(path, ()))
-    searched = [*search, *map(Path, re.split(r"[:\s]+", os.environ.get(_SEARCH_PATH, "").strip()))]
-    searched = [folder for folder in searched if folder != Path()]
-    searched += [path.parent / line.text for line in lines if line.kind == "searchpath"]
-    searched.append(path.parent)
-    architecture = os.environ.get("ARCH") or _architecture(searched)
-    draft = _read(lines, name, architecture)
+    given = [*search, *map(Path, re.split(r"[:\s]+", os.environ.get(_SEARCH_PATH, "").strip()))]
+    given = [folder for folder in given if folder != Path()]
+    lines = list(_lines(path, (), _target([*given, path.parent])))
+    paths = [path.parent / line.text for line in lines if line.kind == "searchpath"]
+    reader = _Reader(_target([*given, *paths, path.parent]), allow_commands)
+    draft = reader.read(lines, name)
     if not draft.found:
         names = [line.text for line in lines if line.kind in ("entry", "title")]
         raise ModulesError(
             f"{path}: has no entry {name!r}; there are: {', '.join(names) or 'none'}"
         )
-    bootstrap = _module(draft.bootstrap, searched)
-    append = bootstrap.arguments
-    if draft.modaddr and "-modaddr" not in append:
-        append = f"{append} -modaddr {draft.modaddr}".strip()
-    found = find_modules(draft.modules, searched)
-    modules = (
-        replace(module, name=draft.renamed.get(place) or module.name)
-        for place, module in enumerate(found)
-    )
-    return Entry(bootstrap.file, tuple(modules), append)
+    searched = (*given, *(path.parent / folder for folder in draft.search), path.parent)
+    wanted = draft.in_order()
+    found = [_module(each, searched) for each in wanted]
+    scanned = [module for each, module in zip(wanted, found, strict=True) if each.scanned]
+    modules = (*found, *libraries_of(scanned, found, searched))
+    bootstrap = _module(_Wanted(draft.bootstrap), searched)
+    return Entry(bootstrap.file, modules, draft.append(), searched)
+
+
+def libraries_of(
+    programs: Iterable[Module], present: Iterable[Module], search: Sequence[Path]
+) -> tuple[Module, ...]:
+    """The shared libraries and the loader that `programs` need, beside those that are `present`.
+
+    In alphabetical order, as L4Re's tool adds them. Raises ModulesError for one that is missing.
+    """
+    needed: set[str] = set()
+    found: dict[str, Module] = {}
+    names = {module.name for module in present}
+    files = [module.file for module in programs]
+    while files:
+        new = {name for file in files for name in needed_files(file)} - needed
+        needed |= new
+        at_hand = {module.name: module for module in present if module.name in new}
+        for name in new - names:
+            found[name] = _module(_Wanted(name), search)
+        files = [(found.get(name) or at_hand[name]).file for name in new]
+    return tuple(found[name] for name in sorted(found))
 
 
 def with_program(entry: Sequence[Module], program: Module, script: Module) -> tuple[Module, ...]:
@@ -117,6 +187,13 @@ def _root_arguments(moe: Module, script: Module) -> str:
     return " ".join([*options, f"rom/{script.name}"])
 
 
+class _Target(NamedTuple):
+    """What `[arch=]` and `[bits=]` are compared with."""
+
+    architecture: str
+    bits: str
+
+
 class _Line(NamedTuple):
     path: Path
     number: int
@@ -135,80 +212,144 @@ class _Line(NamedTuple):
                 return value.strip()
         return None
 
-    def files(self) -> list[str]:
-        """The module command lines that this line stands for."""
-        for option in ("shell", "perl"):
-            if self.option(option) is not None:
-                raise self.error(f"[{option}] would run a program: name the modules instead")
-        if self.option("glob") is not None:
-            return sorted(str(path) for path in self.path.parent.glob(self.text))
-        return [self.text] if self.text else []
+    def is_for(self, target: _Target) -> bool:
+        """Whether the line counts on this processor."""
+        architecture, bits = self.option("arch"), self.option("bits")
+        return (architecture is None or target.architecture in architecture.split("|")) and (
+            bits is None or target.bits in bits.split("|")
+        )
+
+    def wanted(self, words: str) -> _Wanted:
+        """A module with this line's options."""
+        return _Wanted(
+            words,
+            self.option("fname") or "",
+            self.option("uncompress") is not None,
+            self.option("no-shlib-scan") is None,
+        )
 
 
-def _read(lines: Sequence[_Line], wanted: str, architecture: str) -> _Draft:
-    draft = _Draft()
-    groups: dict[str, list[_Line]] = {}
-    mode = group = ""
-    for line in lines:
-        kind, text = line.kind, line.text
-        wanted_by = line.option("arch")
-        if kind in ("entry", "title"):
-            first = text.lower() == wanted.lower() and not draft.found
-            mode = "entry" if first else "other"
-            draft.found = draft.found or first
-        elif kind == "group":
-            mode, group = "group", text.partition(" ")[0]
-            groups[group] = []
-        elif kind == "modaddr":
-            draft.modaddr = text if mode in ("", "entry") else draft.modaddr
-        elif wanted_by is not None and architecture not in wanted_by.split("|"):
-            continue
-        elif kind.startswith("default-"):
-            _put(draft, line, kind.removeprefix("default-"))
-        elif mode == "group":
-            groups[group].append(line)
-        elif mode == "entry":
-            _take(draft, line, groups)
-    return draft
+class _Reader:
+    """Reads one entry from a list's lines."""
 
+    def __init__(self, target: _Target, allow_commands: bool) -> None:
+        self._target = target
+        self._allow_commands = allow_commands
+        self._draft = _Draft()
+        self._groups: dict[str, list[_Line]] = {}
+        self._group: list[_Line] | None = None
+        self._in_entry = False
+        self._before_entries = True
 
-def _take(draft: _Draft, line: _Line, groups: dict[str, list[_Line]]) -> None:
-    """Take a line of the entry that is wanted."""
-    if line.kind == "module-group":
-        for name in line.text.split():
-            if name not in groups:
+    def read(self, lines: Iterable[_Line], wanted: str) -> _Draft:
+        draft = self._draft
+        for line in lines:
+            if line.kind in ("entry", "title"):
+                if draft.found:
+                    break
+                self._group = None
+                self._before_entries = False
+                named = line.text.lower() == wanted.lower()
+                self._in_entry = draft.found = named and line.is_for(self._target)
+                draft.no_defaults = draft.found and line.option("no-defaults") is not None
+            elif line.kind == "modaddr":
+                if self._before_entries or self._in_entry or self._group is not None:
+                    draft.modaddr = line.text.split()[0] if line.text else ""
+            elif line.kind == "group":
+                self._in_entry = False
+                self._group = self._groups.setdefault(line.text.partition(" ")[0], [])
+            elif self._set_default(line):
+                continue
+            elif self._group is not None:
+                self._group.append(line)
+            elif self._in_entry:
+                self._take(line)
+        return draft
+
+    def _set_default(self, line: _Line) -> bool:
+        """Take a line that counts wherever it stands; returns whether it was one."""
+        slot = line.kind.removeprefix("default-")
+        if line.kind == "searchpath":
+            self._draft.search += self._words(line)
+        elif slot == line.kind or slot not in _DEFAULTS:
+            return False
+        else:
+            for words in self._words(line)[:1]:
+                if slot == "bootstrap":
+                    self._draft.bootstrap = words
+                else:
+                    self._draft.slots[slot] = line.wanted(words)._replace(default=True)
+        return True
+
+    def _take(self, line: _Line) -> None:
+        """Take a line of the entry that is wanted."""
+        if line.kind not in _KINDS:
+            raise line.error(f"{line.kind!r} is no kind of line that is known")
+        if line.kind == "initrd" or (line.kind, line.text.lower()) == ("set", "mode linux"):
+            raise line.error("an entry that boots Linux: name its kernel as an image of its own")
+        for words in self._words(line) if line.kind != "set" else ():
+            if line.kind == "module-group":
+                self._take_groups(line, words)
+            elif line.kind == "bootstrap":
+                self._draft.bootstrap = words
+            elif line.kind in _SLOTS:
+                self._draft.slots[line.kind] = line.wanted(words)
+            else:
+                if line.kind == "moe":
+                    script = words.rpartition("/")[2]
+                    self._draft.slots["roottask"] = line.wanted(f"moe rom/{script}")
+                self._draft.modules.append(line.wanted(words))
+
+    def _take_groups(self, line: _Line, names: str) -> None:
+        for name in names.split():
+            if name not in self._groups:
                 raise line.error(f"unknown group {name!r}")
-            for member in groups[name]:
-                _add(draft, member)
-    elif line.kind == "moe":
-        name = line.text.partition(" ")[0].rpartition("/")[2]
-        draft.modules[2] = f"moe rom/{name}"
-        draft.modules.append(line.text)
-    elif line.kind in _PLAIN:
-        _add(draft, line)
-    elif line.kind != "set":
-        _put(draft, line, line.kind)
+            for member in self._groups[name]:
+                if member.kind not in _KINDS:
+                    raise member.error(f"{member.kind!r} is no kind of line that is known")
+                self._draft.modules += [member.wanted(words) for words in self._words(member)]
+
+    def _words(self, line: _Line) -> list[str]:
+        """What a line stands for: the module command lines that it is, finds or prints."""
+        if not line.is_for(self._target):
+            return []
+        for option in ("perl", "shell"):
+            if line.option(option) is not None:
+                return self._printed(line, option)
+        if line.option("glob") is not None:
+            patterns = line.text.split()
+            found = (sorted(line.path.parent.glob(pattern)) for pattern in patterns)
+            return [str(path) for paths in found for path in paths]
+        return [line.text] if line.text else []
+
+    def _printed(self, line: _Line, option: str) -> list[str]:
+        if not self._allow_commands:
+            instead = "name the modules instead, or allow it with --lkl-qemu-allow-commands"
+            raise line.error(f"[{option}] would run a program: {instead}")
+        command = ["sh", "-c", line.text]
+        if option == "perl":
+            command = ["perl", "-e", 'print join("\\n", eval shift); die $@ if $@', line.text]
+        try:
+            done = subprocess.run(
+                command,
+                cwd=line.path.parent,
+                env={**os.environ, "ARCH": self._target.architecture, "BITS": self._target.bits},
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                errors="surrogateescape",
+                timeout=_COMMAND_SECONDS,
+                check=False,
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise line.error(f"[{option}]: {error}") from None
+        if done.returncode != 0:
+            said = done.stderr.strip().splitlines()
+            raise line.error(f"[{option}] failed: {said[-1] if said else done.returncode}")
+        return [words for words in done.stdout.splitlines() if words]
 
 
-def _add(draft: _Draft, line: _Line) -> None:
-    for words in line.files():
-        draft.renamed[len(draft.modules)] = line.option("fname") or ""
-        draft.modules.append(words)
-
-
-def _put(draft: _Draft, line: _Line, kind: str) -> None:
-    if kind in ("bootstrap", *_SLOTS):
-        line.files()  # refuses what would run a program
-    if kind == "bootstrap":
-        draft.bootstrap = line.text
-    elif kind in _SLOTS:
-        draft.modules[_SLOTS[kind]] = line.text
-        draft.renamed[_SLOTS[kind]] = line.option("fname") or ""
-    else:
-        raise line.error(f"{line.kind!r} is no kind of line that is known")
-
-
-def _lines(path: Path, above: tuple[Path, ...]) -> Iterator[_Line]:
+def _lines(path: Path, above: tuple[Path, ...], target: _Target) -> Iterator[_Line]:
     """Yield the lines of a list, those of included ones in their place."""
     if path in above:
         return
@@ -217,38 +358,52 @@ def _lines(path: Path, above: tuple[Path, ...]) -> Iterator[_Line]:
     except OSError as error:
         raise ModulesError(f"{path}: {error.strerror}") from None
     for number, content in enumerate(text.splitlines(), 1):
-        match = _LINE.match(_expanded(content.partition("#")[0].strip()))
+        match = _LINE.match(content.partition("#")[0].strip())
         if match is None:
             continue
         line = _Line(path, number, match[1].lower(), match[2] or "", match[3] or "")
-        if line.kind == "include":
-            included = sorted(path.parent.glob(line.text)) or [path.parent / line.text]
-            for name in included:
-                yield from _lines(name, (*above, path))
-        else:
+        if line.kind != "include":
             yield line
+        elif line.is_for(target):
+            for name in _included(path.parent, line.text):
+                yield from _lines(name, (*above, path), target)
 
 
-def _expanded(text: str) -> str:
-    """`${NAME}` is the environment's; a name that is not there is empty."""
-    return re.sub(r"\$\{(\w+)\}", lambda name: os.environ.get(name[1], ""), text)
+def _included(folder: Path, pattern: str) -> list[Path]:
+    """The files that an include line names: `${NAME}` is the environment's, empty without."""
+    pattern = re.sub(r"\$\{(\w+)\}", lambda name: os.environ.get(name[1], ""), pattern)
+    path = folder / Path(pattern).expanduser()
+    if any(character in str(path) for character in "*?["):
+        return sorted(Path("/").glob(str(path.absolute()).lstrip("/")))
+    return [path]
+
+
+def _target(search: Sequence[Path]) -> _Target:
+    """The processor: the environment's, else that which bootstrap or the kernel is for."""
+    architecture = os.environ.get("ARCH") or _architecture(search)
+    bits = "32" if architecture in _NARROW else "64"
+    return _Target(architecture, os.environ.get("BITS") or bits)
 
 
 def _architecture(search: Sequence[Path]) -> str:
-    """L4Re's name for the processor that bootstrap is for: `amd64` where none is found."""
+    """L4Re's name for the processor that the kernel is for: `amd64` where none is found."""
     for folder in search:
-        try:
-            machine = identify(folder / "bootstrap").machine
-        except ExecutableError:
-            continue
-        return _ARCHITECTURES.get(machine, machine)
+        for name in ("fiasco", "sigma0", "moe", "bootstrap"):
+            try:
+                machine = identify(folder / name).machine
+            except ExecutableError:
+                continue
+            return _ARCHITECTURES.get(machine, machine)
     return "amd64"
 
 
-def _module(line: str, search: Sequence[Path]) -> Module:
-    name, _, arguments = line.strip().partition(" ")
+def _module(wanted: _Wanted, search: Sequence[Path]) -> Module:
+    name, _, arguments = wanted.words.strip().partition(" ")
     candidates = [Path(name)] if name.startswith("/") else [folder / name for folder in search]
     for path in candidates:
         if path.is_file():
-            return Module(path.absolute(), path.name, arguments.strip())
+            name = wanted.name or path.name
+            return Module(path.absolute(), name, arguments.strip(), wanted.uncompress)
+    if "://" in name:
+        raise ModulesError(f"{name}: is not fetched: fetch it, and name the file")
     raise ModulesError(f"{name}: not found in {', '.join(dict.fromkeys(map(str, search)))}")

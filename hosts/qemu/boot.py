@@ -6,6 +6,9 @@ QEMU runs in it. See `machine.Boot` for why.
 
 from __future__ import annotations
 
+import gzip
+import shutil
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +16,7 @@ from pathlib import Path
 from lkltest.errors import LaunchError
 from lkltest.guest.linux import LinuxGuest
 
-from ..l4re.module_list import Module, ModulesError, with_program
+from ..l4re.module_list import Module, ModulesError, libraries_of, with_program
 from ..l4re.ned_script import SCRIPT, TAG, ned_script
 from .image import Image
 from .machine import Boot, doubled
@@ -72,18 +75,37 @@ def _modules(image: Image, job: Job, folder: Path) -> str:
         program = Module(image.program, image.program.name)
         script = Module(folder / SCRIPT, SCRIPT)
         modules = with_program(modules, program, script)
+        search = (image.program.parent, *image.search)
+        modules = (*modules, *libraries_of([program], modules, search))
         text = ned_script(program.name, job.words, job.environment or {}, image.tag or TAG)
         script.file.write_bytes(text)
     for module in modules:
         if any(blank in module.name for blank in " \t\n"):
             raise ModulesError(f"module {module.name!r}: a module's name can hold no blank")
-        if module.file.parent != folder:
+        if module.uncompress and _is_gzipped(module.file):
+            _unpack(module.file, folder / module.name)
+        elif module.file.parent != folder:
             _link(folder / module.name, module.file)
     lines = (f"{module.name} {module.arguments}".rstrip() for module in modules)
     return ",".join(map(doubled, lines))
 
 
+def _is_gzipped(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(2) == b"\x1f\x8b"
+
+
+def _unpack(packed: Path, file: Path) -> None:
+    if file.exists():
+        raise ModulesError(f"two modules are called {file.name}")
+    try:
+        with gzip.open(packed) as source, file.open("wb") as target:
+            shutil.copyfileobj(source, target)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise ModulesError(f"{packed}: cannot be uncompressed: {error}") from None
+
+
 def _link(link: Path, target: Path) -> None:
-    if link.is_symlink():
+    if link.exists() or link.is_symlink():
         raise ModulesError(f"two modules are called {link.name}")
     link.symlink_to(target.absolute())

@@ -93,6 +93,11 @@ class QemuHost(Host):
             action="store_true",
             help="keep what went over the network, too (with --lkl-qemu-keep)",
         )
+        parser.addoption(
+            "--lkl-qemu-allow-commands",
+            action="store_true",
+            help="run what [shell] and [perl] lines of module lists say",
+        )
 
     def missing(self) -> Missing | None:
         return missing_qemu(MACHINES["q35"])
@@ -106,10 +111,9 @@ class QemuHost(Host):
         """A directory, a TOML file or an image; by default the kernel that `make` has fetched."""
         path = Path(name).expanduser().absolute() if name else default_kernel()
         try:
-            images = read_images(path)
+            images = self._images_of(path)
         except OSError as error:  # of looking for it: its name is too long, say
             raise BuildError(f"build {path}: {error.strerror}") from None
-        self._images[path] = images
         any_image = images.get(ANY)
         if any_image is not None and any_image.linux is not None:
             return Build(path, "linux", guest_programs(), FEATURES, any_image.linux)
@@ -224,7 +228,11 @@ class QemuHost(Host):
                     return replace(image, program=image.program or launch.program)
                 return image
             table = self._option("images")
-            found = image_of_file(launch.program, guest=bool(table))
+            found = image_of_file(
+                launch.program,
+                guest=bool(table),
+                allow_commands=bool(self._option("allow_commands")),
+            )
             if found is not None:
                 if launch.arguments and not found.takes_arguments:
                     raise LaunchError(f"{launch.program}: takes no arguments: it has its own")
@@ -239,7 +247,8 @@ class QemuHost(Host):
 
     def _images_of(self, path: Path) -> dict[str, Image]:
         if path not in self._images:
-            self._images[path] = read_images(path)
+            allowed = bool(self._option("allow_commands"))
+            self._images[path] = read_images(path, allow_commands=allowed)
         return self._images[path]
 
     def _image_for(self, build: Build, name: str) -> Image | None:

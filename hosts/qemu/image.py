@@ -89,6 +89,7 @@ class Image:
         name: of the program it is for.
         kernel, iso, linux: the file that is booted; one of them is set.
         modules: what bootstrap gets besides, in order (L4Re).
+        search: where the libraries of a program that is added are looked for.
         module_directory: a Linux kernel's modules, `lib/modules/VERSION`.
         program: a program that the image is given to start, by ned or by /init.
         append: further words for the kernel's command line.
@@ -107,6 +108,7 @@ class Image:
     iso: Path | None = None
     linux: Path | None = None
     modules: tuple[Module, ...] = ()
+    search: tuple[Path, ...] = ()
     module_directory: Path | None = None
     program: Path | None = None
     append: str = ""

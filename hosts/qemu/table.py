@@ -53,19 +53,22 @@ _LONGEST = 1e6
 """Seconds, about eleven days: poll(2) counts milliseconds in 32 bits."""
 
 
-def read_images(path: Path) -> dict[str, Image]:
-    """Read the images of a directory or a TOML file, by program. Raises BuildError, one line."""
+def read_images(path: Path, *, allow_commands: bool = False) -> dict[str, Image]:
+    """Read the images of a directory or a TOML file, by program. Raises BuildError, one line.
+
+    allow_commands: whether module lists may run programs.
+    """
     if path.is_dir():
         table = path / TABLE
-        return read_table(table) if table.is_file() else _found_images(path)
+        return read_table(table, allow_commands) if table.is_file() else _found_images(path)
     if not path.exists():
         raise BuildError(f"build {path}: no such directory or file")
     if path.suffix == ".toml":
-        return read_table(path)
+        return read_table(path, allow_commands)
     return {name: single_image(path, name) for name in (*PROGRAMS, ANY)}
 
 
-def image_of_file(path: Path, *, guest: bool) -> Image | None:
+def image_of_file(path: Path, *, guest: bool, allow_commands: bool = False) -> Image | None:
     """The image that a command line names: a file, `TABLE.toml:NAME` or `modules.list:ENTRY`.
 
     guest: whether an image to run programs was named; without one, the ELF files of other machines
@@ -82,17 +85,18 @@ def image_of_file(path: Path, *, guest: bool) -> Image | None:
         return None if program else single_image(path)
     file, name = named
     if file.suffix == ".toml":
-        images = read_table(file)
+        images = read_table(file, allow_commands)
         if name not in images:
             raise BuildError(f"{file}: has no image {name!r}; there are: {', '.join(images)}")
         return images[name]
     try:
-        return Image(name, **_from_list({"modules_list": file.name, "entry": name}, file.parent))
+        entry = {"modules_list": file.name, "entry": name}
+        return Image(name, **_from_list(entry, file.parent, allow_commands))
     except ModulesError as error:
         raise BuildError(str(error)) from None
 
 
-def read_table(path: Path) -> dict[str, Image]:
+def read_table(path: Path, allow_commands: bool = False) -> dict[str, Image]:
     """Read a TOML file of images. Raises BuildError, one line, for whatever is wrong in it."""
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -112,25 +116,26 @@ def read_table(path: Path) -> dict[str, Image]:
                 _check_types(part)
             merged = {**table, **entry}
             merged["deadlines"] = {**table.get("deadlines", {}), **entry.get("deadlines", {})}
-            images[name] = _image(name, merged, path.parent)
+            images[name] = _image(name, merged, path.parent, allow_commands)
         except (BuildError, ModulesError) as error:
             raise BuildError(f"{path}: images.{name}: {error}") from None
     return images
 
 
-def _image(name: str, entry: Mapping[str, Any], base: Path) -> Image:
+def _image(name: str, entry: Mapping[str, Any], base: Path, allow_commands: bool) -> Image:
     values = {key: value for key, value in entry.items() if key in _PLAIN}
     for key in ("kernel", "iso", "linux", "program"):
         if key in entry:
             values[key] = _file(base, entry[key])
     booted = [key for key in ("kernel", "iso", "linux") if key in entry]
     if "modules_list" in entry:
-        values |= _from_list(entry, base)
+        values |= _from_list(entry, base, allow_commands)
     elif len(booted) != 1:
         raise BuildError("needs one of kernel, iso, linux and modules_list")
     elif isinstance(entry.get("modules"), list):
         search = [base / folder for folder in entry.get("search", ["."])]
         values["modules"] = find_modules(entry["modules"], search)
+        values["search"] = tuple(search)
     if "linux" in entry:
         values["module_directory"] = (
             base / entry["modules"] if "modules" in entry else modules_beside(values["linux"])
@@ -214,11 +219,17 @@ def _file(base: Path, name: str) -> Path:
     return path.absolute()
 
 
-def _from_list(entry: Mapping[str, Any], base: Path) -> dict[str, Any]:
+def _from_list(entry: Mapping[str, Any], base: Path, allow_commands: bool) -> dict[str, Any]:
     search = [base / folder for folder in entry.get("search", ["."])]
-    found = read_entry(_file(base, entry["modules_list"]), entry.get("entry", ""), search)
+    found = read_entry(
+        _file(base, entry["modules_list"]),
+        entry.get("entry", ""),
+        search,
+        allow_commands=allow_commands,
+    )
     words = " ".join(filter(None, (found.append, entry.get("append", ""))))
-    return {"kernel": found.bootstrap, "modules": found.modules, "append": words}
+    kernel, modules = found.bootstrap, found.modules
+    return {"kernel": kernel, "modules": modules, "append": words, "search": found.search}
 
 
 def _found_images(directory: Path) -> dict[str, Image]:

@@ -9,8 +9,10 @@ from __future__ import annotations
 import platform
 import stat
 import struct
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import BinaryIO
 
 from lkltest.errors import ExecutableError
 
@@ -30,7 +32,9 @@ PE_MACHINES = {0x14C: "i386", 0x8664: "x86_64", 0x1C0: "arm", 0x1C4: "arm", 0xAA
 PE_SUBSYSTEMS = {1: "native", 2: "windows", 3: "console", 10: "efi"}
 _PE_DLL = 0x2000
 _ELF_RELOCATABLE, _ELF_SHARED, _ELF_CORE = 1, 3, 4
-_PT_INTERP = 3
+_PT_LOAD, _PT_DYNAMIC, _PT_INTERP = 1, 2, 3
+_DT_NEEDED, _DT_STRTAB, _DT_STRSZ = 1, 5, 10
+_LARGEST_SEGMENT = 1 << 24
 _HEADER_BYTES = 4096
 _SPECIAL = {
     stat.S_IFDIR: "a directory",
@@ -104,8 +108,49 @@ def is_dynamic(path: Path) -> bool:
     """Whether an ELF program needs a dynamic loader (has PT_INTERP). Raises ExecutableError."""
     if identify(path).format != "ELF":
         return False
+    return any(segment.kind == _PT_INTERP for segment in _segments(path))
+
+
+def needed_files(path: Path) -> list[str]:
+    """Names of the shared libraries that an ELF file needs, and of its loader, without folders.
+
+    Empty for any other file.
+    """
+    try:
+        segments = _segments(path)
+        with path.open("rb") as file:
+            names = _needed_libraries(file, segments)
+            for segment in segments:
+                if segment.kind == _PT_INTERP:
+                    loader = segment.read(file).partition(b"\0")[0].decode("utf-8", "replace")
+                    names.append(loader.rpartition("/")[2])
+    except (OSError, struct.error, ValueError):
+        return []
+    return list(dict.fromkeys(names))
+
+
+@dataclass(frozen=True, slots=True)
+class _Segment:
+    """A program header of an ELF file, with the byte order and width of its file."""
+
+    kind: int
+    offset: int
+    address: int
+    size: int
+    order: str
+    wide: bool
+
+    def read(self, file: BinaryIO) -> bytes:
+        file.seek(self.offset)
+        return file.read(min(self.size, _LARGEST_SEGMENT))
+
+
+def _segments(path: Path) -> list[_Segment]:
+    """The program headers of an ELF file; none of another."""
     with path.open("rb") as file:
         header = file.read(64)
+        if len(header) < 52 or not header.startswith(b"\x7fELF"):
+            return []
         order = ">" if header[5] == 2 else "<"
         wide = header[4] == 2
         (table,) = struct.unpack_from(
@@ -114,8 +159,39 @@ def is_dynamic(path: Path) -> bool:
         size, count = struct.unpack_from(f"{order}HH", header, 54 if wide else 42)
         file.seek(table)
         entries = file.read(size * count)
-    starts = range(0, len(entries) - 3, max(size, 4))
-    return any(struct.unpack_from(f"{order}I", entries, at)[0] == _PT_INTERP for at in starts)
+    layout = struct.Struct(f"{order}IIQQQQ" if wide else f"{order}IIIIII")
+    segments = []
+    for at in range(0, len(entries) - layout.size + 1, max(size, layout.size)):
+        values = layout.unpack_from(entries, at)
+        offset, address, length = (
+            (values[2], values[3], values[5]) if wide else (*values[1:3], values[4])
+        )
+        segments.append(_Segment(values[0], offset, address, length, order, wide))
+    return segments
+
+
+def _needed_libraries(file: BinaryIO, segments: Sequence[_Segment]) -> list[str]:
+    dynamic = next((segment for segment in segments if segment.kind == _PT_DYNAMIC), None)
+    if dynamic is None:
+        return []
+    pairs = struct.Struct(f"{dynamic.order}qQ" if dynamic.wide else f"{dynamic.order}iI")
+    data = dynamic.read(file)
+    entries = list(pairs.iter_unpack(data[: len(data) // pairs.size * pairs.size]))
+    values = dict(reversed(entries))
+    strings = next(
+        (
+            replace(segment, offset=segment.offset + values[_DT_STRTAB] - segment.address)
+            for segment in segments
+            if segment.kind == _PT_LOAD
+            and segment.address <= values.get(_DT_STRTAB, -1) < segment.address + segment.size
+        ),
+        None,
+    )
+    if strings is None:
+        return []
+    text = replace(strings, size=values.get(_DT_STRSZ, 0)).read(file)
+    names = [text[value:].partition(b"\0")[0] for tag, value in entries if tag == _DT_NEEDED]
+    return [name.decode("utf-8", "replace") for name in names if name]
 
 
 def _identify_elf(path: Path, header: bytes) -> Executable:

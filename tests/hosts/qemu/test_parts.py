@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import gzip
 import itertools
 import os
 import shutil
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,15 +18,17 @@ from hypothesis import strategies as st
 from lkltest.errors import BuildError
 from lkltest.hosts.qemu import accel
 from lkltest.hosts.qemu.attach import CleanText, Keys
+from lkltest.hosts.qemu.boot import Job, lay_out
 from lkltest.hosts.qemu.console import banners, find_signature, without_blocks
 from lkltest.hosts.qemu.hang import Sample, Symbols, read_sample, verdict
 from lkltest.hosts.qemu.image import KindError, kind_of
 from lkltest.hosts.qemu.machine import MACHINES, Boot, Drive, Nic, Setup, command
 from lkltest.hosts.qemu.monitor import MonitorEvent
 from lkltest.hosts.qemu.serial import SerialLine
-from lkltest.hosts.qemu.table import read_images
+from lkltest.hosts.qemu.table import image_of_file, read_images
 from lkltest.hosts.qemu.verdict import Verdict
 from lkltest.verdict.results import ProblemKind
+from tests.hosts.l4re import elf
 from tests.hosts.qemu.fixtures import player
 
 
@@ -52,6 +56,33 @@ def test_the_command_line() -> None:
         "-kernel kernel -initrd fiasco,moe -append -serial_esc",
     ):
         assert part in text
+
+
+def test_what_bootstrap_gets(tmp_path: Path) -> None:
+    """A program with its libraries, and a module that is packed as the list says."""
+    for name in ("bootstrap", "fiasco", "sigma0", "moe", "l4re", "ned"):
+        (tmp_path / name).touch()
+    (tmp_path / "vmlinuz").write_bytes(gzip.compress(b"unpacked"))
+    (tmp_path / "plain").write_bytes(b"not packed")
+    (tmp_path / "x.list").write_text(
+        "entry x\nmodule l4re\nmodule ned\nmodule[uncompress] vmlinuz\nmodule[uncompress] plain\n"
+    )
+    (tmp_path / "bin").mkdir()
+    elf.write(tmp_path / "bin" / "program", ["libown.so"], "rom/libld-l4.so")
+    elf.write(tmp_path / "bin" / "libown.so", [])
+    elf.write(tmp_path / "libld-l4.so", [])
+    found = image_of_file(tmp_path / "x.list:x", guest=False)
+    assert found is not None
+    image = replace(found, program=tmp_path / "bin" / "program")
+    folder = tmp_path / "run"
+    folder.mkdir()
+    boot = lay_out(image, Job(), folder, None)
+    names = [words.split()[0] for words in boot.initrd.split(",")]
+    added = ["lkltest.cfg", "program", "libld-l4.so", "libown.so"]
+    assert names == ["fiasco", "sigma0", "moe", "l4re", "ned", "vmlinuz", "plain", *added]
+    assert (folder / "vmlinuz").read_bytes() == b"unpacked"
+    assert (folder / "plain").read_bytes() == b"not packed"
+    assert all((folder / name).exists() for name in names)
 
 
 @pytest.mark.parametrize(
