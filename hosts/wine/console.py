@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import select
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 from lkltest.host.console import Console
@@ -21,145 +20,8 @@ from lkltest.host.disk import Disk
 from lkltest.report.terminal import printable
 from lkltest.verdict.results import Problem, ProblemKind
 
-ACCESS_VIOLATION = 0xC0000005
-
-EXCEPTIONS = {
-    0x80000002: "misaligned access",
-    0x80000003: "breakpoint",
-    0xC0000005: "access violation",
-    0xC0000006: "in-page error",
-    0xC000001D: "illegal instruction",
-    0xC0000025: "noncontinuable exception",
-    0xC000008C: "array bounds exceeded",
-    0xC000008E: "floating-point division by zero",
-    0xC0000090: "invalid floating-point operation",
-    0xC0000094: "integer division by zero",
-    0xC0000096: "privileged instruction",
-    0xC00000FD: "stack overflow",
-    0xC0000135: "DLL not found",
-    0xC0000139: "entry point not found",
-    0xC0000142: "DLL initialisation failed",
-    0xC0000374: "heap corruption",
-    0xC0000409: "stack buffer overrun",
-    0x20474343: "C++ exception (gcc)",
-    0xE06D7363: "C++ exception (MSVC)",
-}
-"""Exception codes that programs die of, and what they are."""
-
-# What format_exception_msg() calls an exception, and the code that it stands for.
-_NAMED = {
-    "page fault": 0xC0000005,
-    "illegal instruction": 0xC000001D,
-    "stack overflow": 0xC00000FD,
-    "division by zero": 0xC0000094,
-    "privileged instruction": 0xC0000096,
-    "alignment fault": 0x80000002,
-    "array bounds": 0xC000008C,
-    "Ctrl-C": 0xC000013A,
-    "critical section": 0xC0000194,
-}
-
-_LINE = re.compile(
-    r"wine: Unhandled (?:exception (?P<code>0x[0-9a-fA-F]+)|(?P<name>[A-Za-z+ -]+?))"
-    r"(?: on (?P<access>read|write|execute) access to (?:0x)?(?P<target>[0-9a-fA-F]+))?"
-    r"(?: in thread [0-9a-fA-F]+)? at address (?:0x)?(?P<address>[0-9a-fA-F]+)"
-    r"(?: \(thread (?P<thread>[0-9a-fA-F]+)\))?"
-)
-_UNIMPLEMENTED = re.compile(
-    r"wine: Call from (?:0x)?(?P<address>[0-9a-fA-F]+) "
-    r"to unimplemented function (?P<function>\S+?),"
-)
-_TERMINATE = re.compile(r"^terminate called (?P<how>.*?)\s*$", re.MULTILINE)
-
-_WIDE_STATUSES = (
-    ACCESS_VIOLATION,
-    0xC000001D,
-    0xC0000094,
-    0xC00000FD,
-    0xC0000135,
-    0xC0000142,
-    0x80000003,
-    0xC0000374,
-    0xC0000409,
-)
-_ABORT = 3  # what the C runtime's abort() exits with
-
-
-@dataclass(frozen=True, slots=True)
-class Crash:
-    """An exception that ended a program.
-
-    Attributes:
-        code: the exception's 32 bit code, None when it is not known.
-        what: the exception in words, with the address that was accessed.
-        address: of the instruction, None when it is not known.
-        thread: Windows id of the thread, in hexadecimal, or empty.
-    """
-
-    code: int | None
-    what: str
-    address: int | None = None
-    thread: str = ""
-
-    def __str__(self) -> str:
-        text = self.what
-        if self.code is not None:
-            text += f", exception {self.code:#010x}"
-        if self.address is not None:
-            text += f", at {self.address:#x}"
-        return text + (f" (thread {self.thread})" if self.thread else "")
-
-
-def find_crashes(stderr: str) -> list[Crash]:
-    """Return the crashes that Wine or a C++ runtime reported on a program's stderr, in order."""
-    crashes = [_unhandled(match) for match in _LINE.finditer(stderr)]
-    for match in _UNIMPLEMENTED.finditer(stderr):
-        what = f"call of {match['function']}, which this Wine does not have"
-        crashes.append(Crash(0x80000100, what, int(match["address"], 16)))
-    if not crashes:
-        for match in _TERMINATE.finditer(stderr):
-            crashes.append(Crash(None, f"C++ terminate() {match['how']}"))
-    return crashes
-
-
-def explain_status(status: int) -> str:
-    """Return what an exit status that Wine has cut to 8 bits may have been; empty for 0.
-
-    >>> explain_status(3)
-    'abort() exits so; Wine passes on only the low 8 bits'
-    """
-    if status == 0:
-        return ""
-    meanings = [
-        f"{code:#010x} ({EXCEPTIONS[code]})" for code in _WIDE_STATUSES if code & 0xFF == status
-    ]
-    if status == _ABORT:
-        meanings.insert(0, "abort() exits so")
-    if status == 1:
-        meanings.append("also stands for any multiple of 256")  # ntdll's get_unix_exit_code
-    if status == 255:
-        meanings.append("-1, or bad arguments")
-    if not meanings:
-        return "Wine passes on only the low 8 bits"
-    cut = [meaning for meaning in meanings if meaning.startswith("0x")]
-    others = [meaning for meaning in meanings if meaning not in cut]
-    if cut:
-        others.append(f"may be {' or '.join(cut)}")
-    return "; ".join([*others, "Wine passes on only the low 8 bits"])
-
-
-def _unhandled(match: re.Match[str]) -> Crash:
-    name = (match["name"] or "").strip()
-    if match["code"]:
-        code: int | None = int(match["code"], 16)
-        what = EXCEPTIONS.get(code or 0, "unhandled exception")
-    else:
-        code = _NAMED.get(name)
-        what = name
-    if match["access"]:
-        what += f" on {match['access']} access to {int(match['target'], 16):#x}"
-    return Crash(code, what, int(match["address"], 16), match["thread"] or "")
-
+from .crash import Crash, explain_status, find_crashes
+from .debugger import WineDebugger
 
 _SIDE_LINES = 60
 _START_FAILED = b"Application could not be started"
@@ -171,6 +33,8 @@ class WineConsole(Console):
     copies: tuple[tuple[Disk, Path], ...] = ()
     show_side: bool = False
     """Whether stderr goes to ours too: the user asked for debug channels."""
+    observer: WineDebugger | None = None
+    """Its debugger, who has seen where it crashed."""
     _troubles: tuple[Problem, ...] = ()
     _head = b""
 
@@ -185,8 +49,11 @@ class WineConsole(Console):
     def problems(self) -> list[Problem]:
         """The crash that stderr tells of, an exit status that cannot be good, a lost disk."""
         said = self.side_output.decode("utf-8", "backslashreplace").replace("\r\n", "\n")
-        detail = "\n".join(said.splitlines()[-_SIDE_LINES:])
-        found = [Problem(ProblemKind.CRASH, str(crash)) for crash in find_crashes(said)]
+        crashes = self._explained(find_crashes(said))
+        found = [
+            Problem(ProblemKind.PANIC if crash.is_panic else ProblemKind.CRASH, str(crash))
+            for crash in crashes
+        ]
         if _START_FAILED in self._head:
             found.append(Problem(ProblemKind.LAUNCH, "Wine could not start the program"))
         status = self.exit.status
@@ -194,10 +61,20 @@ class WineConsole(Console):
             reason = f"exited with status {status}: {explain_status(status)}"
             found.append(Problem(ProblemKind.EXIT_STATUS, reason))
         found.extend(self._troubles)
-        if found and detail:
-            first = found[0]
-            found[0] = Problem(first.kind, first.reason, first.point, detail)
+        if found:
+            stacks = self.observer.report if self.observer else ""
+            if crashes and crashes[0].is_panic:
+                self.hang_report, stacks = stacks, ""  # the kernel's own report has them, too
+            last = "\n".join(said.splitlines()[-_SIDE_LINES:])
+            found[0] = replace(found[0], detail=f"{stacks}\n\n{last}".strip())
         return found
+
+    def _explained(self, crashes: list[Crash]) -> list[Crash]:
+        """Have the stacks described, and the functions named that the program crashed in."""
+        if self.observer is None:
+            return crashes
+        first = self.observer.explain(crashes[0] if crashes else None)
+        return [replace(crash, function=first) for crash in crashes[:1]] + crashes[1:]
 
     def close(self) -> None:
         self._drain_side()

@@ -1,116 +1,269 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the threads of a Windows program are doing: winedbg's backtraces.
-
-winedbg knows processes by their Windows ids and says nothing of ours, and its "bt all" walks every
-process of the server. The ids stand in each thread's TEB (ClientId, at 0x40), where the GS register
-points in a 64 bit Wine process; ptrace(2) tells that register.
-"""
+"""Stacks of the threads of a Windows program that hangs or dies, with names."""
 
 from __future__ import annotations
 
-import ctypes
-import os
+import ntpath
 import platform
-import struct
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 
-from lkltest.sandbox.scope import Scope
+from .crash import Crash
+from .process import Memory, Thread, anonymous_code, modules, unix_path, windows_thread
+from .symbols import Names, lines_of, names_of
+from .tracer import Stopped, WineTracer
+from .unwind import RSP, Frame, Module, Read, Unwinder
 
-_PTRACE_GETREGS, _PTRACE_DETACH, _PTRACE_SEIZE, _PTRACE_INTERRUPT = 12, 17, 0x4206, 0x4207
-_WALL = 0x40000000
-_REGISTERS, _GS_BASE = 27, 22  # struct user_regs_struct, sys/user.h
-_CLIENT_ID = 0x40  # of struct _TEB, winternl.h
-_SECONDS = 40.0
-_MAX_THREADS = 40
+_STOP_SECONDS = 10.0
+_MOST_THREADS = 64
+_FRAMES = 100
+_WITH_LINES = 4  # stacks whose lines are asked for
+_LOG_FILE = "test.c"  # of upstream's tests: where the kernel's log waits for a test point's end
 
 
 @dataclass(frozen=True, slots=True)
-class WindowsThread:
-    """Windows ids of a thread and its process."""
+class Stack:
+    """The frames of a thread."""
 
-    process: int
-    thread: int
+    thread: Thread
+    frames: tuple[Frame, ...]
 
 
-def backtrace(pid: int, scope: Scope, wine: Path, environment: Mapping[str, str]) -> str:
-    """Backtraces of the threads of the Wine process `pid`; says why when there are none."""
-    if platform.machine() != "x86_64":
-        return "no backtrace: it is made on x86_64 alone"
-    threads = list(windows_threads(pid))
-    if not threads:
-        return f"no backtrace: process {pid} has no Windows thread"
-    commands = [f"attach {threads[0].process:#x}"]
-    commands += [f"bt {thread.thread:#x}" for thread in threads[:_MAX_THREADS]]
-    commands += ["detach", "quit"]
-    script, output = scope.folder / f"winedbg-{pid}", scope.folder / f"winedbg-{pid}.log"
-    script.write_text("\n".join([*commands, ""]), encoding="ascii")
-    with output.open("wb") as log:
+@dataclass(slots=True)
+class Seen:
+    """What was seen of a program while it was stopped.
+
+    Attributes:
+        stacks: of its threads.
+        faults: of threads at the faults that they have had, the last ones.
+        ending: the Windows thread that has ended the program with a status that is not 0, or 0.
+    """
+
+    stacks: list[Stack] = field(default_factory=list)
+    faults: list[Stack] = field(default_factory=list)
+    ending: int = 0
+    modules: list[Module] = field(default_factory=list)
+    held_log: bytes = b""
+
+
+class WineDebugger:
+    """Looks at a Wine process when it ends by a fault, or when it is asked to.
+
+    Args:
+        pid: of the process, as the runner sees it.
+        program: its file.
+        prefix: of its Wine, where its libraries are.
+        symbols: a file with the program's symbols, None where they are looked for.
+    """
+
+    def __init__(self, pid: int, program: Path, prefix: Path, symbols: Path | None = None) -> None:
+        self.report = ""
+        """The stacks; "" before anything has happened."""
+        self._program, self._prefix, self._symbols = program, prefix, symbols
+        self._seen = Seen()
+        self._names: dict[int, Names] = {}
+        self._tracer = WineTracer(pid, self._on_stop) if platform.machine() == "x86_64" else None
+
+    def look(self) -> str:
+        """The stacks of a program that hangs, which is stopped for good; or why there are none."""
+        if self._tracer is None:
+            return "no stacks: they are had on x86_64 alone"
+        if not self._tracer.allowed:
+            return "no stacks: nobody may trace the program here (ptrace(2))"
+        if not self._tracer.stop(_STOP_SECONDS):
+            return f"no stacks: the program did not stop within {_STOP_SECONDS:g} s"
+        self.report = self._describe() or "no stacks: the program has no Windows thread"
+        return self.report
+
+    def settle(self) -> Iterator[bytes]:
+        """Wait for the look at a program that has died; yield what it had not printed."""
+        if self._tracer is not None:
+            self._tracer.join()
+        if self._seen.held_log:
+            yield b"\n" + self._seen.held_log + b"\n"
+
+    def explain(self, crash: Crash | None) -> str:
+        """Say what the threads did when the program had died; None: it has ended itself.
+
+        Returns the function that it crashed in, "" where that is not known.
+        """
+        seen = self._seen
+        if crash is None or crash.address is None:
+            self.report = self.report or (self._describe() if seen.ending else "")
+            return ""
+        dying = next((stack for stack in seen.faults if _is_of(stack, crash)), None)
+        if dying is not None:
+            others = [s for s in seen.stacks if s.thread.task != dying.thread.task]
+            seen.stacks = [dying, *others]
+            seen.ending = dying.thread.number
+        self.report = self.report or self._describe()
+        return self._function(crash.address)
+
+    def _function(self, address: int) -> str:
+        name, _, offset = self._name(address).rpartition("+")
+        return name if offset.startswith("0x") and not name.startswith("??") else ""
+
+    def _on_stop(self, stopped: Stopped) -> None:
+        """Take everything that is gone when the program goes on. Called in the tracer's thread."""
         try:
-            child = scope.spawn(
-                [wine, r"C:\windows\system32\winedbg.exe", "--file", script],
-                env={**environment, "WINEDLLOVERRIDES": "mscoree,mshtml=", "WINEDEBUG": "-all"},
-                stdout=log.fileno(), stderr=log.fileno(),
-            )  # fmt: skip
-        except OSError as error:
-            return f"no backtrace: {error}"
-        if child.wait(_SECONDS) is None:
-            child.kill()
-            return f"no backtrace: winedbg did not end within {_SECONDS:g} s"
-    said = output.read_text("utf-8", "backslashreplace")
-    return label_threads(said, threads) or "no backtrace: winedbg said nothing"
+            memory = Memory(stopped.witness)
+        except OSError:
+            return
+        try:
+            self._take(memory, stopped)
+        finally:
+            memory.close()
 
-
-def label_threads(said: str, threads: Sequence[WindowsThread]) -> str:
-    """Say in winedbg's output which thread each "Backtrace:" is of; drop what stands before."""
-    head, *traces = said.replace("\r\n", "\n").split("Backtrace:\n")
-    if not traces:
-        return head.strip()
-    return "\n".join(
-        f"thread {thread.thread:#06x}:\n{trace.strip()}"
-        for thread, trace in zip(threads, traces, strict=False)
-    )
-
-
-def windows_threads(pid: int) -> Iterator[WindowsThread]:
-    """The Windows threads of a Wine process; Wine's own on the Unix side are none."""
-    try:
-        tasks = sorted(int(name) for name in os.listdir(f"/proc/{pid}/task"))  # noqa: PTH208
-        memory = os.open(f"/proc/{pid}/mem", os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return
-    try:
-        for task in tasks:
-            base = _gs_base(task)
-            if not base:
+    def _take(self, memory: Memory, stopped: Stopped) -> None:
+        seen = self._seen
+        lists = (modules(memory, raw) for raw in stopped.registers.values())
+        seen.modules = next(filter(None, lists), [])
+        code = anonymous_code(stopped.witness)
+        for task, raw in sorted(stopped.registers.items()):
+            thread = windows_thread(memory, task, raw)
+            if thread is None or len(seen.stacks) == _MOST_THREADS:
                 continue
-            try:
-                process, thread = struct.unpack("<QQ", os.pread(memory, 16, base + _CLIENT_ID))
-            except (OSError, struct.error, OverflowError):
-                continue
-            if 0 < process < 1 << 32 and 0 < thread < 1 << 32:
-                yield WindowsThread(process, thread)
-    finally:
-        os.close(memory)
+            if task == stopped.ending:
+                seen.ending = thread.number
+            seen.stacks.append(_stack(thread, Unwinder(memory.read, seen.modules, code)))
+            for fault in stopped.faults.get(task, ()):
+                then = windows_thread(memory, task, fault.registers)
+                if then is not None:
+                    read = _overlaid(memory.read, then.registers[RSP], fault.stack)
+                    seen.faults.append(_stack(then, Unwinder(read, seen.modules, code)))
+        seen.stacks.sort(key=lambda s: (s.thread.number != seen.ending, s.thread.waits))
+        seen.held_log = self._held_log(memory)
+
+    def _held_log(self, memory: Memory) -> bytes:
+        """What the kernel has said and the program has not printed (upstream's tests/test.c)."""
+        module = self._program_module()
+        if module is None:
+            return b""
+        names = self._names_of(module)
+        buffer, head, tail = (
+            names.variable(name, _LOG_FILE) for name in ("log_buf", "head", "tail")
+        )
+        if buffer is None or head is None or tail is None:
+            return b""
+        size = next((s.address for s in names.variables if s.address > buffer), buffer) - buffer
+        try:
+            first, last = (memory.pointer(module.base + place) for place in (head, tail))
+            first, last = (place - module.base - buffer for place in (first, last))
+            if not (0 <= first <= size and 0 <= last <= size):
+                return b""
+            data = memory.read(module.base + buffer, size)
+        except OSError:
+            return b""
+        text = data[first:last] if first <= last else data[first:] + data[:last]
+        return text.replace(b"\0", b"").strip()
+
+    # What is said of it
+
+    def _describe(self) -> str:
+        """The stacks in words, and what could be done for better ones."""
+        if not self._seen.stacks:
+            return ""
+        lines = self._lines()
+        parts = [self._stack_text(stack, lines) for stack in self._seen.stacks]
+        if any(not frame.sure for stack in self._seen.stacks for frame in stack.frames):
+            parts.append("?: found by searching the stack, which may be wrong")
+        module = self._program_module()
+        if module is not None and (remark := self._remark(self._names_of(module))):
+            parts.append(remark)
+        return "\n\n".join(parts)
+
+    def _remark(self, names: Names) -> str:
+        program = self._program.name
+        if names.source is None:
+            return (
+                f"{program} has no names: link it without -s, keep what strip takes from it as "
+                f"{program}.debug beside it, or let the linker write {self._program.stem}.map "
+                "(-Wl,-Map=FILE); --lkl-symbols=FILE names any other file"
+            )
+        return "" if names.source == self._program else f"names: {names.source}"
+
+    def _stack_text(self, stack: Stack, lines: Mapping[int, str]) -> str:
+        dying = stack.thread.number == self._seen.ending
+        state = "dying" if dying else "waiting" if stack.thread.waits else "running"
+        rows = [f"Thread {stack.thread.number:#06x} ({state}):"]
+        for number, frame, more in _without_recursion(stack.frames):
+            where = lines.get(frame.address, "")
+            doubt = "" if frame.sure else "? "
+            rows.append(
+                f"#{number:<2} {frame.address:#018x} in {doubt}"
+                f"{self._name(frame.address, returns=number > 0)}{where and f' at {where}'}"
+                f"{f', {more} more times' if more else ''}"
+            )
+        return "\n".join(rows)
+
+    def _name(self, address: int, *, returns: bool = False) -> str:
+        """`function+0x12`, with the library where it is none of the program's."""
+        module = next((module for module in self._seen.modules if address in module), None)
+        if module is None:
+            return "?? (no module)"
+        own = module == self._program_module()
+        file = ntpath.basename(module.path)
+        found = self._names_of(module).table.find(address - module.base - returns)
+        if found is None:
+            return f"?? ({file}+{address - module.base:#x})"
+        name, offset = found
+        return f"{name}+{offset + returns:#x}" + ("" if own else f" ({file})")
+
+    def _lines(self) -> dict[int, str]:
+        """Source lines of the program's frames."""
+        module = self._program_module()
+        names = self._names_of(module) if module else None
+        if module is None or names is None or names.lines is None:
+            return {}
+        asked: dict[int, int] = {}
+        for stack in self._seen.stacks[:_WITH_LINES]:
+            for number, frame in enumerate(stack.frames):
+                if frame.address in module:
+                    place = frame.address - module.base + names.image_base - (number > 0)
+                    asked.setdefault(frame.address, place)
+        found = lines_of(names.lines, list(asked.values()))
+        return {address: found[place] for address, place in asked.items() if place in found}
+
+    def _program_module(self) -> Module | None:
+        return self._seen.modules[0] if self._seen.modules else None
+
+    def _names_of(self, module: Module) -> Names:
+        if module.base not in self._names:
+            own = module == self._program_module()
+            file = self._program if own else unix_path(module.path, self._prefix)
+            self._names[module.base] = names_of(file, self._symbols if own else None)
+        return self._names[module.base]
 
 
-def _gs_base(task: int) -> int:
-    """The GS base of a thread, 0 when it cannot be had. Stops the thread for a moment."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.ptrace.argtypes = [ctypes.c_long] * 4
-    libc.ptrace.restype = ctypes.c_long
-    if libc.ptrace(_PTRACE_SEIZE, task, 0, 0) != 0:
-        return 0
-    try:
-        registers = (ctypes.c_ulong * _REGISTERS)()
-        if libc.ptrace(_PTRACE_INTERRUPT, task, 0, 0) != 0:
-            return 0
-        os.waitpid(task, _WALL)
-        if libc.ptrace(_PTRACE_GETREGS, task, 0, ctypes.addressof(registers)) != 0:
-            return 0
-        return int(registers[_GS_BASE])
-    except OSError:
-        return 0
-    finally:
-        libc.ptrace(_PTRACE_DETACH, task, 0, 0)
+def _without_recursion(frames: Sequence[Frame]) -> Iterator[tuple[int, Frame, int]]:
+    """Yield each frame with its number, and how often it comes again at once."""
+    number = 0
+    for _, group in groupby(frames, key=lambda frame: frame.address):
+        same = list(group)
+        yield number, same[0], len(same) - 1
+        number += len(same)
+
+
+def _stack(thread: Thread, unwinder: Unwinder) -> Stack:
+    return Stack(thread, tuple(unwinder.frames(thread.registers, thread.stack, _FRAMES)))
+
+
+def _overlaid(read: Read, start: int, data: bytes) -> Read:
+    """Memory in which some bytes are as they were when a copy was made."""
+
+    def overlaid(address: int, size: int) -> bytes:
+        inside = address - start
+        if inside >= 0 and inside + size <= len(data):
+            return data[inside : inside + size]
+        return read(address, size)
+
+    return overlaid
+
+
+def _is_of(stack: Stack, crash: Crash) -> bool:
+    """Whether a crash that Wine told of is where a thread has had a fault."""
+    same = not crash.thread or int(crash.thread, 16) == stack.thread.number
+    past_breakpoint = stack.frames[0].address - 1  # where the processor is when it has met one
+    return same and crash.address in (stack.frames[0].address, past_breakpoint)

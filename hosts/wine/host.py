@@ -18,7 +18,7 @@ from lkltest.places import build_places
 from lkltest.sandbox.scope import Scope
 
 from .console import WineConsole
-from .debugger import backtrace
+from .debugger import WineDebugger
 from .prefix import cache_directory, copy, diagnose, ensure, why_unusable
 from .program import INSTALL_32_BIT, check_program
 from .server import Server, make_prefix, session_server
@@ -144,14 +144,16 @@ class WineHost(Host):
         finally:
             os.close(out_end)
             os.close(err_end)
+        debugger = WineDebugger(child.pid, launch.program, Path(environment["WINEPREFIX"]))
         console = WineConsole(
             child,
             out,
             ("wine", *words),
             launch.deadlines,
             side=err,
-            diagnose=lambda: backtrace(child.pid, scope, tools.wine, environment),
+            debugger=debugger,
         )
+        console.observer = debugger
         console.copies = tuple(copies)
         console.show_side = "WINEDEBUG" in os.environ
         return console

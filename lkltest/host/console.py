@@ -8,7 +8,7 @@ import select
 import signal
 import tty
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from pexpect import EOF, TIMEOUT
 from pexpect.fdpexpect import fdspawn
@@ -18,7 +18,6 @@ from lkltest.host.api import Process
 from lkltest.verdict.results import Cause, Exit, Problem
 
 if TYPE_CHECKING:
-    from lkltest.host.debugger import Debugger
     from lkltest.sandbox.scope import Child
 
 _CHUNK = 65536
@@ -38,6 +37,19 @@ def open_terminal() -> tuple[int, int]:
     return ours, theirs
 
 
+class Observer(Protocol):
+    """What looks at a program when it is dying or hangs."""
+
+    report: str
+    """What was seen; "" before anything has happened."""
+
+    def look(self) -> str:
+        """See what a program does that hangs; says why when that cannot be seen."""
+
+    def settle(self) -> Iterator[bytes]:
+        """Wait for the look at a program that has died; yield what it had not printed."""
+
+
 class Console(Process):
     """A child's terminal, read until its end.
 
@@ -55,7 +67,7 @@ class Console(Process):
         *,
         side: int | None = None,
         diagnose: Callable[[], str] | None = None,
-        debugger: Debugger | None = None,
+        debugger: Observer | None = None,
     ) -> None:
         self.child = child
         self.command = command

@@ -9,19 +9,25 @@ until it is dying: nothing is slower where nothing crashes. See ptrace(2), PTRAC
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import functools
 import os
 import signal
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
-_CONT, _DETACH = 7, 17
-_SEIZE, _INTERRUPT, _LISTEN = 0x4206, 0x4207, 0x4208
-_TRACE_CLONE = 1 << 3
-_EVENT_STOP = 128
-_WAIT_ANY_OF_THIS_THREAD = 0x40000000 | 0x20000000  # __WALL | __WNOTHREAD, wait(2)
+from lkltest.host.ptrace import (
+    CONT,
+    DETACH,
+    EVENT_STOP,
+    INTERRUPT,
+    LISTEN,
+    TRACE_CLONE,
+    WAIT_ANY_OF_THIS_THREAD,
+    ptrace,
+    seize_all,
+    threads_of,
+)
+
 _RELEASE_SECONDS = 5.0  # a thread that sleeps in the kernel stops for nobody
 _STOPPING = {signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU}
 FATAL = frozenset(
@@ -68,35 +74,17 @@ class Tracer:
 
     def _run(self) -> None:
         try:
-            self._seize_all()
+            seize_all(self._process, TRACE_CLONE, self._threads)
         finally:
             self._ready.set()
         # Nobody may trace where the kernel or a container says so: the program is then not watched.
         with contextlib.suppress(ChildProcessError):
             while True:
-                thread, status = os.waitpid(-1, _WAIT_ANY_OF_THIS_THREAD)
+                thread, status = os.waitpid(-1, WAIT_ANY_OF_THIS_THREAD)
                 if os.WIFSTOPPED(status) and self._stopped(thread, status):
                     return
                 if not os.WIFSTOPPED(status):
                     self._threads.discard(thread)
-
-    def _seize_all(self) -> None:
-        """Seize each thread; those that are made meanwhile come with their maker."""
-        while True:
-            fresh = self._listed() - self._threads
-            if not fresh:
-                return
-            for thread in fresh:
-                if not _ptrace(_SEIZE, thread, _TRACE_CLONE) and thread == self._process:
-                    return
-                self._threads.add(thread)
-
-    def _listed(self) -> set[int]:
-        """The numbers of the program's threads; none when it is gone."""
-        try:
-            return {int(name) for name in os.listdir(f"/proc/{self._process}/task")}  # noqa: PTH208
-        except OSError:
-            return set()
 
     def _stopped(self, thread: int, status: int) -> bool:
         """Let a stopped thread go on. Return True when the program was dying and has been seen."""
@@ -106,10 +94,10 @@ class Tracer:
             return True
         number = os.WSTOPSIG(status)
         event = status >> 16
-        if event == _EVENT_STOP and number in _STOPPING:
-            _ptrace(_LISTEN, thread)
+        if event == EVENT_STOP and number in _STOPPING:
+            ptrace(LISTEN, thread)
         elif event:
-            _ptrace(_CONT, thread)
+            ptrace(CONT, thread)
         elif number in FATAL and _default_action(self._process, number):
             self._release(thread, signal.SIGSTOP)
             self._on_fault(thread, number)
@@ -118,7 +106,7 @@ class Tracer:
                 os.kill(self._process, signal.SIGCONT)
             return True
         else:
-            _ptrace(_CONT, thread, number)
+            ptrace(CONT, thread, number)
         return False
 
     def _release(self, stopped: int, number: int) -> None:
@@ -127,19 +115,21 @@ class Tracer:
         Threads that are just being made are traced before they have been heard of.
         """
         released = {stopped}
-        waiting = {thread for thread in self._threads - released if _ptrace(_INTERRUPT, thread)}
-        _ptrace(_DETACH, stopped, number)
+        waiting = {thread for thread in self._threads - released if ptrace(INTERRUPT, thread)}
+        ptrace(DETACH, stopped, number)
         with contextlib.suppress(ChildProcessError):
             while waiting or (waiting := self._interrupt_all(released)):
-                thread, status = os.waitpid(-1, _WAIT_ANY_OF_THIS_THREAD)
+                thread, status = os.waitpid(-1, WAIT_ANY_OF_THIS_THREAD)
                 waiting.discard(thread)
                 released.add(thread)
                 if os.WIFSTOPPED(status):
-                    _ptrace(_DETACH, thread)
+                    ptrace(DETACH, thread)
 
     def _interrupt_all(self, released: set[int]) -> set[int]:
         """The threads that are still traced, now about to stop."""
-        return {thread for thread in self._listed() - released if _ptrace(_INTERRUPT, thread)}
+        return {
+            thread for thread in threads_of(self._process) - released if ptrace(INTERRUPT, thread)
+        }
 
 
 def _default_action(process: int, number: int) -> bool:
@@ -154,15 +144,3 @@ def _default_action(process: int, number: int) -> bool:
         if name in ("SigCgt", "SigIgn"):
             masks[name] = int(value, 16)
     return not any(mask >> (number - 1) & 1 for mask in masks.values())
-
-
-@functools.cache
-def _libc() -> ctypes.CDLL:
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
-    libc.ptrace.restype = ctypes.c_long
-    return libc
-
-
-def _ptrace(request: int, thread: int, data: int = 0) -> bool:
-    return bool(_libc().ptrace(request, thread, None, data) == 0)

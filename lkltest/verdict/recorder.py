@@ -197,7 +197,10 @@ class Recorder:
         collector = self._collector
         collector.fresh = self._take_last_line(exit)
         self._settle(before_point=False)
-        self._settle_exit(exit, given := list(problems))
+        given = list(problems)
+        if self._stream_log.dead:  # the kernel has told of it, with a title
+            given = [problem for problem in given if problem.kind is not ProblemKind.PANIC]
+        self._settle_exit(exit, given)
         ledger = self._stack.top.ledger
         unmet = ledger.close()
         if ledger.count is None and not ledger.seen:

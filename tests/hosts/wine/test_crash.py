@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lkltest.hosts.wine.console import Crash, explain_status, find_crashes
-from lkltest.hosts.wine.debugger import WindowsThread, label_threads
+from lkltest.hosts.wine.crash import Crash, explain_status, find_crashes
 
 RECORDED = Path(__file__).parents[2] / "golden" / "wine"
 
@@ -97,10 +96,3 @@ def test_a_status_is_explained(status: int, words: str) -> None:
 
 def test_zero_needs_no_explanation() -> None:
     assert explain_status(0) == ""
-
-
-def test_backtraces_say_whose_they_are() -> None:
-    said = "0x1 ntdll+0x5: ret\r\nBacktrace:\r\n=>0 a\r\n  1 b\r\nBacktrace:\r\n=>0 c\r\n"
-    threads = [WindowsThread(0x20, 0x24), WindowsThread(0x20, 0x2C)]
-    assert label_threads(said, threads) == "thread 0x0024:\n=>0 a\n  1 b\nthread 0x002c:\n=>0 c"
-    assert label_threads("Unable to attach\r\n", threads) == "Unable to attach"

@@ -85,6 +85,9 @@ def test_a_crash_is_named_at_its_point(
     assert crash.point == "middle"
     assert all(word in crash.reason for word in words)
     assert "wine: Unhandled" in crash.detail
+    if mode != "raise":  # who raises one without a fault leaves no registers
+        assert crash.detail.startswith("Thread 0x") and "(dying)" in crash.detail
+        assert "main+" in crash.detail or "crash_elsewhere+" in crash.detail or mode == "overflow"
     assert [point.outcome for point in result.points] == [Outcome.PASSED, Outcome.FAILED]
     assert "winedbg" not in result.output_tail and "Register dump" not in result.output_tail
 
@@ -126,7 +129,7 @@ def test_a_hang_names_the_function_of_each_thread(wine: WineHost, joined: Scope)
     (stall,) = [problem for problem in result.problems if problem.kind is ProblemKind.STALL]
     assert stall.point == "middle"
     assert "main" in stall.detail and "second_thread" in stall.detail
-    assert stall.detail.count("thread 0x") == 2
+    assert stall.detail.count("Thread 0x") == 2
     assert "services" not in stall.detail
 
 

@@ -1,0 +1,264 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What a PE file says of itself: its sections, its own symbols, its exports, how to unwind it.
+
+Names are read here and not by binutils, as a kernel's 60,000 symbols take 0.1 s this way. Source of
+the offsets: the Microsoft "PE Format" specification.
+"""
+
+from __future__ import annotations
+
+import mmap
+import struct
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+_SYMBOL_BYTES = 18
+_SECTION_BYTES = 40
+_EXTERNAL, _STATIC, _FILE, _WEAK_EXTERNAL = 2, 3, 103, 105  # storage classes
+_FUNCTION = 0x20
+_EXPORTS, _EXCEPTIONS = 0, 3  # data directories
+_CODE = 0x20  # section flag IMAGE_SCN_CNT_CODE
+
+
+class PeError(ValueError):
+    """A file that is no PE file, or a damaged one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A section: `address` is relative to the image's base, `offset` is where the file has it."""
+
+    name: str
+    address: int
+    size: int
+    offset: int
+    file_size: int
+    flags: int
+
+    @property
+    def code(self) -> bool:
+        return bool(self.flags & _CODE)
+
+
+@dataclass(frozen=True, slots=True)
+class Symbol:
+    """A symbol of the file's own (COFF) table; `address` is relative to the image's base.
+
+    Attributes:
+        file: the source file that the table names it under, "" where it names none.
+        function: whether it is a function, or may be one.
+    """
+
+    address: int
+    name: str
+    file: str = ""
+    function: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class WeakExternal:
+    """A weak symbol with the symbol that stands for it, by its number in the table."""
+
+    name: str
+    default: int
+
+
+@dataclass(frozen=True)
+class Pe:
+    """A PE file, read on demand. `data`: all of its bytes."""
+
+    data: bytes | mmap.mmap = field(repr=False)
+
+    @cached_property
+    def _header(self) -> int:
+        if len(self.data) < 64 or self.data[:2] != b"MZ":
+            raise PeError("is not a PE file")
+        (start,) = struct.unpack_from("<I", self.data, 0x3C)
+        if self.data[start : start + 4] != b"PE\0\0" or start + 136 > len(self.data):
+            raise PeError("is not a PE file")
+        return int(start)
+
+    @cached_property
+    def time_stamp(self) -> int:
+        return int(struct.unpack_from("<I", self.data, self._header + 8)[0])
+
+    @cached_property
+    def wide(self) -> bool:
+        """Whether it is PE32+."""
+        return bool(struct.unpack_from("<H", self.data, self._header + 24)[0] == 0x20B)
+
+    @cached_property
+    def image_base(self) -> int:
+        kind, at = ("<Q", 24) if self.wide else ("<I", 28)
+        return int(struct.unpack_from(kind, self.data, self._header + 24 + at)[0])
+
+    @cached_property
+    def image_size(self) -> int:
+        return int(struct.unpack_from("<I", self.data, self._header + 24 + 56)[0])
+
+    @cached_property
+    def sections(self) -> tuple[Section, ...]:
+        (count,) = struct.unpack_from("<H", self.data, self._header + 6)
+        (optional,) = struct.unpack_from("<H", self.data, self._header + 20)
+        table = self._header + 24 + optional
+        found = []
+        for at in range(table, table + count * _SECTION_BYTES, _SECTION_BYTES):
+            if at + _SECTION_BYTES > len(self.data):
+                raise PeError("is a truncated PE file")
+            raw, size, address, file_size, offset = struct.unpack_from("<8s4I", self.data, at)
+            (flags,) = struct.unpack_from("<I", self.data, at + 36)
+            found.append(Section(self._section_name(raw), address, size, offset, file_size, flags))
+        return tuple(found)
+
+    @cached_property
+    def stripped(self) -> bool:
+        """Whether it has no names of its own."""
+        return self._table[1] == 0
+
+    @cached_property
+    def symbols(self) -> tuple[Symbol, ...]:
+        """Functions and variables of its own table, by address."""
+        return tuple(sorted(self._read_symbols(), key=lambda symbol: symbol.address))
+
+    @cached_property
+    def exports(self) -> tuple[Symbol, ...]:
+        """What it exports, by address."""
+        address = self._directory(_EXPORTS)
+        if not address:
+            return ()
+        try:
+            return tuple(sorted(self._read_exports(address), key=lambda symbol: symbol.address))
+        except struct.error:
+            raise PeError("has a damaged table of exports") from None
+
+    @cached_property
+    def weak_externals(self) -> tuple[WeakExternal, ...]:
+        """Weak symbols that are still to be resolved."""
+        return tuple(
+            WeakExternal(name, struct.unpack_from("<I", self.data, at + _SYMBOL_BYTES)[0])
+            for at, name, _, _, _, kind, more in self._entries()
+            if kind == _WEAK_EXTERNAL and more
+        )
+
+    @property
+    def symbol_count(self) -> int:
+        """How many entries its own table has."""
+        return self._table[1]
+
+    def section(self, name: str) -> Section | None:
+        return next((section for section in self.sections if section.name == name), None)
+
+    def read(self, address: int, size: int) -> bytes:
+        """Bytes of the image, by their address relative to its base; what the file lacks is 0."""
+        for section in self.sections:
+            inside = address - section.address
+            if 0 <= inside < max(section.size, section.file_size):
+                stored = min(size, max(0, section.file_size - inside))
+                start = section.offset + inside
+                return bytes(self.data[start : start + stored]).ljust(size, b"\0")
+        return bytes(size)
+
+    @cached_property
+    def _table(self) -> tuple[int, int]:
+        """Where its symbols are, and how many entries there are."""
+        start, count = struct.unpack_from("<II", self.data, self._header + 12)
+        if not start or start + count * _SYMBOL_BYTES > len(self.data):
+            return 0, 0
+        return start, count
+
+    def _directory(self, number: int) -> int:
+        base = self._header + 24 + (112 if self.wide else 96)
+        (count,) = struct.unpack_from("<I", self.data, base - 4)
+        if number >= count:
+            return 0
+        return int(struct.unpack_from("<I", self.data, base + 8 * number)[0])
+
+    def _string(self, at: int) -> str:
+        start, count = self._table
+        begin = start + count * _SYMBOL_BYTES + at
+        end = self.data.find(b"\0", begin)
+        return bytes(self.data[begin : end if end >= 0 else begin]).decode("utf-8", "replace")
+
+    def _section_name(self, raw: bytes) -> str:
+        name = raw.rstrip(b"\0").decode("utf-8", "replace")
+        if name.startswith("/") and name[1:].isdigit() and self._table[0]:
+            return self._string(int(name[1:]))
+        return name
+
+    def _entries(self) -> Iterator[tuple[int, str, int, int, int, int, int]]:
+        """Offset, name, value, section's number, type, storage class, auxiliary entries."""
+        start, count = self._table
+        number = 0
+        while number < count:
+            at = start + number * _SYMBOL_BYTES
+            raw, value, section, kind, storage, more = struct.unpack_from("<8sIhHBB", self.data, at)
+            if raw[:4] == b"\0\0\0\0":
+                name = self._string(struct.unpack_from("<I", raw, 4)[0])
+            else:
+                name = raw.rstrip(b"\0").decode("utf-8", "replace")
+            yield at, name, value, section, kind, storage, more
+            number += 1 + more
+
+    def _read_symbols(self) -> Iterator[Symbol]:
+        sections = self.sections
+        file = ""
+        for at, name, value, number, kind, storage, more in self._entries():
+            if storage == _FILE:
+                start = at + _SYMBOL_BYTES
+                raw = bytes(self.data[start : start + more * _SYMBOL_BYTES])
+                file = raw.partition(b"\0")[0].decode("utf-8", "replace")
+            elif storage in (_EXTERNAL, _STATIC) and 0 < number <= len(sections):
+                section = sections[number - 1]
+                if name == section.name or (storage == _STATIC and more and kind != _FUNCTION):
+                    continue  # it stands for a section
+                function = section.code or kind == _FUNCTION
+                yield Symbol(section.address + value, name, file, function)
+
+    def _read_exports(self, address: int) -> Iterator[Symbol]:
+        _, count, functions, names, ordinals = struct.unpack("<5I", self.read(address + 20, 20))
+        if count > 1 << 20:
+            raise PeError("has a damaged table of exports")
+        for number in range(count):
+            (name,) = struct.unpack("<I", self.read(names + 4 * number, 4))
+            (ordinal,) = struct.unpack("<H", self.read(ordinals + 2 * number, 2))
+            (target,) = struct.unpack("<I", self.read(functions + 4 * ordinal, 4))
+            text = self.read(name, 512).partition(b"\0")[0]
+            yield Symbol(target, text.decode("utf-8", "replace"))
+
+
+def open_pe(path: Path) -> Pe:
+    """Open a PE file. Raises PeError, OSError."""
+    with path.open("rb") as file:
+        try:
+            pe = Pe(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        except ValueError:
+            raise PeError("is empty") from None
+    pe.sections  # noqa: B018 - so that a damaged one is seen here
+    return pe
+
+
+@dataclass(frozen=True)
+class SymbolTable:
+    """Names by address. `addresses` are in order, and `names` belong to them."""
+
+    addresses: tuple[int, ...]
+    names: tuple[str, ...]
+
+    @classmethod
+    def of(cls, symbols: Iterator[Symbol] | tuple[Symbol, ...], shift: int = 0) -> SymbolTable:
+        """The functions of `symbols`, each moved by `shift`."""
+        functions = [symbol for symbol in symbols if symbol.function]
+        return cls(
+            tuple(symbol.address + shift for symbol in functions),
+            tuple(symbol.name for symbol in functions),
+        )
+
+    def find(self, address: int) -> tuple[str, int] | None:
+        """The function that an address is in, and how far in it; None before the first."""
+        index = bisect_right(self.addresses, address) - 1
+        if index < 0:
+            return None
+        return self.names[index], address - self.addresses[index]

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""ptrace(2), as much of it as tracers here need. All of it is for the thread that has seized."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import os
+
+CONT, DETACH = 7, 17
+SEIZE, INTERRUPT, LISTEN = 0x4206, 0x4207, 0x4208
+_GETREGS, _GETEVENTMSG = 12, 0x4201
+TRACE_CLONE, TRACE_EXIT = 1 << 3, 1 << 6
+EVENT_EXIT, EVENT_STOP = 6, 128
+WAIT_ANY_OF_THIS_THREAD = 0x40000000 | 0x20000000
+"""__WALL | __WNOTHREAD, wait(2)."""
+_REGISTERS = 27  # struct user_regs_struct on x86_64, sys/user.h
+
+
+def ptrace(request: int, thread: int, data: int = 0) -> bool:
+    """One request; whether it was done."""
+    return bool(_libc().ptrace(request, thread, None, data) == 0)
+
+
+def threads_of(process: int) -> set[int]:
+    """The numbers of a process's threads; none when it is gone."""
+    try:
+        return {int(name) for name in os.listdir(f"/proc/{process}/task")}  # noqa: PTH208
+    except OSError:
+        return set()
+
+
+def seize_all(process: int, options: int, known: set[int]) -> bool:
+    """Seize each thread; those that are made meanwhile come with their maker.
+
+    known: gets their numbers. Returns False where nobody may trace, or the process has ended.
+    """
+    while fresh := threads_of(process) - known:
+        for thread in fresh:
+            if not ptrace(SEIZE, thread, options) and thread == process:
+                return False
+            known.add(thread)
+    return bool(known)
+
+
+def registers(thread: int) -> tuple[int, ...]:
+    """A stopped thread's registers on x86_64 (struct user_regs_struct); () when it is gone."""
+    values = (ctypes.c_ulong * _REGISTERS)()
+    return tuple(values) if ptrace(_GETREGS, thread, ctypes.addressof(values)) else ()
+
+
+def event_message(thread: int) -> int:
+    """What comes with an event: of EVENT_EXIT the wait status."""
+    value = ctypes.c_ulong()
+    return value.value if ptrace(_GETEVENTMSG, thread, ctypes.addressof(value)) else 0
+
+
+@functools.cache
+def _libc() -> ctypes.CDLL:
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
+    libc.ptrace.restype = ctypes.c_long
+    return libc
