@@ -71,7 +71,13 @@ class SkipPolice:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if hasattr(config, "workerinput") or not runs_own_tests(config):
+    if not runs_own_tests(config):
+        return
+    from hypothesis import settings  # this file is read for the suites, too
+
+    settings.register_profile("lkltest", deadline=None)  # a busy machine is no failure
+    settings.load_profile("lkltest")
+    if hasattr(config, "workerinput"):
         return
     # A shell's job in the background ignores the one, nohup the other; what tests start would
     # inherit it, and they press Ctrl-C and hang up.

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What holds for every stream: chunks do not matter, no bytes raise, nothing is forged."""
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lkltest.tap.parser import Diagnostic, Event, Output, Parser, Point
@@ -58,9 +58,6 @@ PIECES = [
 streams = st.lists(st.sampled_from(PIECES) | st.binary(max_size=8), max_size=40).map(b"".join)
 
 
-unhurried = settings(deadline=None)  # a busy machine is no failure
-
-
 def parse(chunks: list[bytes], *, printk: bool = False) -> list[Event]:
     parser = Parser(printk=printk)
     events = [event for chunk in chunks for event in parser.feed(chunk)]
@@ -71,7 +68,6 @@ def points(events: list[Event]) -> list[Point]:
     return [event for event in events if isinstance(event, Point)]
 
 
-@unhurried
 @given(streams, st.lists(st.integers(0, 400), max_size=8), st.booleans())
 def test_any_chunks_give_the_same_events(stream: bytes, cuts: list[int], printk: bool) -> None:
     whole = parse([stream], printk=printk)
@@ -84,7 +80,6 @@ def test_any_chunks_give_the_same_events(stream: bytes, cuts: list[int], printk:
     assert whole == parse(parts, printk=printk)
 
 
-@unhurried
 @given(st.binary(max_size=2000) | streams)
 def test_no_bytes_raise(stream: bytes) -> None:
     for event in parse([stream]):
@@ -93,7 +88,6 @@ def test_no_bytes_raise(stream: bytes) -> None:
             assert event.seconds is None or event.seconds >= 0
 
 
-@unhurried
 @given(st.binary(max_size=300))
 def test_no_block_makes_its_log_raise(block: bytes) -> None:
     for prefix in (b"", b" log: |\n", b"  log: |\n", b" time_us: "):
@@ -102,7 +96,6 @@ def test_no_block_makes_its_log_raise(block: bytes) -> None:
         assert point.seconds is None or point.seconds >= 0
 
 
-@unhurried
 @given(streams)
 def test_nothing_in_a_log_counts(text: bytes) -> None:
     # However the program's text reads: LKL puts two spaces before each of its lines.
@@ -115,7 +108,6 @@ def test_nothing_in_a_log_counts(text: bytes) -> None:
     assert (second.ok, second.number, second.name) == (True, 2, "b")
 
 
-@unhurried
 @given(streams, st.integers(0, 400))
 def test_a_cut_stream_gives_no_point_that_the_whole_has_not(stream: bytes, cut: int) -> None:
     def bare(events: list[Event]) -> list[Point]:
@@ -125,7 +117,6 @@ def test_a_cut_stream_gives_no_point_that_the_whole_has_not(stream: bytes, cut: 
     assert part == whole[: len(part)]
 
 
-@unhurried
 @given(streams)
 def test_an_unfinished_end_is_damage(stream: bytes) -> None:
     events = parse([stream])

@@ -66,7 +66,7 @@ def consoles(draw: st.DrawFn) -> tuple[bytes, dict[bytes | None, bytes]]:
     return wire, {tag: bytes(data) for tag, data in written.items() if data}
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=1500)
 @given(consoles(), st.lists(st.integers(min_value=0, max_value=600), max_size=40))
 def test_streams_come_back(
     console: tuple[bytes, dict[bytes | None, bytes]], cuts: list[int]

@@ -84,7 +84,7 @@ class TestWriteAll:
         skipped = case.find("skipped")
         assert skipped is not None and "QEMU's clock" in (skipped.get("message") or "")
 
-    @hypothesis.settings(max_examples=10, deadline=None)
+    @hypothesis.settings(max_examples=10)
     @hypothesis.given(text=HOSTILE_TEXT)
     def test_no_text_breaks_a_report(
         self, tmp_path_factory: pytest.TempPathFactory, text: str
@@ -137,7 +137,7 @@ class TestKcidb:
         assert {incident["test_id"] for incident in data["incidents"]} <= tests
         assert data["issues"][0]["comment"] == "QEMU's clock without KVM"
 
-    @hypothesis.settings(max_examples=50, deadline=None)
+    @hypothesis.settings(max_examples=50)
     @hypothesis.given(text=HOSTILE_TEXT)
     def test_the_schema_takes_any_text(self, text: str) -> None:
         self.validated(night_of(hostile_cell(text)))
@@ -164,7 +164,7 @@ class TestMarkdown:
         assert "<script" not in page and "<img" not in page
         assert page.count("<table>") == 3
 
-    @hypothesis.settings(max_examples=50, deadline=None)
+    @hypothesis.settings(max_examples=50)
     @hypothesis.given(text=HOSTILE_TEXT)
     def test_nothing_a_console_says_is_markup(self, text: str) -> None:
         night = night_of(hostile_cell(text), notes=(text,))
