@@ -7,7 +7,6 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from lkltest.guest.deinterleave import Deinterleaver
 from lkltest.verdict.results import ProblemKind
 
 from ..l4re.console import TAG_COLUMNS, ConsoleReader, Piece
@@ -146,7 +145,7 @@ class GuestConsole:
         self._reader = ConsoleReader(tags=tags)
         shown = tag.encode()[:TAG_COLUMNS].rstrip(b" ") if tag else None
         self._streams = Streams(shown)
-        self._deinterleaver = Deinterleaver() if whole else None
+        self._whole = whole
         self._lines: dict[bytes | None, bytes] = {}
         self._in_block: dict[bytes | None, bool] = {}
         self._boots: dict[str, int] = {}
@@ -198,11 +197,6 @@ class GuestConsole:
         return next((name for name, count in self._boots.items() if count > 1), "")
 
     @property
-    def diagnostics(self) -> list[str]:
-        """What could not be put back together."""
-        return self._deinterleaver.diagnostics if self._deinterleaver else []
-
-    @property
     def in_flight(self) -> str | None:
         """The point that the program has announced last, if it has not reported."""
         tail = bytes(self._program)
@@ -233,9 +227,7 @@ class GuestConsole:
     def close(self, *, whole_lines: bool = False) -> bytes:
         """Return the rest; `whole_lines` without a line that was cut short."""
         out = self._take(self._reader.flush() if whole_lines else self._reader.close())
-        if self._deinterleaver is not None:
-            return out + self._deinterleaver.close()
-        return out + self._streams.close()
+        return out if self._whole else out + self._streams.close()
 
     def _take(self, pieces: list[Piece]) -> bytes:
         # Between streams the order means nothing: many lines at once are cheaper than one by one.
@@ -247,8 +239,8 @@ class GuestConsole:
         pieces = [Piece(tag, b"".join(parts)) for tag, parts in gathered.items()]
         for tag, data in pieces:
             self._watch(tag, data)
-        if self._deinterleaver is not None:
-            out = b"".join(self._deinterleaver.feed(data) for _, data in pieces)
+        if self._whole:
+            out = b"".join(data for _, data in pieces)
             self.found = self.found or b"\n1.." in out or out.startswith(b"1..")
             return out
         out = self._streams.feed(pieces)

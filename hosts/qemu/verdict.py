@@ -157,9 +157,6 @@ class Verdict:
             self.decide(Decision(Problem(ProblemKind.SETUP, f"in the guest: {report.failure}")))
         if self._console is not None:
             self._more += [
-                Problem(ProblemKind.CONSOLE_DAMAGE, text) for text in self._console.diagnostics
-            ]
-            self._more += [
                 Problem(ProblemKind.PLAN_NOT_MET, missing)
                 for missing in self._console.missing_tests
             ]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The console of a UML kernel: its program's lines made whole, its end judged by /init's report."""
+"""The console of a UML kernel, whose end is judged by /init's report."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from lkltest.deadline import Deadlines
-from lkltest.guest.deinterleave import Deinterleaver
 from lkltest.guest.init_config import GuestReport, read_report
 from lkltest.host.console import Console
 from lkltest.sandbox.scope import Child
@@ -44,24 +43,16 @@ class UmlConsole(Console):
         self._token = token
         self._ask = ask
         self._asked = False
-        self._deinterleaver = Deinterleaver()
         self._last = b""
         self._problems: list[Problem] = []
 
     def chunks(self) -> Iterator[bytes]:
-        """Yield bytes with kernel messages on lines of their own."""
+        """Yield bytes, and judge the end once there are no more."""
         for data in super().chunks():
             self._last = (self._last + data)[-_LAST_BYTES:]
-            text = self._deinterleaver.feed(data)
             # What the kernel prints when it is asked is its answer, no part of the stream.
-            if text and not self._asked:
-                yield text
-        rest = self._deinterleaver.close()
-        if rest and not self._asked:
-            yield rest
-        self._problems += [
-            Problem(ProblemKind.CONSOLE_DAMAGE, text) for text in self._deinterleaver.diagnostics
-        ]
+            if not self._asked:
+                yield data
         report = self._report()
         self._problems += [Problem(ProblemKind.GUEST, warning) for warning in report.warnings]
         kernel = self.exit

@@ -61,7 +61,6 @@ from lkltest.tap.indentation import Levels
 from lkltest.tap.lines import LINE_LIMIT, Lines
 from lkltest.tap.torn_line import (
     Torn,
-    is_message,
     may_be_lost,
     mend,
     says_something,
@@ -151,8 +150,7 @@ class Parser:
         out: list[Event] = []
         tail = self._lines.rest(out)
         self._levels.find_base |= self._lines.switched_on()
-        if self._torn is not None and is_message(tail):
-            out.append(Output(tail + b"\n"))
+        if self._torn is not None and self._is_message(self._torn, tail, out):
             tail = b""
         tail = self._rest_of_torn(tail, out)
         if tail:
@@ -287,9 +285,7 @@ class Parser:
             for part in line.split(b"\r"):
                 if part:
                     self._line(part, out)
-        elif self._torn is not None and is_message(line):
-            out.append(Output(line + b"\n"))
-        else:
+        elif self._torn is None or not self._is_message(self._torn, line, out):
             self._whole_line(self._rest_of_torn(line, out), out)
 
     def _whole_line(self, line: bytes, out: list[Event]) -> None:
@@ -300,7 +296,7 @@ class Parser:
             return
         if b"[" in line and (torn := tear(line)) is not None:
             self._torn = torn
-            out.append(Output(line[len(torn.before) :] + b"\n"))
+            out.append(Output(line[len(torn.before) + len(torn.stamp) :] + b"\n"))
             return
         if body == b"---" and self._held is not None and self._is_deeper(indent):
             self._block = Block(self._held, indent)
@@ -319,6 +315,16 @@ class Parser:
         if len(self._comments) >= _HELD_COMMENTS:
             self._release(out)
         (out if self._held is None else self._comments).append(Output(line + b"\n"))
+
+    def _is_message(self, torn: Torn, line: bytes, out: list[Event]) -> bool:
+        """Whether a line is a message, or what of one came behind the line that is torn."""
+        message = torn.message(line)
+        if message is None:
+            return False
+        out.append(Output(message + b"\n"))
+        if len(message) != len(line):
+            self._torn = torn._replace(stamp=b"")
+        return True
 
     def _rest_of_torn(self, line: bytes, out: list[Event]) -> bytes:
         """The line that a torn one and this one are, or this one where they are two."""

@@ -13,26 +13,35 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from lkltest.tap.grammar import BailOut, Plan, Point, Started, recognise
+from lkltest.tap.grammar import BailOut, Comment, Plan, Point, Started, recognise
 
 _STAMP = rb"(?:<[0-9]{1,4}>)?\[ *+[0-9]{1,10}\.[0-9]{1,9}\](?:\[ *+[TC][0-9]{1,10}\])? "
-_BROKEN_STAMP = re.compile(rb"(?:<[0-9]*+>?)?(?:\[[ 0-9.TC]*+\]?)+\Z")  # of a message torn itself
+_BROKEN_STAMP = re.compile(rb"(?:<[0-9]*+>?)?(?:\[[ 0-9.TC]*+\]?)+ ?\Z")  # of a message torn itself
+_LONGEST_STAMP = 60
 _MESSAGE = re.compile(rb"\s*+" + _STAMP).match
+_STAMP_AT = re.compile(_STAMP).match
 _STAMPED = re.compile(_STAMP).search
 _BEGINNINGS = (b"not ok", b"ok", b"bail out!", b"1..")
 _IN_BLOCK = re.compile(rb"([ \t]++)(\.{0,3})(" + _STAMP + rb"[^\n]*\n)\s*\Z")
 
 
 class Torn(NamedTuple):
-    """The beginning of a line. by_message: a message stood behind it, not a newline."""
+    """The beginning of a line.
+
+    by_message: a message stood behind it, not a newline. stamp: of a message before that one, which
+    was torn itself: its text comes as a line, before the rest of this one.
+    """
 
     before: bytes
     by_message: bool
+    stamp: bytes = b""
 
-
-def is_message(line: bytes) -> bool:
-    """Whether a kernel wrote the whole line."""
-    return _MESSAGE(line) is not None
+    def message(self, line: bytes) -> bytes | None:
+        """The message that a line is, or the rest of; None for one that is not a kernel's."""
+        for whole in (line, self.stamp + line) if self.stamp else (line,):
+            if _MESSAGE(whole) is not None:
+                return whole
+        return None
 
 
 def tear(line: bytes) -> Torn | None:
@@ -40,11 +49,13 @@ def tear(line: bytes) -> Torn | None:
     stamp = _STAMPED(line)
     if stamp is None:
         return None
-    before = _BROKEN_STAMP.sub(b"", line[: stamp.start()])
+    message = stamp.end() if _STAMP_AT(line, stamp.end()) else stamp.start()
+    broken = _BROKEN_STAMP.search(line, max(0, message - _LONGEST_STAMP), message)
+    before = line[: broken.start() if broken else message]
     body = before.lstrip()
     if not body or not (_is_beginning(body) or says_something(before)):
         return None
-    return Torn(before, by_message=True)
+    return Torn(before, by_message=True, stamp=broken[0] if broken else b"")
 
 
 def mend(before: bytes, rest: bytes) -> bytes | None:
@@ -53,10 +64,17 @@ def mend(before: bytes, rest: bytes) -> bytes | None:
     said = recognise(body, 0)
     if before.strip() == b"not" and said and isinstance(said[-1], Point) and body[:2] == b"ok":
         return before[: len(before) - len(before.lstrip())] + b"not " + body
+    if said and isinstance(said[-1], Comment):
+        return before + rest if _may_have_comment(before) else None
     if said or body == b"---":
         return None
     whole = before + rest
     return whole if says_something(whole) else None
+
+
+def _may_have_comment(before: bytes) -> bool:
+    said = recognise(before.strip(), 0)
+    return bool(said) and isinstance(said[-1], Plan | Point)
 
 
 def says_something(line: bytes) -> bool:

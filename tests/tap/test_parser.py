@@ -179,6 +179,9 @@ MESSAGE = b"[    1.250000] random: crng init done\n"
         (b"ok 2 na" + MESSAGE + b"me\n", [point(2, "name")]),
         (b"ok 2 b" + MESSAGE + b"\nok 3 c\n", [point(2, "b"), point(3, "c")]),
         (b"ok 2 b" + MESSAGE + b"ok 3 c\n", [point(2, "b"), point(3, "c")]),
+        (b"1..1 " + MESSAGE + b"# disk ext4\nok 1 b\n", [point(1, "b")]),
+        (b"1..1" + MESSAGE + b" # disk ext4\nok 1 b\n", [point(1, "b")]),
+        (b"ok 2 b\r\n" + MESSAGE + b"# SKIP\n", [point(2, "b")]),
         (b"ok 2 b" + MESSAGE + b"  ---\n  x: 1\n  ...\n", [point(2, "b", block=b"  x: 1\n")]),
         (b"ok 2 b\n ---\n x: 1\n ." + MESSAGE + b"..\n", [point(2, "b", block=b" x: 1\n")]),
         (b"ok 2 b\n ---\n ..." + MESSAGE + b"\nok 3 c\n", [point(2, "b"), point(3, "c")]),
@@ -194,14 +197,25 @@ def test_a_line_that_a_message_tore(stream: bytes, expected: list[Event]) -> Non
 
 
 def test_a_line_whose_message_is_torn_itself() -> None:
-    for message in (b"[   99.250000][    T1", b"[   99.25", b"<6>[", b"["):
-        stream = b"1..1\nnot " + message + MESSAGE + b"0] eth0: ready\nok 1 a\n"
-        assert diagnostics(parse(stream)) == ["line-torn"]
+    message = b"[   99.250000][    T1] BUG: x\n"
+    for cut in range(1, message.index(b"B") + 1):
+        events = parse(b"1..1\nnot " + message[:cut] + MESSAGE + message[cut:] + b"ok 1 a\n")
+        assert Output(message) in events
+        assert points(events) == [point(1, "a", ok=False)]
+    lost = parse(b"1..1\nnot [" + MESSAGE + b"0] eth0: ready\nok 1 a\n")
+    assert diagnostics(lost) == ["line-torn"]
 
 
 @pytest.mark.parametrize("torn", [b"no", b"1..1", b"Bail ou"])
 def test_a_torn_line_whose_rest_is_missing(torn: bytes) -> None:
     assert diagnostics(parse(torn + MESSAGE + b"ok 2 b\n")) == ["line-torn"]
+
+
+def test_a_torn_line_and_its_comment_are_one() -> None:
+    events = parse(b"1..3 " + MESSAGE + b"# disk ext4\n")
+    assert [event.name for event in events if isinstance(event, Plan)] == ["disk ext4"]
+    (excused,) = points(parse(b"not ok 1 b " + MESSAGE + b"# TODO later\n"))
+    assert excused.directive == "TODO"
 
 
 def test_a_torn_bail_out() -> None:
