@@ -77,6 +77,10 @@ class WineDebugger:
         self.report = self._describe() or "no stacks: the program has no Windows thread"
         return self.report
 
+    def join_if_dying(self) -> bool:
+        """False: a look takes milliseconds, which no deadline is short of."""
+        return False
+
     def settle(self) -> Iterator[bytes]:
         """Wait for the look at a program that has died; yield what it had not printed."""
         if self._tracer is not None:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _CHUNK = 65536
 _QUIET_AFTER_EXIT = 0.1
 """Seconds without output after the exit before a console that something still holds is left."""
+_DEATH_SECONDS = 5.0
+"""Seconds that a program has to die of a fault in after it has been looked at."""
 _SIDE_LIMIT = 1 << 20
 
 
@@ -45,6 +47,12 @@ class Observer(Protocol):
 
     def look(self) -> str:
         """See what a program does that hangs; says why when that cannot be seen."""
+
+    def join_if_dying(self) -> bool:
+        """Whether a fault was seen, after which the end is near and silence no stall.
+
+        Waits for the look at it, in which the program says nothing.
+        """
 
     def settle(self) -> Iterator[bytes]:
         """Wait for the look at a program that has died; yield what it had not printed."""
@@ -85,6 +93,8 @@ class Console(Process):
         """Yield bytes as they arrive; afterwards `exit` says how the program ended."""
         while True:
             ready = self._wait(self._wait_limit())
+            if not ready and self._debugger is not None and self._debugger.join_if_dying():
+                ready = self._wait(_DEATH_SECONDS)
             if not ready:
                 yield from self._give_up()
                 return

@@ -17,7 +17,11 @@ from lkltest.sandbox.scope import Child, Scope
 
 _SECONDS = 20.0
 _THREAD = re.compile(r"^Thread \d+ \(.*?\b(?:LWP |process )(\d+)\)?.*\):$", re.MULTILINE)
-_FRAME = re.compile(r"^#\d+ +(?:0x[0-9a-f]+ in )?([^ (]+)", re.MULTILINE)
+_FRAME = re.compile(
+    r"^#\d+ +(?:0x[0-9a-f]+ in )?(?P<function>[^ (]+)(?: <[^>\n]*>)? \([^\n]*\)"
+    r"(?: (?:at|from) (?P<place>\S+))?$",
+    re.MULTILINE,
+)
 _BEGIN = re.compile(r"^held log begins at (\d+)$", re.MULTILINE)
 _WAITS = re.compile(
     r"(?:__)?(?:GI_+)?(?:_*futex|_*nanosleep|_*clock_nanosleep|_*sem_|_*new_sem|do_futex|do_sigwait"
@@ -25,6 +29,13 @@ _WAITS = re.compile(
     r"|_*syscall_cancel|_*pthread_cond|___pthread_cond|_*lll_lock|timer_helper_thread)"
 )
 """Functions of the C library in which a thread that has nothing to do waits."""
+_LEAVES = re.compile(
+    r"sem_down|__switch_to|context_switch|__schedule"
+    r"|(?:__)?(?:GI_+)?(?:__pthread_kill\w*|raise|abort|__assert_\w+|__pause|__libc_pause)"
+)
+"""Functions by which the kernel waits and a program ends; who called them matters."""
+_OUTLINE_FRAMES = 11
+_UNREADABLE = "<error reading variable: value has been optimized out>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +49,20 @@ class Thread:
     def waits(self) -> bool:
         """Whether its innermost function is one in which idle threads wait."""
         frame = _FRAME.search(self.text)
-        return frame is not None and _WAITS.match(frame[1]) is not None
+        return frame is not None and _WAITS.match(frame["function"]) is not None
+
+    def outline(self) -> str:
+        """Where it is, in a few short lines that begin where it left the program's own code."""
+        frames = list(_FRAME.finditer(self.text))
+        begin = 0
+        for frame in frames:
+            if not (_WAITS.match(frame["function"]) or _LEAVES.fullmatch(frame["function"])):
+                break
+            begin += 1
+        named = [one for one in frames[begin:] or frames if one["function"] != "??"]
+        return "\n".join(
+            f"{one['function']} {one['place'] or ''}".rstrip() for one in named[:_OUTLINE_FRAMES]
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +93,7 @@ class Debugger:
         self._held_log = held_log
         self._lock = threading.Lock()
         self._process = 0
+        self._dying = False
         self._tracer: Tracer | None = None
 
     def spawn(self, start: Callable[[Callable[[int], object] | None], Child]) -> Child:
@@ -93,6 +118,13 @@ class Debugger:
             self._tracer.release()
         return self._look(0)
 
+    def join_if_dying(self) -> bool:
+        """Whether a fault was seen, after which the end is near and silence no stall."""
+        if self._tracer is None or not self._dying:
+            return False
+        self._tracer.join()
+        return True
+
     def settle(self) -> Iterator[bytes]:
         """Wait for the look at a program that has died; yield what it had not printed."""
         if self._tracer is not None:
@@ -102,6 +134,7 @@ class Debugger:
 
     def _on_fault(self, thread: int, number: int) -> None:
         del number
+        self._dying = True
         self._look(_inner_number(thread))
 
     def _look(self, dying: int) -> str:
@@ -119,7 +152,9 @@ class Debugger:
             return self.report
 
 
+_UNWINDER = Path(__file__).with_name("frame_pointers.py")
 _COMMANDS = (
+    f"source {_UNWINDER}",
     "set pagination off",
     "set debuginfod enabled off",
     "set max-value-size unlimited",
@@ -145,13 +180,13 @@ def run_gdb(process: int, program: Path, scope: Scope, commands: Sequence[str] =
     if gdb is None:
         return "no backtrace: gdb is missing: apt-get install gdb"
     command = ["unshare", "--mount", "--mount-proc", gdb, "--batch", "-nx"]
-    given = (*_COMMANDS, *commands, "thread apply all backtrace 30")
+    given = (*_COMMANDS, *commands, "thread apply all backtrace 50")
     words = [word for one in given for word in ("-ex", one)]
     return _output(scope, [*command, *words, "-p", str(process), str(program)])
 
 
 def arrange(text: str, dying: int = 0) -> str:
-    """Return gdb's backtraces with the thread that matters first, and nothing but backtraces.
+    """Return gdb's backtraces with the thread that matters first, its outline before all.
 
     That is the thread `dying`, or else those that do not wait; of threads of one kind, the
     program's first comes first. What is no backtrace (why there is none) is returned as it is.
@@ -165,29 +200,27 @@ def arrange(text: str, dying: int = 0) -> str:
         for (start, number), end in zip(starts, ends, strict=True)
     ]
     threads.sort(key=lambda thread: (thread.number != dying, thread.waits, thread.number))
-    return "\n\n".join(thread.text for thread in threads)
+    texts = [thread.text for thread in threads]
+    return "\n\n".join([threads[0].outline(), *texts] if threads[0].outline() else texts)
 
 
 def _without_end(text: str) -> str:
-    """Without what gdb says after the last frame."""
-    lines = text.strip().splitlines()
+    """Without what gdb says after the last frame, and of arguments whose register is lost."""
+    lines = text.strip().replace(_UNREADABLE, "<optimized out>").splitlines()
     return "\n".join(line for line in lines if not line.startswith("[Inferior "))
 
 
 def _output(scope: Scope, command: Sequence[str]) -> str:
-    read_end, write_end = os.pipe()
-    with open(read_end, "rb") as output, Path(os.devnull).open("rb") as nothing:
+    # No pipe: nobody reads while it runs, and a pipe holds less than a hundred stacks.
+    with open(os.memfd_create("gdb", os.MFD_CLOEXEC), "rb") as output:
         try:
-            debugger = scope.spawn(
-                command, stdin=nothing.fileno(), stdout=write_end, stderr=write_end
-            )
+            debugger = scope.spawn(command, stdout=output.fileno(), stderr=output.fileno())
         except OSError as error:
             return f"no backtrace: {command[0]}: {error.strerror}"
-        finally:
-            os.close(write_end)
         if debugger.wait(_SECONDS) is None:
             debugger.kill()
             return f"no backtrace: gdb did not end within {_SECONDS:g} s"
+        output.seek(0)
         return output.read().decode("utf-8", "backslashreplace")
 
 

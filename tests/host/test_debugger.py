@@ -58,8 +58,10 @@ def start(scope: Scope, how: str, silence: float = 60.0, program: Path | None = 
     return Console(child, ours, (str(program), how), deadlines, debugger=debugger)
 
 
-def run(scope: Scope, how: str, silence: float = 60.0) -> tuple[ProgramResult, Console]:
-    console = start(scope, how, silence)
+def run(
+    scope: Scope, how: str, silence: float = 60.0, program: Path | None = None
+) -> tuple[ProgramResult, Console]:
+    console = start(scope, how, silence, program)
     return Execution(Here(), console).run(), console
 
 
@@ -94,9 +96,32 @@ def test_a_program_with_privileges_of_its_own_is_started_all_the_same(scope: Sco
     program = scope.folder / "privileged"
     shutil.copy(compile_program(SOURCE, "-pthread"), program)
     program.chmod(0o700 | stat.S_ISGID)
-    console = start(scope, "caught", program=program)
-    Execution(Here(), console).run()
+    _, console = run(scope, "caught", program=program)
     assert console.exit == Exit(status=0)
+
+
+@needs_gdb
+def test_a_program_that_is_looked_at_while_it_dies_does_not_hang(
+    scope: Scope, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    console = start(scope, "segv")
+    debugger, wait = console._debugger, console._wait
+    assert debugger is not None
+    passed = []
+
+    def silence_passes_when_the_fault_was_seen(seconds: float) -> set[int]:
+        ready: set[int] = set()
+        while not (ready or debugger._dying):
+            ready = wait(0.01)
+        if passed or not debugger._dying:
+            return ready or wait(seconds)
+        passed.append(True)
+        return set()
+
+    monkeypatch.setattr(console, "_wait", silence_passes_when_the_fault_was_seen)
+    result = Execution(Here(), console).run()
+    assert passed
+    assert result.exit == Exit(signal=signal.SIGSEGV, cause="signalled")
 
 
 @needs_gdb
@@ -138,10 +163,17 @@ Thread 1 (Thread 0x7f1 (LWP 11) "boot"):
 
 class TestArrange:
     def test_threads_that_wait_come_last(self) -> None:
-        assert arrange(GDB).startswith("Thread 1 ")
+        assert arrange(GDB).split("\n\n")[1].startswith("Thread 1 ")
 
     def test_the_dying_thread_comes_first(self) -> None:
-        assert arrange(GDB, 12).startswith("Thread 2 ")
+        assert arrange(GDB, 12).split("\n\n")[1].startswith("Thread 2 ")
+
+    def test_an_outline_leads(self) -> None:
+        assert arrange(GDB).startswith("ext4_fill_super fs/ext4/super.c:5000\n\n")
+        asleep = GDB.replace(
+            "sem_down () at lib/posix-host.c:131", "schedule () at kernel/sched/core.c:6597"
+        )
+        assert arrange(asleep, 12).startswith("schedule kernel/sched/core.c:6597\n\n")
 
     def test_nothing_but_backtraces_is_kept(self) -> None:
         assert "[New" not in arrange(GDB) and "[Inferior" not in arrange(GDB)

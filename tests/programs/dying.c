@@ -3,7 +3,7 @@
  * Dies, or hangs, as LKL's own test programs do: with the kernel's log in a
  * buffer that is printed only when a test point ends.
  *
- *     dying early|segv|abort|thread|caught|hang
+ *     dying early|deep|segv|abort|thread|caught|hang
  */
 #include <pthread.h>
 #include <signal.h>
@@ -21,6 +21,18 @@ static void *volatile nowhere;
 static void __attribute__((noinline)) kernel_function(void)
 {
 	*(volatile int *)nowhere = 1;
+}
+
+/* A frame that is not made at once: debuggers that guess by a function's first bytes go wrong. */
+static long __attribute__((noinline)) deep(volatile char *data, long length)
+{
+	if (length > 4096)
+		return -1;
+	volatile char copy[64];
+
+	copy[length & 63] = data[length & 63];
+	kernel_function();
+	return copy[0];
 }
 
 static void *crash(void *unused)
@@ -73,6 +85,8 @@ int main(int argc, char *argv[])
 	strcpy(head, "[    0.1] Kernel panic - not syncing: planted\n[    0.1] Call Trace:\n");
 	if (!strcmp(how, "segv")) {
 		kernel_function();
+	} else if (!strcmp(how, "deep")) {
+		return (int)deep(head, argc);
 	} else if (!strcmp(how, "abort")) {
 		abort();
 	} else if (!strcmp(how, "thread")) {
