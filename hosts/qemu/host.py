@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shlex
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -28,18 +27,21 @@ from .accel import kvm_works, missing_qemu, qemu_version
 from .artifacts import Artifacts, RunArtifacts
 from .attach import attached
 from .boot import Job, lay_out
+from .by_hand import script_by_hand
 from .console import GuestConsole
 from .deadlines import RunDeadlines, with_overrides
 from .devices import Devices, linux_guest, make_devices, missing_driver
 from .hang import hang_report
 from .image import ANY, Image, is_image
-from .machine import MACHINES, Setup, command
+from .machine import MACHINES, Setup, machine_named
 from .process import QemuProcess
 from .start import setup_of, start
 from .table import image_of_file, read_images
 from .verdict import Verdict
 
 ACCELERATORS = ("auto", "tcg", "kvm")
+_MOST_MEMORY = 1 << 20
+"""MiB."""
 LINUX = "linux"
 """Folder of a build directory in which the default kernel is looked for."""
 
@@ -94,6 +96,13 @@ class QemuHost(Host):
             help="keep what went over the network, too (with --lkl-qemu-keep)",
         )
         parser.addoption(
+            "--lkl-qemu-machine",
+            metavar="NAME",
+            help=f"of every image: {', '.join(MACHINES)} or a value of QEMU's -M",
+        )
+        parser.addoption("--lkl-qemu-cpu", metavar="NAME", help="of every image, as QEMU's -cpu")
+        parser.addoption("--lkl-qemu-memory", metavar="MIB", help="of every image")
+        parser.addoption(
             "--lkl-qemu-allow-commands",
             action="store_true",
             help="run what [shell] and [perl] lines of module lists say",
@@ -105,6 +114,9 @@ class QemuHost(Host):
     def check(self) -> None:
         if self._option("pcap") and not self._option("keep"):
             raise LaunchError("--lkl-qemu-pcap needs --lkl-qemu-keep=DIR, where to put it")
+        memory = self._option("memory")
+        if memory and not (str(memory).isdecimal() and 0 < int(memory) <= _MOST_MEMORY):
+            raise LaunchError(f"--lkl-qemu-memory={memory}: is no number of MiB")
         self._artifacts.check()
 
     def open_build(self, name: str | None) -> Build:
@@ -179,9 +191,9 @@ class QemuHost(Host):
         return process
 
     def dry_run(self, launch: Launch, scope: Scope) -> str:
-        """QEMU's command line. Its monitor is a descriptor, its files are in a folder of ours."""
+        """What a person types to run the same: QEMU's command line, in a folder made for it."""
         with self._prepared(launch, scope) as made:
-            return shlex.join(command(made.setup))
+            return script_by_hand(made.setup, made.folder)
 
     @contextlib.contextmanager
     def attach(
@@ -196,7 +208,7 @@ class QemuHost(Host):
     @contextlib.contextmanager
     def _prepared(self, launch: Launch, scope: Scope) -> Iterator[_Made]:
         """Everything that comes before QEMU itself. Raises LaunchError."""
-        image = self._image(launch)
+        image = self._with_options(self._image(launch))
         missing = missing_qemu(image.machine)
         if missing is not None:
             raise NotInstalled(str(missing))
@@ -244,6 +256,23 @@ class QemuHost(Host):
         if image is None:
             raise LaunchError(f'{path}: has no [images."*"], which is what runs other programs')
         return replace(image, program=launch.program)
+
+    def _with_options(self, image: Image) -> Image:
+        """The image in the machine that the options name. Raises LaunchError for another's."""
+        name = self._option("machine")
+        machine = machine_named(name, image.machine) if name else image.machine
+        if image.iso is None and machine.architecture != image.machine.architecture:
+            raise LaunchError(
+                f"--lkl-qemu-machine={name} is for {machine.architecture}, "
+                f"the image for {image.machine.architecture}"
+            )
+        memory, cpu = self._option("memory"), self._option("cpu")
+        return replace(
+            image,
+            machine=machine,
+            memory=int(memory) if memory else image.memory,
+            cpu=cpu or image.cpu,
+        )
 
     def _images_of(self, path: Path) -> dict[str, Image]:
         if path not in self._images:

@@ -97,6 +97,7 @@ class Image:
         deadlines: limits in seconds that differ from those of `--lkl-timeout`, by name.
         drain: seconds of silence after the last test point until the machine is ended; 0: short,
             or longer where L4Re may start another program (see `deadlines`).
+        cpu: value of -cpu; empty for the machine's own.
         disk, nic: how they are attached; `disk_serial` is what drivers choose a disk by.
         debug_exit: the machine has isa-debug-exit at port 0xf4, whose status counts.
         display: the machine has a display, of which a hang report takes a picture.
@@ -115,6 +116,7 @@ class Image:
     tag: str = ""
     machine: Machine = MACHINES["q35"]
     memory: int = 0
+    cpu: str = ""
     deadlines: Mapping[str, float] = field(default_factory=dict)
     drain: float = 0.0
     disk: str = "virtio"

@@ -7,7 +7,7 @@ Sources: QEMU's system emulation manual ("Invocation", "Device emulation"), docs
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 DISK_DRIVERS: Mapping[str, str] = {
     "virtio": "virtio-blk-pci",
@@ -86,6 +86,11 @@ MACHINES: Mapping[str, Machine] = {
 }
 
 
+def machine_named(name: str, like: Machine) -> Machine:
+    """One of `MACHINES`, or a value of QEMU's -M for the processor that `like` has."""
+    return MACHINES.get(name) or replace(like, name=name, machine=name, emulated="")
+
+
 @dataclass(frozen=True, slots=True)
 class Drive:
     """A disk: the file as QEMU reaches it, how it is attached, and the serial that drivers see."""
@@ -131,6 +136,7 @@ class Setup:
     monitor: int
     consoles: Sequence[str]
     memory: int = 0
+    cpu: str = ""
     drives: Sequence[Drive] = ()
     nics: Sequence[Nic] = ()
     debug_exit: bool = False
@@ -140,27 +146,42 @@ class Setup:
 
 def command(setup: Setup) -> list[str]:
     """QEMU's command line for `setup`."""
+    words = [*_processor(setup), "-S", "-no-reboot", "-action", "panic=pause"]
+    words += ["-chardev", f"socket,id=qmp,fd={setup.monitor}", "-mon", "chardev=qmp,mode=control"]
+    for index, name in enumerate(setup.consoles):
+        words += ["-chardev", f"pipe,id=ser{index},path={name}"]
+        words += ["-serial", f"chardev:ser{index}"]
+    return words + _devices(setup) + _boot(setup.boot) + list(setup.extra)
+
+
+def command_by_hand(setup: Setup) -> list[str]:
+    """The command line with which a person runs `setup`: on a terminal, without our descriptors."""
+    words = [*_processor(setup), "-no-reboot", "-serial", "mon:stdio"]
+    words += ["-serial", "null"] * (len(setup.consoles) - 1)
+    return words + _devices(setup) + _boot(setup.boot) + list(setup.extra)
+
+
+def _processor(setup: Setup) -> list[str]:
     machine = setup.machine
     words = [machine.program, "-nodefaults", "-no-user-config", "-display", "none"]
     kvm = setup.accelerator == "kvm"
     words += ["-M", machine.machine + ("" if kvm else machine.emulated)]
     words += ["-m", str(setup.memory or machine.memory)]
     words += ["-accel", setup.accelerator]
-    cpu = "host" if kvm else machine.cpu
-    words += ["-cpu", cpu] if cpu else []
-    words += ["-S", "-no-reboot", "-action", "panic=pause"]
-    words += ["-chardev", f"socket,id=qmp,fd={setup.monitor}", "-mon", "chardev=qmp,mode=control"]
-    for index, name in enumerate(setup.consoles):
-        words += ["-chardev", f"pipe,id=ser{index},path={name}"]
-        words += ["-serial", f"chardev:ser{index}"]
-    words += machine.panic
+    cpu = setup.cpu or ("host" if kvm else machine.cpu)
+    return words + (["-cpu", cpu] if cpu else [])
+
+
+def _devices(setup: Setup) -> list[str]:
+    machine = setup.machine
+    words = [*machine.panic]
     words += ["-device", "isa-debug-exit,iobase=0xf4,iosize=4"] if setup.debug_exit else []
     words += machine.display if setup.display else []
     for index, drive in enumerate(setup.drives):
         words += _drive(index, drive)
     for index, nic in enumerate(setup.nics):
         words += _nic(index, nic)
-    return words + _boot(setup.boot) + list(setup.extra)
+    return words
 
 
 def doubled(text: str) -> str:

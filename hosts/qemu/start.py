@@ -35,6 +35,7 @@ def setup_of(image: Image, boot: Boot, devices: Devices, accelerator: str) -> Se
         MONITOR,
         consoles,
         image.memory,
+        image.cpu,
         devices.drives,
         devices.nics,
         image.debug_exit,

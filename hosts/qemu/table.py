@@ -6,6 +6,7 @@ kernel (`vmlinuz`, `boot/vmlinuz-*`) with its modules in `lib/modules`. The TOML
 
     machine = "q35"                  # of every image, and so are these
     memory = 512
+    cpu = "max"                      # as QEMU's -cpu
     [deadlines]                      # seconds; what is missing follows from --lkl-timeout
     first_byte = 20
     [images.boot]                    # the suites' programs: boot, disk, net-test; "*" is any other
@@ -154,7 +155,10 @@ def _image(name: str, entry: Mapping[str, Any], base: Path, allow_commands: bool
     return image
 
 
-_PLAIN = ("append", "tag", "memory", "drain", "disk", "disk_serial", "nic", "debug_exit", "display")
+_PLAIN = (
+    *("append", "tag", "memory", "cpu", "drain", "disk", "disk_serial", "nic"),
+    *("debug_exit", "display"),
+)
 _TYPES: Mapping[str, tuple[type, ...]] = {
     "memory": (int,),
     "drain": (int, float),

@@ -25,6 +25,7 @@ from lkltest.hosts.qemu.host import QemuHost
 from lkltest.sandbox.scope import Scope
 from lkltest.verdict.results import ProblemKind, ProgramResult
 from tests.census import MARKER, Census, new_marker
+from tests.hosts.l4re import elf
 from tests.hosts.qemu.fixtures import HALF, PLAYED, image, lkltest, player
 
 
@@ -131,11 +132,40 @@ def test_exec_gives_the_verdict_and_the_console(tmp_path: Path) -> None:
     assert "not ok second" in done.stderr
 
 
-def test_a_dry_run_prints_the_command(tmp_path: Path) -> None:
-    done = lkltest("exec", "--host", "qemu", "--dry-run", image(tmp_path, PLAYED))
+def paste(text: str, folder: Path) -> subprocess.CompletedProcess[bytes]:
+    """Run what a dry run has printed, in a shell."""
+    environment = {**os.environ, "TMPDIR": str(folder)}
+    return subprocess.run(
+        ["sh"],
+        input=text.encode(),
+        capture_output=True,
+        timeout=60,
+        check=False,
+        env=environment,
+    )
+
+
+def test_what_a_dry_run_prints_runs(tmp_path: Path) -> None:
+    done = lkltest("exec", "--host", "qemu", "--dry-run", image(tmp_path, PLAYED, "end=poweroff"))
     assert done.returncode == 0
-    assert done.stdout.startswith("qemu-system-x86_64 -nodefaults ")
-    assert "-initrd 'console end=idle'" in done.stdout
+    assert "-initrd 'console end=poweroff'" in done.stdout
+    pasted = paste(done.stdout, tmp_path)
+    assert PLAYED in pasted.stdout, pasted.stderr
+
+
+def test_a_dry_run_prints_the_script_for_ned(tmp_path: Path) -> None:
+    for name in ("moe", "ned"):
+        (tmp_path / name).touch()
+    image(tmp_path, b"")
+    elf.write(tmp_path / "program", [])
+    (tmp_path / "images.toml").write_text(
+        f"[images.'*']\nkernel = '{player()}'\n"
+        "modules = ['console module=3 end=poweroff', 'moe rom/old.cfg', 'ned']\n"
+    )
+    words = ("exec", "--host", "qemu", "--lkl-qemu-images", tmp_path / "images.toml")
+    done = lkltest(*words, "--dry-run", tmp_path / "program", "a b")
+    pasted = paste(done.stdout, tmp_path)
+    assert b'"rom/program", "a b"' in pasted.stdout, pasted.stderr
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from tests.hosts.l4re import elf
 from tests.hosts.qemu.fixtures import (
     GENERIC,
     HALF,
@@ -64,7 +65,7 @@ def test_words_for_a_linux_kernel_are_its_own(tmp_path: Path) -> None:
     require_kernel()
     kernel = next(KERNEL.glob("vmlinuz*"))
     done = lkltest("exec", "--host", "qemu", "--dry-run", kernel, "root=/dev/vda", "quiet")
-    assert done.stdout.rstrip().endswith(" root=/dev/vda quiet'")
+    assert done.stdout.rstrip().endswith(" root=/dev/vda quiet'\n)")
 
 
 def test_a_program_gets_a_script_for_ned(tmp_path: Path) -> None:
@@ -78,7 +79,7 @@ def test_a_program_gets_a_script_for_ned(tmp_path: Path) -> None:
     )
     program = tmp_path / "prog.elf"
     # An ELF file that is nothing to boot: a program for somebody else to start.
-    program.write_bytes(Path("/bin/true").read_bytes())
+    elf.write(program, [])
     table = tmp_path / "images.toml"
     words = ("exec", "--host", "qemu", "--lkl-qemu-images", table)
     done = lkltest(*words, program, "a b", "-c")
@@ -91,7 +92,25 @@ def test_memory_and_words_of_an_image(tmp_path: Path) -> None:
     name = image(tmp_path, b"", memory=272, extra=["-name", "a machine"], append="-serial_esc")
     done = lkltest("exec", "--host", "qemu", "--dry-run", name)
     assert "-m 272" in done.stdout and "-append -serial_esc" in done.stdout
-    assert done.stdout.endswith("-name 'a machine'\n")
+    assert done.stdout.endswith("-name 'a machine'\n)\n")
+    words = ("--lkl-qemu-memory=300", "--lkl-qemu-machine=pc", "--lkl-qemu-cpu=max")
+    other = lkltest("exec", "--host", "qemu", *words, "--dry-run", name)
+    assert "-M pc -m 300 -accel tcg -cpu max" in other.stdout
+    value = lkltest("exec", "--lkl-qemu-machine=q35,usb=off", "--host", "qemu", "--dry-run", name)
+    assert "-M q35,usb=off -m 272" in value.stdout
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("--lkl-qemu-memory=lots", "--lkl-qemu-memory=lots: is no number of MiB"),
+        ("--lkl-qemu-machine=arm64", "is for aarch64, the image for x86_64"),
+    ],
+)
+def test_options_of_another_machine_are_one_line(tmp_path: Path, word: str, message: str) -> None:
+    done = lkltest("exec", "--host", "qemu", word, image(tmp_path, b""))
+    assert done.returncode == 2
+    assert message in done.stderr and done.stderr.count("\n") == 1
 
 
 def test_a_linux_kernel_runs_all_suites(tmp_path: Path) -> None:
