@@ -19,7 +19,7 @@ _WORKER_SECONDS = 3.0
 _AGAIN_SECONDS = 0.01
 
 
-def heed_signals() -> Callable[[], None]:
+def handle_termination_signals() -> Callable[[], None]:
     """Let what ends a service or a login (SIGTERM, SIGHUP) interrupt; returns what undoes it.
 
     What is ignored (nohup) or somebody else's stays so.

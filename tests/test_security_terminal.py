@@ -13,10 +13,11 @@ from pathlib import Path
 import pytest
 
 from lkltest.deadline import Deadlines
+from lkltest.errors import SetupError
 from lkltest.hosts.wine.console import WineConsole
 from lkltest.report import terminal
 from lkltest.sandbox.scope import Child
-from lkltest.setup.diagnosis import printable as setup_printable
+from lkltest.setup import plan
 from tests.compiler import ROOT
 from tests.fake_build import SECONDS, environment, lkltest
 from tests.hostile import DRIVES_A_TERMINAL, ESCAPES, HOSTILE, speaking_build, suite
@@ -195,10 +196,11 @@ def test_nothing_is_printed_past_the_escaping() -> None:
         "lkltest/cli/exec.py",  # a console
         "lkltest/plugin/progress.py",
         "lkltest/report/terminal.py",
-        # It runs before lkltest is installed; what others said comes through its own printable().
+        # It runs before lkltest is installed; what others said goes through printable_line().
         *(f"lkltest/setup/{name}.py" for name in ("command", "place", "plan", "step")),
     }
 
 
-def test_what_others_said_to_set_up_is_escaped() -> None:
-    assert setup_printable("E: \x1b[2J\u202e") == "E: \\x1b[2J\\u202e"
+def test_what_others_said_to_set_up_is_escaped(capsys: pytest.CaptureFixture[str]) -> None:
+    plan._echo_error(SetupError("E: \x1b[2J\u202e\nmore"))
+    assert capsys.readouterr().err == "lkltest setup: E: \\x1b[2J\\u202e\\nmore\n"

@@ -15,7 +15,7 @@ import pytest
 
 from lkltest.cli.main import main
 from lkltest.report.tree import read
-from lkltest.signals import heed_signals, repeat_dropped_interrupts
+from lkltest.signals import handle_termination_signals, repeat_dropped_interrupts
 from lkltest.verdict.results import Outcome, ProblemKind
 from tests.fake_build import SECONDS, environment, fake_build, start
 
@@ -64,7 +64,7 @@ def test_points_before_a_signal_are_reported(
 def test_what_is_ignored_stays_so() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        undo = heed_signals()
+        undo = handle_termination_signals()
         assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
         assert signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
         undo()

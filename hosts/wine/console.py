@@ -17,7 +17,7 @@ from pathlib import Path
 
 from lkltest.host.console import Console
 from lkltest.host.disk import Disk
-from lkltest.report.terminal import printable
+from lkltest.text import printable
 from lkltest.verdict.results import Problem, ProblemKind
 
 from .crash import Crash, explain_status, find_crashes

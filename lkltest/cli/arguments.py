@@ -11,7 +11,8 @@ from typing import Any, NoReturn
 
 from lkltest.command_line import count, spellings
 from lkltest.deadline import DEFAULT_TIMEOUT, timeout
-from lkltest.report.terminal import echo, printable
+from lkltest.report.terminal import echo
+from lkltest.text import printable
 
 _TIMEOUT_HELP = f"limit for one program ({DEFAULT_TIMEOUT:g})"
 

@@ -25,8 +25,9 @@ from lkltest.host.registry import host_names, make_host, why_unusable
 from lkltest.plugin import inner_pytest
 from lkltest.plugin.progress import REPORTER, SuiteReporter
 from lkltest.plugin.suite_run import CAN_RUN
-from lkltest.report.terminal import echo, printable, wants_colour
+from lkltest.report.terminal import echo, wants_colour
 from lkltest.sandbox.scope import probe
+from lkltest.text import printable
 from lkltest.verdict.results import SuiteResult
 
 _TOOLS = {"gdb": ("backtraces of programs that hang", "apt-get install gdb")}

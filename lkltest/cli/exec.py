@@ -32,11 +32,11 @@ from lkltest.report.terminal import (
     echo,
     echo_error,
     mute_stdout,
-    printable,
     problem_lines,
 )
 from lkltest.sandbox.scope import Scope, ScopeError
-from lkltest.signals import heed_signals
+from lkltest.signals import handle_termination_signals
+from lkltest.text import printable
 from lkltest.verdict.results import Outcome, ProgramResult
 
 
@@ -93,7 +93,9 @@ def execute(
             with error_boundary(host, "namespace_pid"):
                 pid = host.namespace_pid()
             scope = end.enter_context(Scope(join=pid))
-            end.callback(heed_signals())  # a terminal that a host has changed is put right again
+            end.callback(
+                handle_termination_signals()
+            )  # a terminal that a host has changed is put right again
             if dry_run:
                 with error_boundary(host, "dry_run"):
                     command = host.dry_run(launch, scope)

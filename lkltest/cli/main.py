@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lkltest.cli.arguments import build_parser
-from lkltest.cli.standard_streams import settle_streams
+from lkltest.cli.standard_streams import ensure_std_streams
 from lkltest.command_line import FAILED, INTERRUPTED, PASSED, USED_WRONGLY
 from lkltest.report.terminal import echo_error, mute_stdout
 
@@ -22,7 +22,7 @@ _OF_A_STREAM = frozenset({errno.EBADF, errno.ENOSPC, errno.EIO})
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit status: 0 passed, 1 failed, 2 used wrongly."""
-    settle_streams()
+    ensure_std_streams()
     words = sys.argv[1:] if arguments is None else list(arguments)
     try:
         options = _options(words)

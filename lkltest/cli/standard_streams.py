@@ -15,7 +15,7 @@ import sys
 _CLOSED = (("stdin", "r", os.O_WRONLY), ("stdout", "w", os.O_RDONLY))
 
 
-def settle_streams() -> None:
+def ensure_std_streams() -> None:
     """Open what is closed: reading and writing fails, messages to standard error are lost.
 
     A name that standard output's encoding lacks, or that is none in it, is shown escaped.

@@ -24,8 +24,9 @@ from lkltest.plugin.progress import REPORTER, RESULT_ATTRIBUTE, LineReporter, Su
 from lkltest.plugin.session import Session, UnknownHost, open_session, session_of
 from lkltest.plugin.usage_error import exit_with_usage_error
 from lkltest.plugin.xdist_crash import LostWorkers
-from lkltest.report.terminal import printable, problem_lines
-from lkltest.signals import heed_signals, interrupt_workers, repeat_dropped_interrupts
+from lkltest.report.terminal import problem_lines
+from lkltest.signals import handle_termination_signals, interrupt_workers, repeat_dropped_interrupts
+from lkltest.text import printable
 
 __all__ = ["disk_image", "lkl", "network"]
 
@@ -102,7 +103,7 @@ def pytest_configure(config: pytest.Config) -> None:
         except (BuildError, UnknownHost) as error:
             exit_with_usage_error(config, str(error))
     if option.lkl_host:
-        config.add_cleanup(heed_signals())
+        config.add_cleanup(handle_termination_signals())
         if getattr(option, "numprocesses", None) and not worker:
             config.pluginmanager.register(LostWorkers(config))
         if config.inipath is None and config.args_source is config.ArgsSource.INVOCATION_DIR:

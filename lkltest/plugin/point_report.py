@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from lkltest.plugin.item import record_key
-from lkltest.report.terminal import printable
+from lkltest.text import printable
 from lkltest.verdict.results import Outcome, PointResult
 
 _MARK = "lkltest_point"

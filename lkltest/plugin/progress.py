@@ -12,6 +12,7 @@ import pytest
 from lkltest.deadline import DEFAULT_TIMEOUT
 from lkltest.host.build import named_build
 from lkltest.report import terminal
+from lkltest.text import printable
 from lkltest.verdict.results import Outcome, SuiteResult
 
 RESULT_ATTRIBUTE = "lkltest_result"
@@ -63,7 +64,7 @@ class SuiteReporter:
         option = self._config.option
         words = _given(option, result.host)
         line = terminal.reproduce_line(result, named_build(option.lkl_build), words)
-        return terminal.printable(line)
+        return printable(line)
 
 
 def _given(option: Any, host: str) -> list[str]:
@@ -96,13 +97,13 @@ class LineReporter(SuiteReporter):
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """A suite that cannot even be imported."""
         if report.failed:
-            self._print(terminal.printable(f"{report.nodeid}: cannot be collected"))
-            self._print(terminal.printable(report.longreprtext))
+            self._print(printable(f"{report.nodeid}: cannot be collected"))
+            self._print(printable(report.longreprtext))
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         """Tell why somebody ended pytest; Ctrl-C is known to who pressed it."""
         if isinstance(excinfo.value, pytest.exit.Exception):
-            self._print(terminal.printable(str(excinfo.value)))
+            self._print(printable(str(excinfo.value)))
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         if self.results:

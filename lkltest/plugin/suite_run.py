@@ -16,7 +16,7 @@ from lkltest.errors import LaunchError, NotInstalled
 from lkltest.host.api import Host, Interface, Launch
 from lkltest.host.build import Build
 from lkltest.host.error_boundary import error_boundary, properties_of
-from lkltest.report.terminal import printable
+from lkltest.text import printable
 from lkltest.verdict.names import Names
 from lkltest.verdict.results import Exit, Outcome, PointResult, Problem, ProblemKind, ProgramResult
 

@@ -8,7 +8,8 @@ from typing import NoReturn
 import pytest
 
 from lkltest.command_line import USED_WRONGLY
-from lkltest.report.terminal import echo_error, printable
+from lkltest.report.terminal import echo_error
+from lkltest.text import printable
 
 
 def exit_with_usage_error(config: pytest.Config, message: str) -> NoReturn:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from lkltest.report.xml_text import visible, visible_line
+from lkltest.text import head_and_tail, printable, printable_line, shortened
 from lkltest.verdict.names import Names
 from lkltest.verdict.results import Outcome, PointResult, Problem, ProblemKind, SuiteResult
 
@@ -31,7 +31,6 @@ _PASSED_LOGS = 16_000_000  # bytes of XML; from there on logs of passed points a
 _ALL_LOGS = 26_000_000  # and from there on everybody's: GitLab reads no file above 30 MB
 _CASE_COST = 200  # bytes of tags and attributes
 _TEXT_LIMIT = 1_000_000  # characters of one text; of a longer one its head and tail
-_TEXT_HEAD = 200_000
 _SHOWN_LOG = 4_000  # characters of the log's end that are repeated in a failure
 _NAME_LIMIT = 500
 _MESSAGE_LIMIT = 1_000
@@ -92,7 +91,7 @@ class CaseMaker:
             if problem.point is None:
                 yield self._problem(problem)
         if result.skip is not None:
-            reason = _shortened(result.skip) or "no reason given"
+            reason = _message(result.skip) or "no reason given"
             yield Case(self._name(result.title), None, "skipped", "", reason)
         elif not some and not result.problems:
             reason = "the suite reported nothing"
@@ -115,7 +114,7 @@ class CaseMaker:
         name = self._name(name)
         if outcome is Outcome.FAILED:
             return self._failed(name, point, problems)
-        message = _shortened(point.reason)
+        message = _message(point.reason)
         if outcome is Outcome.TODO:
             message = f"TODO: {message}" if message else "TODO: an expected failure"
         output = self._text(point.log, needed=outcome is Outcome.TODO)
@@ -126,7 +125,7 @@ class CaseMaker:
         broken = [problem for problem in problems if problem.kind not in _FAILURES]
         kind = str([*broken, *problems][0].kind) if problems else "not ok"
         last = point.log[-_MESSAGE_LIMIT:].strip().rpartition("\n")[2]
-        message = _shortened(point.reason or last or "not ok")
+        message = _message(point.reason or last or "not ok")
         parts = [f"not ok {point.failure}"]
         for problem in problems:
             parts.append(f"{problem}\n{problem.detail}".rstrip())
@@ -143,16 +142,12 @@ class CaseMaker:
         element = "failure" if problem.kind in _FAILURES else "error"
         content = self._text(f"{problem}\n{problem.detail}".rstrip(), needed=True)
         name = self._name(f"[{problem.kind}]")
-        message = _shortened(problem.reason)
+        message = _message(problem.reason)
         return Case(name, None, element, str(problem.kind), message, content)
 
     def _name(self, name: str) -> str:
         # What XML cannot hold is shown before names are kept apart: it must not join two again.
-        if len(name) > _NAME_LIMIT:
-            name = name[: _NAME_LIMIT - 3] + "..."
-        if not name.isprintable():
-            name = visible_line(name)
-        name = self._names.claim(name)
+        name = self._names.claim(printable_line(shortened(name, _NAME_LIMIT)))
         self._spent += _CASE_COST + len(name)
         return name
 
@@ -162,18 +157,14 @@ class CaseMaker:
             return ""
         if self._spent > (_ALL_LOGS if needed else _PASSED_LOGS):
             return f"[{len(text)} characters are left out: this file would be too large]"
-        if len(text) > _TEXT_LIMIT:
-            cut = len(text) - _TEXT_LIMIT
-            tail = text[len(text) - (_TEXT_LIMIT - _TEXT_HEAD) :]
-            text = f"{text[:_TEXT_HEAD]}\n[... {cut} characters cut ...]\n{tail}"
-        text = visible(text)
+        text = printable(head_and_tail(text, _TEXT_LIMIT))
         self._spent += _cost(text)
         return text
 
 
 def suite_name(result: SuiteResult) -> str:
     """Return the testsuite's name: `disk[ext4]@native`."""
-    return visible_line(result.id if result.host else result.title)
+    return printable_line(result.id if result.host else result.title)
 
 
 def class_name(result: SuiteResult) -> str:
@@ -182,14 +173,14 @@ def class_name(result: SuiteResult) -> str:
     Jenkins makes packages of what stands before dots, so the parts hold none themselves.
     """
     parts = (part.replace(".", "_") for part in (result.host, result.title) if part)
-    return visible_line(".".join(("lkltest", *parts)))
+    return printable_line(".".join(("lkltest", *parts)))
 
 
 def suite_properties(result: SuiteResult) -> dict[str, str]:
     """Return the properties of the testsuite, fit for XML."""
     properties = {"host": result.host} if result.host else {}
     properties.update(result.properties)
-    return {visible_line(name): _shortened(value) for name, value in properties.items()}
+    return {printable_line(name): _message(value) for name, value in properties.items()}
 
 
 def _cost(text: str) -> int:
@@ -198,6 +189,5 @@ def _cost(text: str) -> int:
     return size + 4 * text.count("&") + 3 * (text.count("<") + text.count(">"))
 
 
-def _shortened(text: str) -> str:
-    line = visible_line(text.strip())
-    return line if len(line) <= _MESSAGE_LIMIT else line[: _MESSAGE_LIMIT - 3] + "..."
+def _message(text: str) -> str:
+    return shortened(printable_line(text.strip()), _MESSAGE_LIMIT)

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shlex
 import sys
 from collections import Counter
@@ -12,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TextIO
 
+from lkltest.text import plural, printable
 from lkltest.verdict.results import (
     Outcome,
     PointResult,
@@ -40,21 +40,6 @@ _FAULTS = frozenset({ProblemKind.OOPS, ProblemKind.BUG, ProblemKind.SANITIZER})
 _STOPS = frozenset(
     {ProblemKind.PANIC, ProblemKind.CRASH, ProblemKind.NO_BOOT, ProblemKind.BAIL_OUT}
 )
-_UNPRINTABLE = re.compile(
-    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
-)
-
-
-def printable(text: str) -> str:
-    """Show control characters and direction marks escaped: a console never drives a terminal."""
-    return _UNPRINTABLE.sub(_escape, text)
-
-
-def _escape(match: re.Match[str]) -> str:
-    code = ord(match[0])
-    if 0xDC80 <= code <= 0xDCFF:  # a byte of a file name that is not UTF-8 (PEP 383)
-        code -= 0xDC00
-    return f"\\u{code:04x}" if code > 0xFF else f"\\x{code:02x}"
 
 
 def echo(text: str, *, flush: bool = False) -> None:
@@ -150,8 +135,8 @@ def summary_line(results: Sequence[SuiteResult], seconds: float, junit: str | No
     suites = Counter(result.outcome for result in results)
     points = Counter(point.outcome for result in results for point in result.points)
     parts = [
-        f"{_plural(len(results), 'suite')}: {_outcomes(suites)}",
-        f"{_plural(sum(points.values()), 'point')}: {_outcomes(points)}",
+        f"{plural(len(results), 'suite')}: {_outcomes(suites)}",
+        f"{plural(sum(points.values()), 'point')}: {_outcomes(points)}",
         f"{seconds:.1f} s",
     ]
     if junit:
@@ -162,7 +147,7 @@ def summary_line(results: Sequence[SuiteResult], seconds: float, junit: str | No
 def count_text(points: Sequence[PointResult]) -> str:
     """`3 points: 2 ok, 1 skipped`."""
     outcomes = Counter(point.outcome for point in points)
-    return f"{_plural(len(points), 'point')}: {_outcomes(outcomes)}"
+    return f"{plural(len(points), 'point')}: {_outcomes(outcomes)}"
 
 
 def mute_stdout() -> None:
@@ -188,7 +173,3 @@ def _outcomes(counts: Counter[Outcome]) -> str:
         (Outcome.TODO, "todo"),
     )
     return ", ".join(f"{counts[key]} {word}" for key, word in words if counts[key]) or "none"
-
-
-def _plural(count: int, word: str) -> str:
-    return f"{count} {word}" if count == 1 else f"{count} {word}s"

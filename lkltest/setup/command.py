@@ -15,9 +15,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from lkltest.errors import SetupError
-from lkltest.signals import heed_signals
+from lkltest.signals import handle_termination_signals
+from lkltest.text import duration, printable_line
 
-from .diagnosis import printable
 from .place import alone_in, own_place, prepare
 from .plan import Plan
 from .recipe import default_names, find_recipe, recipe_names
@@ -61,17 +61,17 @@ def run(options: argparse.Namespace, *, quiet: bool = False) -> int:
     start = time.monotonic()
     if options.archive:
         os.environ["LKLTEST_ARCHIVE"] = str(Path(options.archive).expanduser().absolute())
-    undo = heed_signals()
+    undo = handle_termination_signals()
     try:
         _set_up(options)
     except SetupError as error:
-        print(f"lkltest setup: {printable(str(error))}", file=sys.stderr)
+        print(f"lkltest setup: {printable_line(str(error))}", file=sys.stderr)
         return FAILED
     finally:
         undo()
     if not quiet:
         names = ", ".join(options.hosts or default_names())
-        print(f"{names}: ready in {own_place()} ({_duration(time.monotonic() - start)})")
+        print(f"{names}: ready in {own_place()} ({duration(time.monotonic() - start)})")
     return 0
 
 
@@ -94,7 +94,3 @@ def _set_up(options: argparse.Namespace) -> None:
         plan.check_space()
         plan.install_packages(allowed=options.install)
         plan.make_steps()
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 60 else f"{seconds / 60:.0f} min"

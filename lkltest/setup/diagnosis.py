@@ -6,6 +6,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from lkltest.text import shortened
+
 LOCKED = re.compile(
     r"(?:Could not get lock|Unable to acquire the dpkg frontend lock|Unable to lock directory)"
     r"(?:.*held by process (?P<holder>\d+ \([^)]*\)))?"
@@ -15,7 +17,7 @@ LOCKED = re.compile(
 BROKEN_OFF = re.compile(r"dpkg was interrupted|--fix-broken install|dpkg --configure -a")
 """What apt says after one that was killed."""
 
-_UNFIT = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_LINE_LIMIT = 200
 
 FULL_DISK = "No space left on device"
 """What programs say of a full disk."""
@@ -98,7 +100,7 @@ def diagnose(text: str) -> str:
             return f"{known}: {cause.remedy}"
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     telling = [line for line in lines if _TELLING.search(line) and not _is_makes_own(line)]
-    return _short((telling or lines or ["it said nothing"])[0 if telling else -1])
+    return shortened((telling or lines or ["it said nothing"])[0 if telling else -1], _LINE_LIMIT)
 
 
 def _is_makes_own(line: str) -> bool:
@@ -109,13 +111,4 @@ def _is_makes_own(line: str) -> bool:
 def _line_at(text: str, position: int) -> str:
     start = text.rfind("\n", 0, position) + 1
     end = text.find("\n", position)
-    return _short(text[start : end if end >= 0 else len(text)].strip())
-
-
-def _short(line: str) -> str:
-    return line if len(line) <= 200 else f"{line[:199]}…"
-
-
-def printable(text: str) -> str:
-    """Return text, perhaps of another program, with what a terminal obeys shown as escapes."""
-    return _UNFIT.sub(lambda match: repr(match[0])[1:-1], text)
+    return shortened(text[start : end if end >= 0 else len(text)].strip(), _LINE_LIMIT)

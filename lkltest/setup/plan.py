@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lkltest.errors import SetupError
+from lkltest.text import printable_line
 
-from .diagnosis import FULL_DISK, diagnose, printable
+from .diagnosis import FULL_DISK, diagnose
 from .packages import Apt, install_command, missing
 from .place import has_room, prepare
 from .recipe import Package, Recipe, Step
@@ -181,4 +182,4 @@ def _size(megabytes: float) -> str:
 
 
 def _echo_error(error: SetupError) -> None:
-    print(f"lkltest setup: {printable(str(error))}", file=sys.stderr, flush=True)
+    print(f"lkltest setup: {printable_line(str(error))}", file=sys.stderr, flush=True)

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 
+from lkltest.text import shortened
 from lkltest.verdict.results import Outcome, PointResult, Problem, ProblemKind
 from lkltest.verdict.subtests import MOST_POINTS, TOO_MANY_POINTS
 
@@ -119,5 +120,4 @@ class Collector:
 def one_line(text: str) -> str:
     """Return the lines of `text` as one of bounded length, each line once."""
     lines = dict.fromkeys(line.strip() for line in text[: 16 * _LINE_LIMIT].splitlines())
-    joined = "; ".join(line for line in lines if line)
-    return joined if len(joined) <= _LINE_LIMIT else joined[: _LINE_LIMIT - 3] + "..."
+    return shortened("; ".join(line for line in lines if line), _LINE_LIMIT)

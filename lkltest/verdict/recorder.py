@@ -31,7 +31,7 @@ from lkltest.verdict.collector import Collector, OnPassed, one_line
 from lkltest.verdict.exit_status import exit_problem
 from lkltest.verdict.results import Exit, Outcome, PointResult, Problem, ProblemKind, ProgramResult
 from lkltest.verdict.stream_log import StreamLog
-from lkltest.verdict.subtests import Announced, SubtestStack, shortened, subtest_problems
+from lkltest.verdict.subtests import Announced, SubtestStack, bounded, subtest_problems
 
 
 class RebootDetector:
@@ -252,7 +252,7 @@ class Recorder:
                 self._collector.add(problem)
         self._overhear(event.name, event.skip or "")
         if event.count == 0 and event.depth == 0:
-            self._skip = shortened(event.name) or "(skipped)"
+            self._skip = bounded(event.name) or "(skipped)"
             self._skip_reason = one_line(event.skip or "")
             self._unsettled = True
 

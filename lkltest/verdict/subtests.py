@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import NamedTuple
 
+from lkltest.text import shortened
 from lkltest.verdict.names import Names
 from lkltest.verdict.plan import PlanLedger
 from lkltest.verdict.results import Outcome, PointResult, Problem, ProblemKind
@@ -57,7 +58,7 @@ class Level:
 
     def announce(self, number: int, raw: str, at: float | None) -> None:
         """Take a point that has started."""
-        name = self.names.claim(shortened(raw) or _stand_in(number))
+        name = self.names.claim(bounded(raw) or _stand_in(number))
         self.announced = _new(Announced, (number, raw, name, at))
 
     def name_of(self, raw: str, announced: Announced | None) -> str:
@@ -69,7 +70,7 @@ class Level:
         """
         if announced is not None and raw in (announced.raw, ""):
             return announced.name
-        return self.names.claim(shortened(raw) or _stand_in(self.ledger.last))
+        return self.names.claim(bounded(raw) or _stand_in(self.ledger.last))
 
     def defer(self, problem: Problem) -> None:
         """Keep a problem for the next point."""
@@ -78,7 +79,7 @@ class Level:
 
     def begin_plan(self, name: str, count: int) -> list[Problem]:
         """Take a plan: the first one, which may come last, or one that follows another."""
-        name = shortened(name)
+        name = bounded(name)
         if self.ledger.count is None:
             return self.ledger.announce(name, count)
         problems = self.ledger.close()
@@ -131,9 +132,9 @@ class SubtestStack:
 
     def title(self, depth: int, name: str) -> None:
         """Take a `# Subtest: NAME`: TAP 14 has it at its point's depth, KTAP one below."""
-        self.titles[depth] = shortened(name)
+        self.titles[depth] = bounded(name)
         if depth > 0:
-            self.titles.setdefault(depth - 1, shortened(name))
+            self.titles.setdefault(depth - 1, bounded(name))
 
     def forget_titles(self, depth: int) -> None:
         """A point has reported at `depth`."""
@@ -211,9 +212,9 @@ def _stand_in(number: int) -> str:
     return f"(unnamed {number})"
 
 
-def shortened(name: str) -> str:
+def bounded(name: str) -> str:
     """Return a name of bounded length."""
-    return name if len(name) <= _NAME_LIMIT else name[: _NAME_LIMIT - 3] + "..."
+    return shortened(name, _NAME_LIMIT)
 
 
 def _never_reported(level: Level, why: str, children: tuple[PointResult, ...]) -> PointResult:

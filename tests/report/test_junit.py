@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from lkltest.report.junit import file_name, suite_document, write
-from lkltest.report.xml_text import visible, visible_line
 from lkltest.tap.parser import Parser
+from lkltest.text import printable, printable_line
 from lkltest.verdict.recorder import Recorder
 from lkltest.verdict.results import Exit, Outcome, PointResult, Problem, ProblemKind, SuiteResult
 from tests.report.junit_schema import check
@@ -208,14 +208,14 @@ anything = st.text(st.characters(), max_size=30) | st.binary(max_size=60).map(
 
 
 @given(anything)
-def test_visible_is_fit_for_xml_and_loses_nothing(text: str) -> None:
-    element = etree.Element("a", x=visible_line(text))
-    element.text = visible(text)
+def test_printable_is_fit_for_xml_and_loses_nothing(text: str) -> None:
+    element = etree.Element("a", x=printable_line(text))
+    element.text = printable(text)
     again = etree.fromstring(etree.tostring(element))
-    assert (again.text or "") == visible(text)
-    assert again.get("x") == visible_line(text)
+    assert (again.text or "") == printable(text)
+    assert again.get("x") == printable_line(text)
     if text.isprintable():
-        assert visible(text) == text
+        assert printable(text) == text
 
 
 @given(st.binary(max_size=400))

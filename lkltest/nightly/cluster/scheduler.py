@@ -25,7 +25,7 @@ from lkltest.nightly.cluster.remote_cell import WANTED, run_remote
 from lkltest.nightly.cluster.sent_builds import SentBuilds
 from lkltest.nightly.model.cell import Cell, CellRecord
 from lkltest.nightly.run.runner import Listener
-from lkltest.report.terminal import printable
+from lkltest.text import printable
 
 _TICK = 1.0
 _GRACE = 60.0

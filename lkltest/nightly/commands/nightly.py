@@ -40,11 +40,12 @@ from lkltest.nightly.model.change import Change
 from lkltest.nightly.report.labels import verdict_text
 from lkltest.nightly.report.text import lines, summary
 from lkltest.nightly.run.lock import locked
-from lkltest.nightly.run.progress import Display, State, duration
+from lkltest.nightly.run.progress import Display, State
 from lkltest.nightly.run.runner import Listener, run_cells
 from lkltest.nightly.run.store import NightFolder, new_night, unfinished
 from lkltest.report.terminal import echo, echo_error
-from lkltest.signals import heed_signals, repeat_dropped_interrupts
+from lkltest.signals import handle_termination_signals, repeat_dropped_interrupts
+from lkltest.text import duration
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -82,7 +83,7 @@ def run(options: argparse.Namespace) -> int:
         options.baseline,
     )
     with contextlib.ExitStack() as stack:
-        stack.callback(heed_signals())
+        stack.callback(handle_termination_signals())
         stack.callback(repeat_dropped_interrupts())
         stale = stack.enter_context(locked(config.directory))
         if stale:

@@ -10,7 +10,7 @@ from lkltest.nightly.model.cell import CellOutcome
 from lkltest.nightly.model.change import Change, ChangeKind, PointHistory
 from lkltest.nightly.model.rows import problem_name
 from lkltest.nightly.report.model import CellModel, NightModel
-from lkltest.verdict.excerpt import Excerpt
+from lkltest.text import head_and_tail
 from lkltest.verdict.results import Outcome, PointResult, Problem, SuiteResult
 
 _ORDER = {kind: number for number, kind in enumerate(ChangeKind)}
@@ -71,7 +71,7 @@ def _of_cell(
             cell.id,
             change.kind if change else None,
             reason,
-            _cut(log, limit),
+            head_and_tail(log, limit),
             cell.reproduce,
             cell.known.get(name, ""),
             night.histories.get(id_),
@@ -113,9 +113,3 @@ def _detail(problem: Problem) -> str:
 
 def _joined(*texts: str) -> str:
     return "\n\n".join(text.strip("\n") for text in texts if text.strip())
-
-
-def _cut(text: str, limit: int) -> str:
-    excerpt = Excerpt(limit // 4, limit - limit // 4)
-    excerpt.add(text.encode("utf-8", "backslashreplace"))
-    return excerpt.text()

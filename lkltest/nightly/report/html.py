@@ -20,7 +20,6 @@ from lkltest.nightly.report.failed_points import FailedPoint, failed_points
 from lkltest.nightly.report.heat_map import heat_map
 from lkltest.nightly.report.labels import (
     LABELS,
-    duration,
     headline,
     point_counts,
     shows_times,
@@ -28,7 +27,7 @@ from lkltest.nightly.report.labels import (
 )
 from lkltest.nightly.report.model import NightModel
 from lkltest.nightly.report.trends import plots
-from lkltest.report.terminal import printable
+from lkltest.text import duration, printable
 from lkltest.verdict.results import Outcome
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from typing import Any
 from lkltest.nightly.model.cell import CellOutcome
 from lkltest.nightly.model.rows import problem_name
 from lkltest.nightly.report.model import CellModel, NightModel
-from lkltest.report.terminal import printable
+from lkltest.text import printable
 from lkltest.verdict.results import Outcome, PointResult, SuiteResult
 
 ORIGIN = "lkltest"

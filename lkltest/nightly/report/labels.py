@@ -11,6 +11,7 @@ from lkltest.nightly.compare.causes import causes
 from lkltest.nightly.model.cell import CellOutcome
 from lkltest.nightly.model.change import Change, ChangeKind
 from lkltest.nightly.report.model import NightModel
+from lkltest.text import plural
 from lkltest.verdict.results import Outcome
 
 LABELS = {
@@ -96,7 +97,7 @@ def cause_counts(changes: Sequence[Change]) -> list[tuple[ChangeKind, str]]:
 
 
 def _points_text(sizes: Sequence[int]) -> str:
-    return f"{sum(sizes)} points, {len(sizes)} cause{'s' if len(sizes) > 1 else ''}"
+    return f"{plural(sum(sizes), 'point')}, {plural(len(sizes), 'cause')}"
 
 
 def counted(count: int, kind: ChangeKind) -> str:
@@ -119,13 +120,3 @@ def shows_times(change: Change) -> bool:
     """Whether the times are the news: of most changes they are milliseconds."""
     known = change.seconds_before is not None and change.seconds_after is not None
     return known and change.kind is ChangeKind.SLOWER
-
-
-def duration(seconds: float) -> str:
-    """`3.2 s`, `2 min 5 s`, `1 h 3 min`."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest} s"
-    return f"{minutes // 60} h {minutes % 60} min"

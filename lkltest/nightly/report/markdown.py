@@ -15,9 +15,9 @@ from lkltest.nightly.model.cell import CellOutcome
 from lkltest.nightly.model.change import Change
 from lkltest.nightly.report.failed_points import FailedPoint, failed_points
 from lkltest.nightly.report.heat_map import Field, heat_map
-from lkltest.nightly.report.labels import LABELS, duration, headline, shows_times
+from lkltest.nightly.report.labels import LABELS, headline, shows_times
 from lkltest.nightly.report.model import NightModel
-from lkltest.report.terminal import printable
+from lkltest.text import duration, printable, shortened
 
 _CHANGES = 100
 _FAILURES = 20
@@ -126,9 +126,7 @@ def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> Iterator[str]:
 
 def _text(text: str) -> str:
     """Plain text on one line, whatever it holds."""
-    line = " ".join(printable(text).split())
-    if len(line) > _LINE:
-        line = f"{line[:_LINE]}…"
+    line = shortened(" ".join(printable(text).split()), _LINE)
     return _NUMBERED.sub(r"\1\\\2", _SPECIAL.sub(r"\\\g<0>", line))
 
 

@@ -9,7 +9,7 @@ from itertools import groupby
 from lkltest.nightly.compare.causes import Cause, causes
 from lkltest.nightly.model.change import Change, ChangeKind
 from lkltest.nightly.report.labels import LABELS, LOUD, cause_counts
-from lkltest.report.terminal import printable
+from lkltest.text import printable
 
 _SHOWN = 20
 

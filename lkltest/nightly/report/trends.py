@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from lkltest.report.terminal import printable
+from lkltest.text import printable
 
 if TYPE_CHECKING:
     from lkltest.nightly.report.model import NightModel, TrendPoint

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from lkltest.deadline import Deadline
 from lkltest.nightly.model.cell import Cell
-from lkltest.report.terminal import printable
 from lkltest.report.tree import read
 from lkltest.sandbox.scope import Child, Scope, ScopeError
+from lkltest.text import printable
 from lkltest.verdict.results import SuiteResult
 
 _LOG_BYTES = 64 * 1024

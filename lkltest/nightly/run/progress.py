@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from typing import TextIO
 
 from lkltest.nightly.model.cell import Cell, CellOutcome, CellRecord
-from lkltest.report.terminal import printable, wants_colour
+from lkltest.report.terminal import wants_colour
+from lkltest.text import duration, printable
 from lkltest.verdict.results import Outcome
 
 _WORDS = {
@@ -60,14 +61,6 @@ def state_line(state: State, now: float) -> str:
         parts.append(f"running {', '.join(names[:2])}{more}")
     parts.append(f"about {duration(state.seconds_left(now))} left")
     return "; ".join(parts)
-
-
-def duration(seconds: float) -> str:
-    """`40 s`, `3 min`, `2 h 5 min`."""
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def cell_line(record: CellRecord, colour: bool) -> str:

@@ -19,9 +19,10 @@ from lkltest.nightly.history.queries import commit_of_release
 from lkltest.nightly.model.cell import Cell, CellOutcome, CellRecord
 from lkltest.nightly.model.ids import parse_id
 from lkltest.nightly.run.lock import Overlap, locked
-from lkltest.nightly.run.progress import Display, State, duration, state_line
+from lkltest.nightly.run.progress import Display, State, state_line
 from lkltest.nightly.run.runner import Quiet, run_cell, run_cells
 from lkltest.nightly.run.store import NightFolder, NoNight, new_night, nights, unfinished
+from lkltest.text import duration
 from tests.fake_build import fake_build
 from tests.nightly.compare.synthetic import record
 
@@ -200,7 +201,7 @@ class TestProgress:
         state.done[self.CELLS[3].id] = record((), self.CELLS[3], error="gone")
         line = state_line(state, 0.0)
         assert line.startswith("1 of 4 cells, 1 failed; running s[0]@native#b, s[1]@native#b and 1")
-        assert line.endswith("about 90 s left")
+        assert line.endswith("about 1 min 30 s left")
 
     @pytest.mark.parametrize("columns", [40, 80])
     def test_it_fits_the_terminal(self, columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -220,7 +221,8 @@ class TestProgress:
         assert stream.getvalue() == ""
 
     def test_durations(self) -> None:
-        assert [duration(s) for s in (4.4, 99, 200, 7500)] == ["4 s", "99 s", "3 min", "2 h 5 min"]
+        shown = [duration(seconds) for seconds in (4.4, 40, 120, 200, 7500)]
+        assert shown == ["4.4 s", "40 s", "2 min", "3 min 20 s", "2 h 5 min"]
 
 
 class TestNames:
