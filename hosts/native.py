@@ -7,12 +7,13 @@ import os
 from pathlib import Path
 
 from lkltest.errors import ExecutableError, LaunchError, Missing
+from lkltest.guest.programs import FLAGS, compiled
 from lkltest.host.api import Host, Interface, Launch
 from lkltest.host.build import Build
 from lkltest.host.console import Console, open_terminal
 from lkltest.host.debugger import Debugger, HeldLog
 from lkltest.host.disk import CHILD_DESCRIPTOR, Disk
-from lkltest.host.executable import identify, is_dynamic, machine_is_native
+from lkltest.host.executable import SCRIPT, identify, is_dynamic, machine_is_native
 from lkltest.sandbox.scope import Scope
 
 _HELD_LOG = HeldLog("'test.c'::log_buf", "'test.c'::head")
@@ -20,6 +21,12 @@ _HELD_LOG = HeldLog("'test.c'::log_buf", "'test.c'::head")
 _MULTIBOOT = (0x1BADB002).to_bytes(4, "little")
 _MULTIBOOT_WITHIN = 8192
 """Multiboot specification 0.6.96, section 3.1: the magic word and where it may be."""
+
+
+_LIBRARIES = ("liblkl.a", "src/src/linux/tools/lkl/liblkl.a")
+"""The kernel as a library in a build of a kernel tree, and in the bundled one."""
+_FORMATS = ("ELF", SCRIPT)
+_WITH_KERNEL = ("-DCONFIG_AUTO_LKL_POSIX_HOST", "-Wl,-z,noexecstack")
 
 
 class NativeHost(Host):
@@ -35,13 +42,11 @@ class NativeHost(Host):
         try:
             if build.kind == "program" and any(is_bare_metal(path) for path in programs):
                 return False  # asked what runs a file: a machine of its own
-            return any(identify(path).format == "ELF" for path in programs)
+            return any(identify(path).format in _FORMATS for path in programs)
         except ExecutableError:
             return False
 
     def unsupported(self, feature: str, build: Build) -> str | None:
-        if feature.startswith("net") and "net-test" not in build.programs:
-            return f"build {build.directory.name} ({build.kind}) has no tests/net-test"
         if feature == "net:pipe" and build.kind == "bundled" and not build.has("LKLTEST_NET_PIPE"):
             return "the build has no pipe back end"
         kind, _, what = feature.partition(":")
@@ -51,6 +56,14 @@ class NativeHost(Host):
         path = super().program(build, name)
         check_runnable(path)
         return path
+
+    def compile(self, build: Build, source: Path) -> Path:
+        """Linked with the build's kernel where the program calls it."""
+        library = next((p for p in map(build.directory.joinpath, _LIBRARIES) if p.is_file()), None)
+        if library is None:
+            return compiled(source, FLAGS)
+        include = library.parent / "include"
+        return compiled(source, (*FLAGS, *_WITH_KERNEL, "-isystem", str(include)), [library])
 
     def launch(self, launch: Launch, scope: Scope) -> Console:
         check_runnable(launch.program)
@@ -114,7 +127,7 @@ def check_runnable(program: Path) -> None:
         executable = identify(program)
     except ExecutableError as error:
         raise LaunchError(str(error)) from None
-    if executable.format != "ELF":
+    if executable.format not in _FORMATS:
         raise LaunchError(f"{program}: is {executable}; the native host runs ELF programs")
     if not machine_is_native(executable.machine):
         raise LaunchError(f"{program}: is {executable}; this machine is {os.uname().machine}")

@@ -26,6 +26,10 @@ class ExecutableError(LkltestError):
     """A file that is no program which could be run here."""
 
 
+class NoSuites(LkltestError):
+    """Suites that are not there or cannot be collected."""
+
+
 class SetupError(LkltestError):
     """A set-up that cannot go on."""
 

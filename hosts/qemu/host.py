@@ -16,7 +16,7 @@ from typing import Any
 
 from lkltest.errors import BuildError, LaunchError, Missing, NotInstalled
 from lkltest.guest.kernel_modules import KernelModules
-from lkltest.guest.programs import FEATURES, guest_program, guest_programs
+from lkltest.guest.programs import FEATURES, compiled, guest_program, guest_programs
 from lkltest.host.api import Host, Launch, OptionGroup, Process
 from lkltest.host.build import Build
 from lkltest.places import build_places
@@ -143,9 +143,6 @@ class QemuHost(Host):
         image = self._images.get(build.directory, {}).get(ANY)
         if image is not None and image.linux is not None:
             return unsupported_by_kernel(image, kind, what)
-        program = {"disk": "disk", "net": "net-test"}.get(kind)
-        if program and build.kind == "images" and not self._image_for(build, program):
-            return f"{build.directory} has no image for {program}"
         return None
 
     def program(self, build: Build, name: str) -> Path:
@@ -155,6 +152,14 @@ class QemuHost(Host):
         if build.kind == "images" and name not in build.programs and self._image_for(build, name):
             return build.directory / name
         return super().program(build, name)
+
+    def offers(self, build: Build, name: str) -> bool:
+        if build.kind == "images":
+            return self._image_for(build, name) is not None
+        return super().offers(build, name)
+
+    def compile(self, build: Build, source: Path) -> Path:
+        return compiled(source) if build.kind == "linux" else super().compile(build, source)
 
     def properties(self) -> dict[str, str]:
         return {"qemu": qemu_version(MACHINES["q35"]) or "unknown"}

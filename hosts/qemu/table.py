@@ -32,7 +32,6 @@ from pathlib import Path
 from typing import Any
 
 from lkltest.errors import BuildError
-from lkltest.host.build import PROGRAMS
 
 from ..l4re.module_list import ModulesError, find_modules, read_entry
 from .image import (
@@ -66,7 +65,7 @@ def read_images(path: Path, *, allow_commands: bool = False) -> dict[str, Image]
         raise BuildError(f"build {path}: no such directory or file")
     if path.suffix == ".toml":
         return read_table(path, allow_commands)
-    return {name: single_image(path, name) for name in (*PROGRAMS, ANY)}
+    return {ANY: single_image(path, path.stem)}  # whatever is asked for
 
 
 def image_of_file(path: Path, *, guest: bool, allow_commands: bool = False) -> Image | None:
@@ -239,14 +238,11 @@ def _from_list(entry: Mapping[str, Any], base: Path, allow_commands: bool) -> di
 def _found_images(directory: Path) -> dict[str, Image]:
     kernel = find_kernel(directory)
     if kernel is not None:
-        return {name: single_image(kernel, name) for name in (*PROGRAMS, ANY)}
+        return {ANY: single_image(kernel, ANY)}
+    found = sorted(directory.glob("*.elf")) + sorted(directory.glob("*.iso"))
     images: dict[str, Image] = {}
-    for name in PROGRAMS:
-        for suffix in (".elf", ".iso"):
-            path = directory / f"{name}{suffix}"
-            if path.is_file():
-                images.setdefault(name, single_image(path, name))
+    for path in found:
+        images.setdefault(path.stem, single_image(path, path.stem))
     if not images:
-        wanted = ", ".join(f"{name}.elf" for name in PROGRAMS)
-        raise BuildError(f"build {directory}: found no {TABLE}, no vmlinuz and none of {wanted}")
+        raise BuildError(f"build {directory}: found no {TABLE}, no vmlinuz, no *.elf and no *.iso")
     return images

@@ -18,7 +18,13 @@ from pathlib import Path
 
 from lkltest.errors import BuildError, LaunchError, Missing
 from lkltest.guest.linux import LinuxGuest, check_program
-from lkltest.guest.programs import FEATURES, guest_program, guest_programs, missing_compiler
+from lkltest.guest.programs import (
+    FEATURES,
+    compiled,
+    guest_program,
+    guest_programs,
+    missing_compiler,
+)
 from lkltest.host.api import Host, Interface, Launch, OptionGroup
 from lkltest.host.build import Build, named_build
 from lkltest.host.debugger import arrange, run_gdb
@@ -87,6 +93,9 @@ class UmlHost(Host):
             path = guest_program(name)
         check_program(path, [self._kernel(build).machine])
         return path
+
+    def compile(self, build: Build, source: Path) -> Path:
+        return compiled(source)
 
     def launch(self, launch: Launch, scope: Scope) -> UmlConsole:
         kernel = self._kernel(launch.build)

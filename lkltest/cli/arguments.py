@@ -89,8 +89,8 @@ class _Version(argparse.Action):
 
 def _add_run(run: argparse.ArgumentParser, words: Sequence[str]) -> None:
     run.description = "Run suites on one or more hosts. What follows a -- is for pytest."
-    run.usage = "%(prog)s [OPTION...] [SUITE[VARIANT]...] [-- PYTEST-OPTION...]"
-    run.add_argument("suites", nargs="*", metavar="SUITE[VARIANT]", help="default: all")
+    run.usage = "%(prog)s [OPTION...] [SUITE[VARIANT]|PATH...] [-- PYTEST-OPTION...]"
+    _add_suites(run)
     run.add_argument(
         "--lkl-suite", dest="more_suites", action="append", default=[], help=argparse.SUPPRESS
     )
@@ -131,6 +131,7 @@ def _add_exec(execute: argparse.ArgumentParser, words: Sequence[str]) -> None:
 
 def _add_list(listing: argparse.ArgumentParser, words: Sequence[str]) -> None:
     del words
+    _add_suites(listing)
     listing.add_argument(
         "--points", action="store_true", help="every test point that a run of the build has had"
     )
@@ -139,6 +140,7 @@ def _add_list(listing: argparse.ArgumentParser, words: Sequence[str]) -> None:
 
 def _add_doctor(doctor: argparse.ArgumentParser, words: Sequence[str]) -> None:
     del words
+    _add_suites(doctor)
     doctor.add_argument(*spellings("--build"), metavar="DIR", help="build to look at")
 
 
@@ -163,6 +165,15 @@ _LIGHT: dict[str, Callable[[argparse.ArgumentParser, Sequence[str]], None]] = {
     "completion": _add_completion,
 }
 """Commands whose modules are slow to load (pytest), so that their arguments stand here."""
+
+
+def _add_suites(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "suites",
+        nargs="*",
+        metavar="SUITE[VARIANT]",
+        help="default: all that are installed; files and folders of others: my/test_hello.py, my/",
+    )
 
 
 def _add_timeout(parser: argparse.ArgumentParser) -> None:

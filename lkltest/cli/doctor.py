@@ -17,7 +17,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from lkltest.errors import BuildError
+from lkltest.command_line import USED_WRONGLY
+from lkltest.errors import BuildError, NoSuites
 from lkltest.host.api import Host
 from lkltest.host.build import Build, named_build
 from lkltest.host.error_boundary import accepts, error_boundary, facts_of
@@ -25,7 +26,7 @@ from lkltest.host.registry import host_names, make_host, why_unusable
 from lkltest.plugin import inner_pytest
 from lkltest.plugin.progress import REPORTER, SuiteReporter
 from lkltest.plugin.suite_run import CAN_RUN
-from lkltest.report.terminal import echo, wants_colour
+from lkltest.report.terminal import echo, echo_error, wants_colour
 from lkltest.sandbox.scope import probe
 from lkltest.text import printable
 from lkltest.verdict.results import SuiteResult
@@ -35,22 +36,32 @@ _TOOLS = {"gdb": ("backtraces of programs that hang", "apt-get install gdb")}
 
 def run(options: argparse.Namespace) -> int:
     """Run the command; returns its exit status."""
-    return report(named_build(options.build))
+    paths, suites = inner_pytest.split(options.suites)
+    try:
+        inner_pytest.check_paths(paths)
+    except NoSuites as error:
+        echo_error(str(error))
+        return USED_WRONGLY
+    return report(named_build(options.build), paths, suites)
 
 
-def report(build_name: str | None) -> int:
-    """Print the report. Returns 0 when a host can run here, 1 when none can."""
+def report(build_name: str | None, paths: Sequence[str] = (), suites: Sequence[str] = ()) -> int:
+    """Print the report. Returns 0 when a host can run here, 1 when none can.
+
+    `paths` are where suites are looked for (none: the installed ones), `suites` the only ones.
+    """
     echo(f"{'machine':9} Linux {platform.release()}, Python {platform.python_version()}")
     isolation = probe()
     echo(f"{'runs in':9} {isolation.kind}" + _because(isolation.reason))
     for tool, (purpose, install) in _TOOLS.items():
         if shutil.which(tool) is None:
             echo(f"{tool:9} missing ({purpose}): {install}")
-    usable = [name for name in host_names() if _report_host(name, build_name)]
+    words = [*paths, *(f"--lkl-suite={suite}" for suite in suites)]
+    usable = [name for name in host_names() if _report_host(name, build_name, words)]
     return 0 if usable else 1
 
 
-def _report_host(name: str, build_name: str | None) -> bool:
+def _report_host(name: str, build_name: str | None, words: Sequence[str]) -> bool:
     host = make_host(name)
     refusal = why_unusable(host)
     if refusal:
@@ -68,15 +79,17 @@ def _report_host(name: str, build_name: str | None) -> bool:
         _line(f"host {name}", "no", f"build {build.directory} is not for it{known}")
         return False
     _line(f"host {name}", "yes", _build_text(build) + known)
-    for result in _dry_run(host, build_name):
+    for result in _dry_run(host, build_name, words):
         can_run = result.skip == CAN_RUN
         _line(f"  {result.title}", "yes" if can_run else "no", "" if can_run else _reason(result))
     return True
 
 
-def _dry_run(host: Host, build_name: str | None) -> Sequence[SuiteResult]:
+def _dry_run(host: Host, build_name: str | None, words: Sequence[str]) -> Sequence[SuiteResult]:
     collector = _Collector()
-    arguments = [*inner_pytest.arguments(), "-p", "no:terminal", "--lkl-dry-run"]
+    paths = [word for word in words if not word.startswith("--")]
+    arguments = [*inner_pytest.arguments(paths), "-p", "no:terminal", "--lkl-dry-run"]
+    arguments += [word for word in words if word.startswith("--")]
     arguments.append(f"--lkl-host={host.name}")
     if build_name:
         arguments.append(f"--lkl-build={build_name}")

@@ -14,6 +14,7 @@ from lkltest.command_line import PASSED, USED_WRONGLY
 from lkltest.errors import BuildError
 from lkltest.host.build import named_build
 from lkltest.host.registry import host_names, make_host
+from lkltest.plugin import inner_pytest
 from lkltest.plugin.discover import NoSuites, variants
 from lkltest.report.terminal import echo, echo_error
 from lkltest.verdict.results import suite_title
@@ -23,7 +24,9 @@ def run(options: argparse.Namespace) -> int:
     """Run the command; returns its exit status."""
     hosts = host_names()
     try:
-        titles = [suite_title(suite, variant) for suite, variant in variants()]
+        paths, suites = inner_pytest.split(options.suites)
+        found = [suite_title(one.suite, one.variant) for one in variants(paths)]
+        titles = [title for title in found if not suites or {title, *title.split("[")} & {*suites}]
         points = _points(hosts, named_build(options.build))
     except (BuildError, NoSuites) as error:
         echo_error(str(error))

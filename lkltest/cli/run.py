@@ -13,6 +13,7 @@ import pytest
 
 from lkltest.cli import points
 from lkltest.command_line import FAILED, PASSED, USED_WRONGLY
+from lkltest.errors import NoSuites
 from lkltest.plugin import inner_pytest
 from lkltest.report.terminal import echo_error
 
@@ -30,8 +31,14 @@ _OF_THE_TERMINAL = re.compile(
 
 def run(options: argparse.Namespace) -> int:
     """Run the command; returns its exit status."""
-    suites = [*options.suites, *options.more_suites]
-    arguments = inner_pytest.arguments(_packages(suites), cache=points.failures_directory())
+    paths, suites = inner_pytest.split([*options.suites, *options.more_suites])
+    try:
+        inner_pytest.check_paths(paths)
+    except NoSuites as error:
+        echo_error(str(error))
+        return USED_WRONGLY
+    cache = points.failures_directory()
+    arguments = inner_pytest.arguments(paths or _packages(suites), cache=cache)
     if options.verbose or any(map(_OF_THE_TERMINAL.fullmatch, options.for_pytest)):
         arguments += ["-v", "--tb=short"]
     else:
@@ -78,11 +85,11 @@ def _host_arguments(options: argparse.Namespace) -> list[str]:
     return words
 
 
-def _packages(suites: Sequence[str]) -> list[str]:
-    """The packages that hold `suites`, so that no other has to be imported; all when in doubt."""
+def _packages(suites: Sequence[str]) -> list[str] | None:
+    """The packages that hold `suites`, so that no other has to be imported; None when in doubt."""
     names = {f"{inner_pytest.SUITES}.{suite.partition('[')[0]}" for suite in suites}
     known = names and all(_is_package(name) for name in names)
-    return sorted(names) if known else [inner_pytest.SUITES]
+    return sorted(names) if known else None
 
 
 def _is_package(name: str) -> bool:

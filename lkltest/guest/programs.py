@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lkltest.errors import LaunchError, Missing
-from lkltest.host.build import PROGRAMS
 from lkltest.host.cache import cache_directory
 from lkltest.places import checkout
 from lkltest.whole_file import write_whole
@@ -28,8 +27,9 @@ INIT = "init"
 
 FLAGS = (
     *("-std=gnu11", "-D_GNU_SOURCE", "-O2", "-g", "-Wall", "-Wextra", "-Wno-unused-parameter"),
-    *("-pthread", "-DLKLTEST_GUEST", "-static"),
+    "-pthread",
 )
+_GUEST_FLAGS = (*FLAGS, "-DLKLTEST_GUEST", "-static")
 FEATURES = {
     "LKLTEST_DISK_REMOUNT": "y",
     "LKLTEST_NET_TCP": "y",
@@ -37,6 +37,7 @@ FEATURES = {
 }
 """What the guest programs can do, in the words of a build's autoconf.sh."""
 
+_NO_GUESTS = ("-windows",)
 _PACKAGE = Path(__file__).parent.parent
 _SOURCES = _PACKAGE / "suites"
 _SECONDS = 120.0
@@ -51,7 +52,8 @@ def missing_compiler() -> Missing | None:
 
 def guest_programs() -> dict[str, Path]:
     """Where each guest program is, or will be once `guest_program` was asked for it."""
-    return {name: _target(name) for name in PROGRAMS}
+    sources = (path.stem for path in _SOURCES.glob("*/*.c"))
+    return {name: _target(name) for name in sorted(sources) if not name.endswith(_NO_GUESTS)}
 
 
 def guest_program(name: str) -> Path:
@@ -65,7 +67,28 @@ def guest_program(name: str) -> Path:
     return target
 
 
-def compile_program(source: Path, target: Path, flags: Sequence[str] = FLAGS) -> None:
+def compiled(
+    source: Path, flags: Sequence[str] = _GUEST_FLAGS, libraries: Sequence[Path] = ()
+) -> Path:
+    """The executable of one C file of somebody's own, from the cache where it was made before.
+
+    Raises LaunchError, one line, when it cannot be compiled.
+    """
+    try:
+        made = [f"{file}:{file.stat().st_mtime_ns}" for file in libraries]
+        parts = [source.read_bytes(), *map(os.fsencode, (*flags, *made))]
+    except OSError as error:
+        raise LaunchError(f"{error.filename}: {error.strerror}") from None
+    digest = hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
+    target = _place("programs") / digest / source.stem
+    if not _is_fresh(target, sorted(source.parent.glob("*.h"))):
+        compile_program(source, target, flags, libraries)
+    return target
+
+
+def compile_program(
+    source: Path, target: Path, flags: Sequence[str] = _GUEST_FLAGS, libraries: Sequence[Path] = ()
+) -> None:
     """Compile one C file; `target` has its name only when it is complete. Raises LaunchError.
 
     The compiler dies with the runner, and its files with it.
@@ -79,7 +102,7 @@ def compile_program(source: Path, target: Path, flags: Sequence[str] = FLAGS) ->
         with Scope() as scope:
             part = scope.folder / target.name
             command = [compiler, *flags, f"-I{_SOURCES}", "-o", str(part), str(source.absolute())]
-            _run(command, target.name, scope)
+            _run([*command, *map(str, libraries)], target.name, scope)
             write_whole(target, part.read_bytes(), 0o755)
     except ScopeError as error:
         raise LaunchError(f"{target.name}: cannot be compiled: {error}") from None
@@ -132,11 +155,21 @@ def _source_files(name: str) -> list[Path]:
 
 
 def _target(name: str) -> Path:
-    ours = checkout()
-    if ours is not None and os.access(ours, os.W_OK):
-        return ours / "build" / "guest" / name
+    if _writable_checkout() is not None:
+        return _place("guest") / name
     digest = hashlib.sha256(b"\0".join(file.read_bytes() for file in _source_files(name)))
-    return cache_directory("guest") / digest.hexdigest()[:16] / name
+    return _place("guest") / digest.hexdigest()[:16] / name
+
+
+def _place(kind: str) -> Path:
+    """Where programs are kept: in a checkout's `build/`, else in the user's cache."""
+    ours = _writable_checkout()
+    return ours / "build" / kind if ours else cache_directory(kind)
+
+
+def _writable_checkout() -> Path | None:
+    ours = checkout()
+    return ours if ours is not None and os.access(ours, os.W_OK) else None
 
 
 def _is_fresh(target: Path, sources: list[Path]) -> bool:

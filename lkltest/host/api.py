@@ -134,14 +134,28 @@ class Host(ABC):
         return None
 
     def program(self, build: Build, name: str) -> Path:
-        """The file of program `name`: the build's, else `tests/NAME` in it, or a whole path.
+        """The file of program or script `name`: the build's, or a whole path.
 
         Raises LaunchError when it cannot run here.
         """
-        path = build.programs.get(name) or build.directory / "tests" / name
-        if name not in build.programs and not path.is_file():
+        path = build.find(name)
+        if path is None:
             raise LaunchError(f"build {build.directory}: has no program {name}")
         return path
+
+    def offers(self, build: Build, name: str) -> bool:
+        """Whether `build` has a program, script or library of this name."""
+        return build.find(name) is not None
+
+    def compile(self, build: Build, source: Path) -> Path:
+        """Compile a suite's own C program, which `build` has not, for this host; the program.
+
+        Raises LaunchError when it cannot.
+        """
+        raise LaunchError(
+            f"build {build.directory}: has no program {source.stem}, "
+            f"and host {self.name} compiles none"
+        )
 
     @contextlib.contextmanager
     def session(self, shared: Path | None = None) -> Iterator[None]:

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """A build: the directory (or kernel) that the programs under test come from.
 
-A `tools/lkl` or `tools/um` build directory of the kernel holds its programs in `tests/`, beside
-`autoconf.sh`, which lists what the build can do (`LKL_HOST_CONFIG_POSIX=y`). The bundled build has
-the same layout and adds keys of its own (`LKLTEST_NET_TCP=y`).
+A `tools/lkl` or `tools/um` build directory of the kernel holds its test programs in `tests/`,
+beside `autoconf.sh`, which lists what the build can do (`LKL_HOST_CONFIG_POSIX=y`), its tools in
+itself, scripts in `bin/` and libraries in `lib/`. The bundled build has the same layout and adds
+keys of its own (`LKLTEST_NET_TCP=y`).
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ from lkltest.errors import BuildError
 from lkltest.host.executable import Executable, identify
 from lkltest.places import build_places
 
-PROGRAMS = ("boot", "disk", "net-test")
-"""The programs that a build is looked through for, with or without `.exe`."""
+_PROGRAM_FOLDERS = ("tests", ".")
+_FILE_FOLDERS = (*_PROGRAM_FOLDERS, "bin", "lib", "lib/hijack")
+_MAGIC = (b"\x7fELF", b"MZ")
 
 _SETTING = re.compile(r"^\s*(?:export\s+)?(\w+)=(.*?)\s*$")
 _BANNER = re.compile(rb"Linux version (\d+)\.(\d+)[\w.+-]* \(")
@@ -55,15 +57,30 @@ class Build:
     @cached_property
     def kernel_version(self) -> tuple[int, int] | None:
         """Major and minor version from the banner inside the kernel or the first program."""
-        file = self.kernel or next(iter(self.programs.values()), None)
-        return _banner_version(file) if file else None
+        return self._kernel_file[1]
+
+    @cached_property
+    def _kernel_file(self) -> tuple[Path | None, tuple[int, int] | None]:
+        """The first file that holds a kernel, and the kernel's version."""
+        for file in [self.kernel] if self.kernel else self.programs.values():
+            version = _banner_version(file)
+            if version is not None:
+                return file, version
+        return None, None
+
+    def find(self, name: str) -> Path | None:
+        """The program, script or library of this name; None where the build has none."""
+        if name in self.programs:
+            return self.programs[name]
+        files = (self.directory / folder / name for folder in _FILE_FOLDERS)
+        return next((file for file in files if file.is_file()), None)
 
     def unsupported_filesystem(self, name: str) -> str | None:
-        """Why the kernel in the disk program cannot mount `name`; None if it may be able to."""
-        program = self.programs.get("disk")
-        if program is None or name not in _DRIVERS or _banner_version(program) is None:
+        """Why the kernel in the programs cannot mount `name`; None if it may be able to."""
+        kernel, _ = self._kernel_file
+        if kernel is None or name not in _DRIVERS:
             return None
-        with program.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as m:
+        with kernel.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as m:
             return None if m.find(_DRIVERS[name]) >= 0 else filesystem_reason(self, name)
 
 
@@ -85,7 +102,7 @@ def named_build(option: str | None) -> str | None:
 def open_build(name: str | None) -> Build:
     """Open the build directory `name`, or the bundled build when None.
 
-    Raises BuildError when there is none or when it holds none of PROGRAMS.
+    Raises BuildError when there is none or when it holds no program.
     """
     directory = Path(name).expanduser() if name else default_directory()
     if directory is None:
@@ -99,22 +116,38 @@ def open_build(name: str | None) -> Build:
     directory = directory.resolve()
     programs = find_programs(directory)
     if not programs:
-        wanted = ", ".join(f"tests/{name}" for name in PROGRAMS)
-        raise BuildError(f"build {directory}: found none of {wanted} (with or without .exe)")
+        raise BuildError(f"build {directory}: found no programs in {directory / 'tests'}")
     features = read_autoconf(directory / "tests" / "autoconf.sh")
     return Build(directory, _kind(directory, features), programs, features)
 
 
 def find_programs(directory: Path) -> dict[str, Path]:
-    """Find PROGRAMS in `directory/tests`; a name without `.exe` is taken first."""
-    found = {}
-    for name in PROGRAMS:
-        for file_name in (name, f"{name}.exe"):
-            path = directory / "tests" / file_name
-            if path.is_file():
-                found[name] = path
-                break
+    """The programs of `directory/tests`, then of `directory`; a name without `.exe` is taken first.
+
+    A directory without tests/ has none: what lies in it is a kernel, or anything.
+    """
+    found: dict[str, Path] = {}
+    if not (directory / "tests").is_dir():
+        return found
+    for folder in _PROGRAM_FOLDERS:
+        for path in sorted((directory / folder).glob("*")):
+            if path.suffix in ("", ".exe") and path.stem not in found and _is_program(path):
+                found[path.stem] = path
     return found
+
+
+def _is_program(path: Path) -> bool:
+    try:
+        return path.is_file() and (
+            os.access(path, os.X_OK) or _first_bytes(path).startswith(_MAGIC)
+        )
+    except OSError:
+        return False
+
+
+def _first_bytes(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(4)
 
 
 def read_autoconf(path: Path) -> dict[str, str]:

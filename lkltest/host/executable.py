@@ -30,6 +30,7 @@ ELF_MACHINES = {
 }
 PE_MACHINES = {0x14C: "i386", 0x8664: "x86_64", 0x1C0: "arm", 0x1C4: "arm", 0xAA64: "aarch64"}
 PE_SUBSYSTEMS = {1: "native", 2: "windows", 3: "console", 10: "efi"}
+SCRIPT = "script"
 _PE_DLL = 0x2000
 _ELF_RELOCATABLE, _ELF_SHARED, _ELF_CORE = 1, 3, 4
 _PT_LOAD, _PT_DYNAMIC, _PT_INTERP = 1, 2, 3
@@ -46,7 +47,10 @@ _SPECIAL = {
 
 @dataclass(frozen=True, slots=True)
 class Executable:
-    """A program file: `format` is "ELF" or "PE", `machine` its processor, `bits` 32 or 64."""
+    """A program file: `format` is "ELF" or "PE", `machine` its processor, `bits` 32 or 64.
+
+    Of a script, whose format is "script", they are the ones that it is run by, here.
+    """
 
     path: Path
     format: str
@@ -55,6 +59,8 @@ class Executable:
     subsystem: str = ""
 
     def __str__(self) -> str:
+        if self.format == SCRIPT:
+            return "a script"
         kind = f"{self.format} {self.bits} bit for {self.machine}"
         return f"{kind} ({self.subsystem})" if self.subsystem else kind
 
@@ -79,6 +85,8 @@ def identify(path: Path) -> Executable:
         return _identify_elf(path, header)
     if header.startswith(b"MZ"):
         return _identify_pe(path, header)
+    if header.startswith(b"#!"):
+        return Executable(path, SCRIPT, platform.machine(), 64)
     raise ExecutableError(f"{path}: is {_content(header)}, not an ELF or PE program")
 
 
@@ -235,8 +243,6 @@ def _identify_pe(path: Path, header: bytes) -> Executable:
 def _content(header: bytes) -> str:
     if not header:
         return "an empty file"
-    if header.startswith(b"#!"):
-        return "a script"
     if b"\0" not in header:
         return "a text file"
     return "data of an unknown format"

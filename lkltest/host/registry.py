@@ -59,7 +59,7 @@ def register(host: type[Host]) -> type[Host]:
 
 def host_names() -> list[str]:
     """The names of all hosts that can be asked for, sorted."""
-    return sorted({*(entry.name for entry in _entry_points()), *_registered})
+    return sorted({*(entry.name for entry in entry_points(ENTRY_POINT_GROUP)), *_registered})
 
 
 def load_host_class(name: str) -> type[Host] | BrokenHost:
@@ -68,7 +68,7 @@ def load_host_class(name: str) -> type[Host] | BrokenHost:
         return _broken[name]
     if name in _registered:
         return _registered[name]
-    entry = next((entry for entry in _entry_points() if entry.name == name), None)
+    entry = next((entry for entry in entry_points(ENTRY_POINT_GROUP) if entry.name == name), None)
     if entry is None:
         raise KeyError(name)
     try:
@@ -121,9 +121,9 @@ def host_for_build(name: str | None, options: Mapping[str, Any] | None = None) -
 
 
 @functools.cache
-def _entry_points() -> tuple[importlib.metadata.EntryPoint, ...]:
+def entry_points(group: str) -> tuple[importlib.metadata.EntryPoint, ...]:
     """Read once: looking through all that is installed takes milliseconds."""
-    return tuple(importlib.metadata.entry_points(group=ENTRY_POINT_GROUP))
+    return tuple(importlib.metadata.entry_points(group=group))
 
 
 def why_unusable(host: Host) -> str:

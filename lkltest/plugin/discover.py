@@ -8,31 +8,40 @@ from __future__ import annotations
 
 import contextlib
 import io
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import pytest
 
-from lkltest.errors import LkltestError
+from lkltest.errors import NoSuites
 from lkltest.plugin import inner_pytest
 from lkltest.plugin.fixtures import disk_image, lkl, network
 from lkltest.plugin.item import suite_name
 
-__all__ = ["disk_image", "lkl", "network"]
+__all__ = ["NoSuites", "Variant", "disk_image", "lkl", "network"]
 
 
-class NoSuites(LkltestError):
-    """Suites that cannot be collected; the message is one line."""
+class Variant(NamedTuple):
+    """One variant of a suite; "" where it has none; `source` is its file if that was asked for."""
+
+    suite: str
+    variant: str
+    source: str = ""
 
 
-def variants() -> list[tuple[str, str]]:
-    """Return suite and variant of all that are installed. Raises NoSuites."""
-    collector = _Collector()
-    arguments = [*inner_pytest.arguments(plugin=__name__), "-p", "no:terminal", "--collect-only"]
+def variants(paths: Sequence[str] = ()) -> list[Variant]:
+    """Return all that are installed, or those in files and folders. Raises NoSuites."""
+    inner_pytest.check_paths(paths)
+    collector = _Collector(bool(paths))
+    arguments = [*inner_pytest.arguments(paths, plugin=__name__), "-p", "no:terminal"]
+    arguments.append("--collect-only")
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         status = pytest.main(arguments, plugins=[collector])
     if collector.broken:
         raise NoSuites(f"suites that cannot be collected: {'; '.join(collector.broken)}")
     if not collector.found:
-        raise NoSuites(f"no suites were found (pytest ended with status {int(status)})")
+        where = f" in {', '.join(paths)}" if paths else ""
+        raise NoSuites(f"no suites were found{where} (pytest ended with status {int(status)})")
     return list(dict.fromkeys(collector.found))
 
 
@@ -43,8 +52,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 class _Collector:
-    def __init__(self) -> None:
-        self.found: list[tuple[str, str]] = []
+    def __init__(self, sources: bool) -> None:
+        self._sources = sources
+        self.found: list[Variant] = []
         self.broken: list[str] = []
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
@@ -53,5 +63,8 @@ class _Collector:
             self.broken.append(" ".join([report.nodeid, *last]))
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        names = (suite_name(item) for item in session.items)
-        self.found = [(name.suite, name.variant) for name in names if name is not None]
+        for item in session.items:
+            name = suite_name(item)
+            if name is not None:
+                source = str(item.path) if self._sources else ""
+                self.found.append(Variant(name.suite, name.variant, source))

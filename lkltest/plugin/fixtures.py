@@ -11,9 +11,11 @@ import pytest
 
 from lkltest.errors import LaunchError
 from lkltest.host.error_boundary import missing_of
+from lkltest.plugin.inner_pytest import is_ours
 from lkltest.plugin.item import record_key
 from lkltest.plugin.session import session_of
 from lkltest.plugin.suite_run import SuiteRun
+from lkltest.report.terminal import SUITE_FILE
 
 if TYPE_CHECKING:
     from lkltest.host.disk import Disk
@@ -37,7 +39,12 @@ def lkl(
     except LaunchError as error:
         pytest.fail(str(error), pytrace=False)
     build = session.build(lkl_host)
-    with SuiteRun(host, build, session.deadlines, subtests, dry_run=dry_run) as run:
+    sources = None if is_ours(request.path) else request.path.parent
+    with SuiteRun(
+        host, build, session.deadlines, subtests, dry_run=dry_run, sources=sources
+    ) as run:
+        if sources is not None:
+            run.properties[SUITE_FILE] = str(request.path)
         request.node.stash[record_key].run = run
         yield run
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-from collections.abc import Generator, Iterable, Mapping
+import fnmatch
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from lkltest.host.error_boundary import error_boundary, missing_of
 from lkltest.host.registry import add_host_options
 from lkltest.plugin import xdist_workers as workers
 from lkltest.plugin.fixtures import disk_image, lkl, network
+from lkltest.plugin.inner_pytest import installed
 from lkltest.plugin.item import host_of, record_key, recorded, result_of, select
 from lkltest.plugin.output_files import NotWritten, write_files
 from lkltest.plugin.point_report import all_skipped, mark_point, point_status
@@ -106,10 +108,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.add_cleanup(handle_termination_signals())
         if getattr(option, "numprocesses", None) and not worker:
             config.pluginmanager.register(LostWorkers(config))
-        if config.inipath is None and config.args_source is config.ArgsSource.INVOCATION_DIR:
-            # An empty directory has no suites of its own: run the installed ones.
-            option.pyargs = True
-            config.args = ["lkltest.suites"]
+        _choose_suites(config)
         if getattr(option, "numprocesses", None) and not option.basetemp:
             # xdist makes pytest's temporary directories at once; here they go with the runner.
             option.basetemp = str(session.share() / "pytest")
@@ -305,6 +304,36 @@ def _enter_hosts(config: pytest.Config, names: Iterable[str]) -> None:
             except LaunchError as error:
                 if len(different) == 1:
                     exit_with_usage_error(config, str(error))
+
+
+def _choose_suites(config: pytest.Config) -> None:
+    """Run the installed suites where pytest was told nothing and there is nothing of its own."""
+    untold = config.inipath is None and config.args_source is config.ArgsSource.INVOCATION_DIR
+    if untold and not _has_tests(config):
+        config.option.pyargs = True
+        config.args = installed()
+
+
+def _has_tests(config: pytest.Config) -> bool:
+    """Whether the current directory has tests of its own, which pytest then runs."""
+    return any(
+        fnmatch.fnmatch(path.name, pattern)
+        for path in _files(Path(), set(config.getini("norecursedirs")))
+        for pattern in config.getini("python_files")
+    )
+
+
+def _files(folder: Path, skipped: Collection[str], depth: int = 3) -> Iterator[Path]:
+    """The files in and below `folder`, but not those far down: it may be anybody's home."""
+    try:
+        entries = sorted(folder.iterdir(), key=lambda path: (path.is_dir(), path.name))
+    except OSError:
+        return
+    for path in entries:
+        if not path.is_dir():
+            yield path
+        elif depth and not any(fnmatch.fnmatch(path.name, pattern) for pattern in skipped):
+            yield from _files(path, skipped, depth - 1)
 
 
 def _prepare_reports(config: pytest.Config, directory: Path) -> None:

@@ -4,15 +4,50 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from lkltest.errors import NoSuites
+from lkltest.host.registry import entry_points
+
 SUITES = "lkltest.suites"
-"""The package of all suites."""
+"""The package of lkltest's own suites."""
+ENTRY_POINT_GROUP = "lkltest.suites"
+"""What other packages name theirs in: `hello = "my_package.test_hello"`, a module or a package."""
+
+
+def installed() -> list[str]:
+    """The modules and packages of all suites that are installed."""
+    others = (entry.value.partition(":")[0] for entry in entry_points(ENTRY_POINT_GROUP))
+    return [SUITES, *dict.fromkeys(others)]
+
+
+def is_ours(file: Path) -> bool:
+    """Whether a suite's file is one of lkltest's own: its programs come from the build alone."""
+    return file.resolve().is_relative_to((Path(__file__).parents[1] / "suites").resolve())
+
+
+def split(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Words for suites as paths, absolute, and as names: `my/test_hello.py`, `my/`, `.`; `boot`."""
+    paths = [word for word in words if is_path(word)]
+    return [str(Path(word).absolute()) for word in paths], [w for w in words if w not in paths]
+
+
+def check_paths(paths: Iterable[str]) -> None:
+    """Raise NoSuites for one that is not there."""
+    for path in paths:
+        if not os.path.exists(path):  # noqa: PTH110 - may be too long a name
+            raise NoSuites(f"suites {path}: no such file or directory")
+
+
+def is_path(word: str) -> bool:
+    """Whether a word for suites is a file's or folder's, and no suite's name."""
+    name = word.partition("[")[0]
+    return "/" in name or name.endswith(".py") or name == "."
 
 
 def arguments(
-    packages: Sequence[str] = (SUITES,),
+    packages: Sequence[str] | None = None,
     *,
     plugin: str = "lkltest.plugin.hooks",
     cache: Path | None = None,
@@ -26,7 +61,7 @@ def arguments(
         os.environ.pop(name, None)
     return [
         # No ini file of whatever directory it is started in, no plugins that happen to be there.
-        *("--pyargs", *packages, "-c", os.devnull, "--rootdir", "."),
+        *("--pyargs", *(packages or installed()), "-c", os.devnull, "--rootdir", "."),
         *("--disable-plugin-autoload", "-p", plugin),
         # Its directories would outlive a run that is killed; suites have a scope's folder.
         *("-p", "no:tmpdir"),

@@ -21,6 +21,8 @@ from lkltest.verdict.names import Names
 from lkltest.verdict.results import Exit, Outcome, PointResult, Problem, ProblemKind, ProgramResult
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from lkltest.host.api import Process
     from lkltest.host.disk import Disk
     from lkltest.host.execution import Execution
@@ -58,7 +60,9 @@ class SuiteRun:
         subtests: Any,
         *,
         dry_run: bool = False,
+        sources: Path | None = None,
     ) -> None:
+        """`sources` is where the suite's own C programs lie, for what `build` does not offer."""
         self.host = host
         self.build = build
         self.deadlines = deadlines
@@ -75,6 +79,7 @@ class SuiteRun:
         self._evidence: list[str] = []
         self._subtests = subtests
         self._dry_run = dry_run
+        self._sources = sources
         self._names = Names()
         self._program_seconds = 0.0
         self._helpers: list[Helper] = []
@@ -121,6 +126,17 @@ class SuiteRun:
                 pytest.fail(str(error), pytrace=False)
             if reason is not None:
                 pytest.skip(reason)
+
+    def need(self, *names: str) -> None:
+        """Skip the test, with the reason, when there is no program, script or library of a name."""
+        for name in names:
+            if not self._offers(name) and self._source(name) is None:
+                pytest.skip(f"build {self.build.directory.name} ({self.build.kind}) has no {name}")
+
+    def file(self, name: str) -> Path:
+        """The build's program, script or library of this name; skips the test without it."""
+        self.need(name)
+        return self.build.find(name) or self.build.directory / name
 
     def run(
         self,
@@ -224,6 +240,23 @@ class SuiteRun:
         self._evidence += process.evidence
         return Execution(self.host, process, hear)
 
+    def _program(self, name: str) -> Path:
+        source = self._source(name)
+        if source is not None and not self._offers(name):
+            return self.host.compile(self.build, source)
+        return self.host.program(self.build, name)
+
+    def _source(self, name: str) -> Path | None:
+        source = self._sources / f"{name}.c" if self._sources else None
+        return source if source and source.is_file() else None
+
+    def _offers(self, name: str) -> bool:
+        try:
+            with error_boundary(self.host, "offers"):
+                return self.host.offers(self.build, name)
+        except LaunchError as error:
+            pytest.fail(str(error), pytrace=False)
+
     def _launch(
         self,
         program: str,
@@ -232,7 +265,7 @@ class SuiteRun:
     ) -> Process:
         try:
             with error_boundary(self.host, "program"):
-                path = self.host.program(self.build, program)
+                path = self._program(program)
             if self._dry_run:
                 pytest.skip(CAN_RUN)
             launch = Launch(path, arguments, dict(environment), self.deadlines, self.build)

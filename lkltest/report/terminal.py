@@ -40,6 +40,8 @@ _FAULTS = frozenset({ProblemKind.OOPS, ProblemKind.BUG, ProblemKind.SANITIZER})
 _STOPS = frozenset(
     {ProblemKind.PANIC, ProblemKind.CRASH, ProblemKind.NO_BOOT, ProblemKind.BAIL_OUT}
 )
+SUITE_FILE = "suite file"
+"""The property of a suite that is not one of lkltest's own: where it is."""
 
 
 def echo(text: str, *, flush: bool = False) -> None:
@@ -124,7 +126,8 @@ def reproduce_line(
 ) -> str:
     """The command that runs just this suite again, with `options` of its host and of the run."""
     name = f"{result.suite}[{result.variant}]" if result.variant else result.suite
-    words = ["lkltest", "run", name, "--host", result.host]
+    file = result.properties.get(SUITE_FILE)
+    words = ["lkltest", "run", *filter(None, [file]), name, "--host", result.host]
     if build:
         words += ["--build", build]
     return shlex.join([*words, *options])

@@ -22,6 +22,7 @@ TCP_BYTES = 4 << 20
 
 @pytest.mark.parametrize("backend", ["loopback", "pipe", "tap", "raw", "macvtap"])
 def test_net(lkl: SuiteRun, backend: str) -> None:
+    lkl.need("net-test")
     lkl.require("net", f"net:{backend}")
     if backend == "loopback":
         environment = extras(lkl, "::1")

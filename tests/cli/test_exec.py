@@ -65,11 +65,22 @@ class TestExec:
         assert errors == "lkltest: interrupted\n"
         assert census.left() == []
 
+    def test_a_script_is_run_by_its_interpreter(self, tmp_path: Path) -> None:
+        script = tmp_path / "talk.sh"
+        script.write_text("#!/bin/sh\necho '1..1 # talk'; echo 'ok 1 talks'\n")
+        script.chmod(0o755)
+        done = lkltest("exec", str(script))
+        assert (done.returncode, done.stderr) == (
+            0,
+            "lkltest: talk.sh@native: ok, 1 point: 1 ok\n",
+        )
+        script.write_text("#!/no/interpreter\n")
+        assert lkltest("exec", str(script)).returncode == 2
+
     @pytest.mark.parametrize(
         ("content", "mode", "what"),
         [
             (b"hello\n", 0o755, "is a text file"),
-            (b"#!/bin/sh\nexit 0\n", 0o755, "is a script"),
             (b"", 0o755, "is an empty file"),
             (b"\x7fELF", 0o755, "is a truncated ELF file"),
             ("foreign", 0o755, "is ELF 64 bit for riscv"),

@@ -32,7 +32,7 @@ class TestBadInput:
     def test_unknown_suite_and_variant(self, build: str, name: str) -> None:
         line = self.refused("run", "boot", name, build)
         assert repr(name) in line
-        assert "boot, disk[ext4], " in line
+        assert "boot, " in line and "disk[ext4], " in line
 
     def test_unknown_suite_in_parallel(self, build: str) -> None:
         assert "'floppy'; there are: boot, " in self.refused("run", "boot", "floppy", build, "-j2")
@@ -52,7 +52,7 @@ class TestBadInput:
     @pytest.mark.parametrize("host", [(), ("--host=native",)])
     def test_empty_build(self, tmp_path: Path, host: tuple[str, ...]) -> None:
         line = self.refused("run", *host, f"--build={tmp_path}")
-        assert f"build {tmp_path}: found none of tests/boot, tests/disk, tests/net-test" in line
+        assert f"build {tmp_path}: found no programs in {tmp_path}/tests" in line
 
     def test_a_build_that_is_a_file(self, tmp_path: Path) -> None:
         (tmp_path / "file").touch()
@@ -137,9 +137,10 @@ class TestBadInput:
     def test_run_of_a_build_that_is_no_hosts(self, tmp_path: Path) -> None:
         program = tmp_path / "tests" / "boot"
         program.parent.mkdir()
-        program.write_text("#!/bin/sh\n")
+        program.write_text("echo\n")
+        program.chmod(0o755)
         line = self.refused("run", "boot", f"--build={tmp_path}")
-        assert f"{program}: is a script, not an ELF or PE program; no host" in line
+        assert f"{program}: is a text file, not an ELF or PE program; no host" in line
         assert "native" in line, "the hosts that there are"
 
 

@@ -55,8 +55,7 @@ def test_a_directory_without_programs_says_what_was_looked_for_and_where(tmp_pat
         open_build(str(tmp_path))
     message = str(caught.value)
     assert str(tmp_path) in message
-    assert all(f"tests/{name}" in message for name in ("boot", "disk", "net-test"))
-    assert ".exe" in message
+    assert f"found no programs in {tmp_path / 'tests'}" in message
     assert "\n" not in message
 
 
@@ -147,7 +146,9 @@ def test_the_kernels_version_is_read_from_its_banner(
     tmp_path: Path, content: bytes, version: tuple[int, int] | None
 ) -> None:
     make_build(tmp_path)
-    (tmp_path / "tests" / "boot").write_bytes(content)
+    program = tmp_path / "tests" / "boot"
+    program.write_bytes(content)
+    program.chmod(0o755)
     assert open_build(str(tmp_path)).kernel_version == version
 
 

@@ -86,11 +86,15 @@ def test_a_position_independent_program_is_a_program(write: Write) -> None:
     assert identify(write(elf(kind=SHARED))).format == "ELF"
 
 
+def test_a_script_is_a_program_of_this_machine(write: Write) -> None:
+    found = identify(write(b"#!/bin/sh\nexit 0\n"))
+    assert (found.format, found.machine, str(found)) == ("script", platform.machine(), "a script")
+
+
 @pytest.mark.parametrize(
     ("content", "what"),
     [
         (b"", "an empty file"),
-        (b"#!/bin/sh\nexit 0\n", "a script"),
         (b"hello\n", "a text file"),
         ("Grüße\n".encode(), "a text file"),
         (b"\0\1\2\3", "data of an unknown format"),

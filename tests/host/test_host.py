@@ -53,9 +53,9 @@ class Toy(Host):
 def registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(module, "_registered", {})
     monkeypatch.setattr(module, "_broken", {})
-    module._entry_points.cache_clear()
+    module.entry_points.cache_clear()
     yield
-    module._entry_points.cache_clear()
+    module.entry_points.cache_clear()
 
 
 class TestFinding:

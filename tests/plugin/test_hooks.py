@@ -130,7 +130,7 @@ class TestBadInput:
         [
             ("--lkl-host=vax", "unknown host 'vax'; there are: "),
             ("--lkl-build=/nonexistent", "build /nonexistent: no such directory"),
-            ("--lkl-build=/usr", "build /usr: found none of tests/boot, "),
+            ("--lkl-build=/usr", "build /usr: found no programs in /usr/tests"),
             ("--lkl-suite=floppy", "unknown suite or variant 'floppy'; there are: boot, "),
         ],
     )

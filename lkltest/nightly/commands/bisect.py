@@ -109,7 +109,7 @@ def _wanted(options: argparse.Namespace) -> tuple[Cell, str]:
 def _check_suite(wanted: CellName) -> None:
     """Raises Mistake for a suite that no commit could run."""
     try:
-        known = [suite_title(suite, variant) for suite, variant in variants()]
+        known = [suite_title(one.suite, one.variant) for one in variants()]
     except NoSuites as error:
         raise Mistake(str(error)) from None
     title = suite_title(wanted.suite, wanted.variant)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -25,6 +25,7 @@ from lkltest.nightly.run.store import NoNight
 from lkltest.plugin import discover
 from lkltest.report.terminal import echo_error
 from lkltest.toml_reader import ConfigError
+from lkltest.verdict.results import suite_title
 
 DEFAULT_CONFIG = "nightly.toml"
 DEFAULT_HISTORY = "nightly/history.sqlite"
@@ -86,13 +87,26 @@ def fail_on(text: str) -> frozenset[ChangeKind]:
 
 def load_config(file: str) -> tuple[config.Config, list[Cell]]:
     """Read a configuration and make its cells. Raises ConfigError, NoSuites."""
-    variants = discover.variants()
-    loaded = config.load(Path(file), host_names(), matrix.names(variants))
+    own = config.suite_paths(Path(file))
+    installed = discover.variants()
+    variants = [*installed, *discover.variants(list(own.values()))] if own else installed
+    _check_names(variants)
+    loaded = config.load(Path(file), host_names(), [*matrix.names(variants), *own])
     commits = {b.name: _commit(b) for b in loaded.builds}
     cells = [replace(cell, commit=commits[cell.build]) for cell in matrix.cells(loaded, variants)]
     if not cells:
         raise ConfigError(f"{file}: the excludes leave no cell of the matrix")
     return loaded, cells
+
+
+def _check_names(variants: Sequence[discover.Variant]) -> None:
+    """A cell's id has the suite's name: raises NoSuites where two suites have the same."""
+    files: dict[tuple[str, str], str] = {}
+    for one in variants:
+        first = files.setdefault(one[:2], one.source)
+        if first != one.source:
+            name = suite_title(one.suite, one.variant)
+            raise discover.NoSuites(f"suite {name} is there twice: {one.source} has one, too")
 
 
 def load_known(file: Path | None, today: date | None = None) -> Known:

@@ -11,6 +11,7 @@ from pathlib import Path
 from lkltest.deadline import DEFAULT_TIMEOUT
 from lkltest.nightly.model.change import ChangeKind
 from lkltest.nightly.model.ids import matches
+from lkltest.plugin.inner_pytest import is_path
 from lkltest.toml_reader import Section, read, unknown
 from lkltest.verdict.results import suite_title
 
@@ -63,7 +64,7 @@ class Config:
     """The whole file.
 
     Attributes:
-        suites: names of suites and variants, `disk` for all of its variants.
+        suites: names of suites and variants, `disk` for all of its variants; files and folders.
         directory: where nights are kept; `history` the SQLite file; `known` the known failures'.
         machine: the name under which times are compared, "" for the node's.
         rerun: how many times at most a new failure is run again before it is reported.
@@ -83,6 +84,12 @@ class Config:
     machine: str = ""
     name: str = "nightly"
     rerun: int = 0
+
+
+def suite_paths(file: Path) -> dict[str, str]:
+    """The `suites` that are files or folders, as written, to their places. Raises ConfigError."""
+    words = read(file).table("matrix").strings("suites")
+    return {word: str((file.parent / word).absolute()) for word in words if is_path(word)}
 
 
 def load(file: Path, hosts: Collection[str], suites: Collection[str]) -> Config:

@@ -32,6 +32,7 @@ class Cell:
         environment: added to that process's.
         options: hosts' options (`--lkl-qemu-...`) for its command line.
         commit: the kernel's, "" to find it out.
+        source: the suite's file, "" for one that is installed.
     """
 
     build: str
@@ -45,6 +46,7 @@ class Cell:
     environment: Mapping[str, str] = field(default_factory=dict)
     options: tuple[str, ...] = ()
     commit: str = ""
+    source: str = ""
 
     @property
     def title(self) -> str:
@@ -58,7 +60,7 @@ class Cell:
 
     def run_words(self) -> list[str]:
         """The words after `lkltest` that run it once, for a process or for people."""
-        words = ["run", self.title, "--host", self.host]
+        words = ["run", *filter(None, [self.source]), self.title, "--host", self.host]
         if self.path is not None:
             words += ["--build", self.path]
         return [*words, *self.options]

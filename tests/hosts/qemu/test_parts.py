@@ -135,7 +135,9 @@ def test_a_program_is_no_image(tmp_path: Path, machine: int) -> None:
 
 
 def test_a_directory_of_images(tmp_path: Path) -> None:
-    with pytest.raises(BuildError, match=r"found no images.toml, no vmlinuz and none of boot.elf"):
+    with pytest.raises(
+        BuildError, match=r"found no images.toml, no vmlinuz, no \*.elf and no \*.iso"
+    ):
         read_images(tmp_path)
     shutil.copy(player(), tmp_path / "boot.elf")
     images = read_images(tmp_path)

@@ -9,9 +9,12 @@ import pytest
 
 from lkltest.nightly.config import config, matrix
 from lkltest.nightly.config.example import EXAMPLE
+from lkltest.plugin.discover import Variant
 from lkltest.toml_reader import ConfigError, line_and_column, positions
 
-VARIANTS = [("boot", ""), ("disk", "ext4"), ("disk", "xfs"), ("net", "tap")]
+VARIANTS = [
+    Variant(*names) for names in (("boot", ""), ("disk", "ext4"), ("disk", "xfs"), ("net", "tap"))
+]
 HOSTS = ["native", "wine"]
 
 

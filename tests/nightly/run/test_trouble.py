@@ -51,10 +51,10 @@ class TestCells:
 
 
 class TestSuites:
-    def found_in(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+    def found_in(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[discover.Variant]:
         words = [str(folder), "-c", "/dev/null", "--rootdir", str(folder), "-p", "no:cacheprovider"]
         words += ["-p", discover.__name__]
-        monkeypatch.setattr(inner_pytest, "arguments", lambda plugin: words)
+        monkeypatch.setattr(inner_pytest, "arguments", lambda _, plugin: words)
         return discover.variants()
 
     def test_one_that_cannot_be_imported(
