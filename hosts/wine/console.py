@@ -22,6 +22,7 @@ from lkltest.verdict.results import Problem, ProblemKind
 
 from .crash import Crash, explain_status, find_crashes
 from .debugger import WineDebugger
+from .server import Server
 
 _SIDE_LINES = 60
 _START_FAILED = b"Application could not be started"
@@ -37,6 +38,9 @@ class WineConsole(Console):
     """Its debugger, who has seen where it crashed."""
     _troubles: tuple[Problem, ...] = ()
     _head = b""
+    _complete = False
+    server: Server | None = None
+    """The session's server, None where the program has its own."""
 
     def chunks(self) -> Iterator[bytes]:
         for chunk in super().chunks():
@@ -45,6 +49,10 @@ class WineConsole(Console):
             yield chunk
         self._drain_side()
         self._take_disks_back()
+        if self.server is not None and not self._complete and self.server.has_died():
+            # Programs end then in ways that say nothing of it, or not at all.
+            died = Problem(ProblemKind.CRASH, "wineserver died while the program ran")
+            self._troubles = (*self._troubles, died)
 
     def problems(self) -> list[Problem]:
         """The crash that stderr tells of, an exit status that cannot be good, a lost disk."""
@@ -69,10 +77,13 @@ class WineConsole(Console):
             found[0] = replace(found[0], detail=f"{stacks}\n\n{last}".strip())
         return found
 
+    def stream_done(self) -> None:
+        self._complete = True
+
     def _explained(self, crashes: list[Crash]) -> list[Crash]:
         """Have the stacks described, and the functions named that the program crashed in."""
-        if self.observer is None:
-            return crashes
+        if self.observer is None or (not crashes and self._complete):
+            return crashes  # a status that a program chose says nothing of where it was
         first = self.observer.explain(crashes[0] if crashes else None)
         return [replace(crash, function=first) for crash in crashes[:1]] + crashes[1:]
 

@@ -15,6 +15,7 @@ from lkltest.host.build import Build, open_build
 from lkltest.host.disk import Disk
 from lkltest.host.executable import identify
 from lkltest.places import build_places
+from lkltest.report.terminal import echo_error
 from lkltest.sandbox.scope import Scope
 
 from .console import WineConsole
@@ -129,6 +130,7 @@ class WineHost(Host):
         copies: list[tuple[Disk, Path]] = []
         words = [str(launch.program)]
         words += [_word(argument, scope, copies) for argument in launch.arguments]
+        lifeline = self._lifeline()
         environment = {**self._environment(scope), **launch.environment}
         (out, out_end), (err, err_end) = os.pipe(), os.pipe()
         try:
@@ -136,8 +138,8 @@ class WineHost(Host):
                 [tools.wine, *words], env=environment, stdout=out_end, stderr=err_end
             )
         except OSError as error:
-            os.close(out)
-            os.close(err)
+            for descriptor in (out, err, *([lifeline] if lifeline else [])):
+                os.close(descriptor)
             raise LaunchError(f"{tools.wine}: {error.strerror}") from None
         finally:
             os.close(out_end)
@@ -149,9 +151,11 @@ class WineHost(Host):
             ("wine", *words),
             launch.deadlines,
             side=err,
+            lifeline=lifeline,
             debugger=debugger,
         )
         console.observer = debugger
+        console.server = self._server
         console.copies = tuple(copies)
         console.show_side = "WINEDEBUG" in os.environ
         return console
@@ -177,6 +181,13 @@ class WineHost(Host):
 
     def _make(self, path: Path) -> None:
         make_prefix(self._tools(), path)
+
+    def _lifeline(self) -> int | None:
+        """What tells of the death of the session's server; without it, runs have their own."""
+        if self._server is not None and self._server.has_died():
+            echo_error("the session's wineserver has died; each run starts one of its own now")
+            self._server = None
+        return self._server.lifeline() if self._server else None
 
     def _environment(self, scope: Scope) -> dict[str, str]:
         if self._server is not None:

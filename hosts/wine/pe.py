@@ -126,13 +126,20 @@ class Pe:
     @cached_property
     def exports(self) -> tuple[Symbol, ...]:
         """What it exports, by address."""
-        address = self._directory(_EXPORTS)
+        address, _ = self._directory(_EXPORTS)
         if not address:
             return ()
         try:
             return tuple(sorted(self._read_exports(address), key=lambda symbol: symbol.address))
         except struct.error:
             raise PeError("has a damaged table of exports") from None
+
+    @cached_property
+    def functions(self) -> tuple[int, ...]:
+        """Where functions begin, by the table that they are unwound with; parts of them, too."""
+        address, size = self._directory(_EXCEPTIONS)
+        entries = struct.iter_unpack("<3I", self.read(address, size // 12 * 12)) if address else ()
+        return tuple(begin for begin, _, _ in entries)
 
     @cached_property
     def weak_externals(self) -> tuple[WeakExternal, ...]:
@@ -169,12 +176,14 @@ class Pe:
             return 0, 0
         return start, count
 
-    def _directory(self, number: int) -> int:
+    def _directory(self, number: int) -> tuple[int, int]:
+        """Address and size of one of the tables that the header names; 0 where there is none."""
         base = self._header + 24 + (112 if self.wide else 96)
         (count,) = struct.unpack_from("<I", self.data, base - 4)
         if number >= count:
-            return 0
-        return int(struct.unpack_from("<I", self.data, base + 8 * number)[0])
+            return 0, 0
+        address, size = struct.unpack_from("<II", self.data, base + 8 * number)
+        return address, size
 
     def _string(self, at: int) -> str:
         start, count = self._table

@@ -232,10 +232,11 @@ def _served(prefix: Path) -> bool:
         said = (prefix / "wineserver").read_text(encoding="ascii").strip()
         temporary = os.environ.get("TMPDIR", "/tmp")  # noqa: S108 - Wine's choice
         folders += [Path(temporary) / said, Path("/tmp") / said]  # noqa: S108
-    return any(_listens(folder / name / "socket") for folder in folders)
+    return any(listens(folder / name / "socket") for folder in folders)
 
 
-def _listens(path: Path) -> bool:
+def listens(path: Path) -> bool:
+    """Whether somebody listens on a socket."""
     with socket.socket(socket.AF_UNIX) as client:
         client.settimeout(1.0)
         try:

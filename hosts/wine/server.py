@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from lkltest.report.terminal import echo_error
 from lkltest.sandbox.scope import Child, Scope, ScopeError
 from lkltest.whole_file import write_whole
 
-from .prefix import copy, ensure, in_use
+from .prefix import copy, ensure, in_use, listens
 from .tools import WineTools, program_environment
 
 _MAKE_SECONDS = 240.0
@@ -41,15 +42,42 @@ class BrokenPrefix(LaunchError):
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A running server. `pid`: a process of its scope. `temporary`: the folder of its socket."""
+    """A running server.
+
+    Attributes:
+        pid: a process of its scope.
+        process: the server's own, 0 where it is not ours to watch.
+        temporary: the folder of its socket.
+    """
 
     pid: int
+    process: int
     prefix: Path
     temporary: Path
 
+    def lifeline(self) -> int | None:
+        """A descriptor that becomes readable when the server dies; None when it has."""
+        try:
+            descriptor = os.pidfd_open(self.process)
+        except OSError:
+            return None
+        if not _readable(descriptor):
+            return descriptor
+        os.close(descriptor)
+        return None
+
+    def has_died(self) -> bool:
+        """Whether it has died or is about to: then it listens no more, and its clients die."""
+        descriptor = self.lifeline()
+        if descriptor is None:
+            return True
+        os.close(descriptor)
+        return not any(listens(path) for path in self.temporary.glob("*/server-*/socket"))
+
     def save(self, shared: Path) -> None:
         """Leave word of it in the directory that xdist's workers share."""
-        fields = {"pid": self.pid, "prefix": str(self.prefix), "temporary": str(self.temporary)}
+        places = {"prefix": str(self.prefix), "temporary": str(self.temporary)}
+        fields = {"pid": self.pid, "process": self.process, **places}
         write_whole(shared / _HANDLE, json.dumps(fields))
 
     @classmethod
@@ -59,7 +87,14 @@ class Server:
             fields = json.loads((shared / _HANDLE).read_text(encoding="utf-8"))
         except FileNotFoundError:
             return None
-        return cls(fields["pid"], Path(fields["prefix"]), Path(fields["temporary"]))
+        prefix, temporary = Path(fields["prefix"]), Path(fields["temporary"])
+        return cls(fields["pid"], fields["process"], prefix, temporary)
+
+
+def _readable(descriptor: int) -> bool:
+    poller = select.poll()
+    poller.register(descriptor, select.POLLIN)
+    return bool(poller.poll(0))
 
 
 @contextlib.contextmanager
@@ -131,7 +166,7 @@ def _server(tools: WineTools, prefix: Path, scope: Scope) -> Iterator[Server]:
             env=environment, cwd=prefix, stdout=log, stderr=log,
         )  # fmt: skip
         try:
-            yield Server(scope.pid, prefix, scope.folder)
+            yield Server(scope.pid, server.pid, prefix, scope.folder)
         finally:
             with contextlib.suppress(ScopeError, OSError):
                 _end(tools, environment, server, scope)

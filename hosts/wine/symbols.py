@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ _LINES_SECONDS = 10.0
 _LIMIT = 256 << 20
 _NM = re.compile(rb"^([0-9a-fA-F]{8,16}) ([A-Za-z]) (\S+)", re.MULTILINE)
 _GNU = re.compile(rb"^ +0x([0-9a-f]{8,16}) +([A-Za-z_.$?@][^\s=]*)\r?$", re.MULTILINE)
+_INPUT = re.compile(rb"^ \.text\S*\s+0x([0-9a-f]+)\s+0x([0-9a-f]+) (\S[^\r\n]*)", re.MULTILINE)
 _MSVC = re.compile(
     rb"^ [0-9a-f]{4}:[0-9a-f]{8} +(\S+) +([0-9a-f]{16}) +f", re.MULTILINE | re.IGNORECASE
 )
@@ -177,17 +179,30 @@ def _same_layout(pe: Pe, other: Pe) -> bool:
 
 
 def _of_linker_map(text: bytes, pe: Pe) -> Iterator[Symbol]:
-    """The symbols of a map that ld, lld or MSVC's linker wrote."""
+    """The symbols of a map that ld, lld or MSVC's linker wrote.
+
+    It leaves out what is static: such a function is called by its object file, as `[file.o]`.
+    """
     found = [(int(match[2], 16), match[1]) for match in _MSVC.finditer(text)]
     found = found or [(int(match[1], 16), match[2]) for match in _GNU.finditer(text)]
-    inside = sorted(
-        (address - pe.image_base, name)
+    code = [section for section in pe.sections if section.code]
+    names = {
+        address - pe.image_base: name.decode("utf-8", "replace")
         for address, name in found
-        if 0 <= address - pe.image_base < pe.image_size
+        if any(0 <= address - pe.image_base - s.address < s.size for s in code)
+    }
+    if not names:
+        return
+    objects = sorted(
+        (int(match[1], 16) - pe.image_base, int(match[2], 16), Path(match[3].decode()).name)
+        for match in _INPUT.finditer(text)
     )
-    for address, name in inside:
-        if any(s.code and 0 <= address - s.address < s.size for s in pe.sections):
-            yield Symbol(address, name.decode("utf-8", "replace"))
+    starts = [start for start, _, _ in objects]
+    for begin in pe.functions:
+        index = bisect_right(starts, begin) - 1
+        if begin not in names and index >= 0 and begin < objects[index][0] + objects[index][1]:
+            names[begin] = f"[{objects[index][2]}]"
+    yield from (Symbol(address, names[address]) for address in sorted(names))
 
 
 def _of_system_map(text: bytes, pe: Pe) -> Iterator[Symbol]:

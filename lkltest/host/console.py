@@ -26,6 +26,7 @@ _QUIET_AFTER_EXIT = 0.1
 _DEATH_SECONDS = 5.0
 """Seconds that a program has to die of a fault in after it has been looked at."""
 _SIDE_LIMIT = 1 << 20
+_WAKING_BYTES = 400
 
 
 def open_terminal() -> tuple[int, int]:
@@ -64,6 +65,7 @@ class Console(Process):
     `side` is a second descriptor (a pipe with the program's stderr) whose bytes are kept apart.
     `diagnose` is called once, while the program still lives, when a deadline has passed; what it
     returns becomes the detail of the failure. A `debugger` does that, too, and sees faults.
+    `lifeline` is a descriptor that becomes readable when something has died that the program needs.
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class Console(Process):
         deadlines: Deadlines,
         *,
         side: int | None = None,
+        lifeline: int | None = None,
         diagnose: Callable[[], str] | None = None,
         debugger: Observer | None = None,
     ) -> None:
@@ -84,6 +87,7 @@ class Console(Process):
         self.hang_report = ""
         self._terminal = fdspawn(terminal, use_poll=True)
         self._side = side
+        self._lifeline = lifeline
         self._debugger = debugger
         self._diagnose = debugger.look if debugger else diagnose
         self._total = Deadline(deadlines.total)
@@ -106,9 +110,13 @@ class Console(Process):
                     continue
             if self.child.fileno() in ready:
                 break
+            if self._lifeline in ready:
+                self.child.kill(signal.SIGKILL)
+                break
         yield from self._drain(_QUIET_AFTER_EXIT)
         yield from self._what_was_seen()
-        self.exit = exit_from_status(self.child.wait(5.0))
+        status = self.child.wait(5.0)
+        self.exit = Exit(cause="ended") if self._lifeline in ready else exit_from_status(status)
 
     def stream_done(self) -> None:
         """A program ends by itself: nothing to do."""
@@ -127,6 +135,9 @@ class Console(Process):
             self.child.kill(signal.SIGKILL)
         self._terminal.close()
         self._close_side()
+        if self._lifeline is not None:
+            os.close(self._lifeline)
+            self._lifeline = None
 
     @property
     def _descriptor(self) -> int:
@@ -143,6 +154,8 @@ class Console(Process):
         if self._side is not None:
             poller.register(self._side, select.POLLIN)
         poller.register(self.child.fileno(), select.POLLIN)
+        if self._lifeline is not None:
+            poller.register(self._lifeline, select.POLLIN)
         limit = Deadline(seconds)
         while True:
             ready = {descriptor for descriptor, _ in poller.poll(limit.remaining() * 1000)}
@@ -178,7 +191,7 @@ class Console(Process):
         """Yield what the debugger found in the program that it had not printed."""
         if self._debugger is not None:
             yield from self._debugger.settle()
-            self.hang_report = self._debugger.report
+            self.hang_report = self.hang_report or self._debugger.report
 
     def _give_up(self) -> Iterator[bytes]:
         """A deadline has passed: find out what the program was doing, then kill it."""
@@ -188,7 +201,12 @@ class Console(Process):
         self.child.kill(signal.SIGKILL)
         self.child.wait(5.0)
         for data in self._drain(_QUIET_AFTER_EXIT):
-            yield data
+            if limit is self._total:
+                yield data
+            else:  # the point where it was silent is to blame, not where it is now
+                said = data[:_WAKING_BYTES].decode("utf-8", "backslashreplace").strip()
+                woke = f"it woke up while it was looked at, and said: {said}"
+                self.hang_report = f"{self.hang_report}\n\n{woke}".strip()
             break  # a flood would go on for ever; the buffer's content is all that can be late
         yield from self._what_was_seen()
         cause: Cause = "deadline" if limit is self._total else "stall"

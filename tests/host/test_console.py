@@ -3,6 +3,7 @@
 
 import argparse
 import os
+import select
 import signal
 import threading
 import time
@@ -162,6 +163,21 @@ class TestLimits:
         read(console)
         assert alive == [True]
         assert console.hang_report == "in hang ()"
+
+    def test_what_it_says_when_it_wakes_up_meanwhile_is_kept_apart(self, start: Start) -> None:
+        def diagnose() -> str:
+            console.child.kill(signal.SIGUSR1)
+            poller = select.poll()
+            poller.register(console._descriptor, select.POLLIN)
+            assert poller.poll(60_000)
+            return "in hang ()"
+
+        script = "trap 'echo ok 1 slow' USR1; echo '* 1 slow'; sleep 1000 & wait; sleep 1000"
+        console = start(script, silence=0.5, diagnose=diagnose)
+        assert read(console) == b"* 1 slow\n", "the point that was silent is the one in flight"
+        assert console.exit.cause == "stall"
+        assert console.hang_report.startswith("in hang ()\n\nit woke up while it was looked at")
+        assert console.hang_report.endswith("ok 1 slow")
 
     def test_a_program_that_ends_in_time_is_not_diagnosed(self, start: Start) -> None:
         console = start("echo", diagnose=lambda: pytest.fail("diagnosed"))

@@ -16,9 +16,14 @@ from xml.etree import ElementTree
 
 import pytest
 
+from lkltest.deadline import Deadlines
+from lkltest.host.api import Launch
+from lkltest.host.execution import Execution
 from lkltest.hosts.wine.host import WineHost
 from lkltest.hosts.wine.prefix import diagnose
+from lkltest.hosts.wine.tools import WineTools, find_tools, program_environment
 from lkltest.sandbox.scope import Scope
+from lkltest.verdict.results import ProblemKind
 from tests.census import MARKER, Census, new_marker
 from tests.hosts.wine.fixtures import CACHE, command, environment, lkltest, misbehave, require_wine
 
@@ -262,3 +267,34 @@ def test_doctor_knows_wine() -> None:
     done = lkltest("doctor")
     assert "wine 8" in done.stdout or "wine " in done.stdout
     assert "PE32+" in done.stdout and "prefix" in done.stdout
+
+
+@pytest.mark.parametrize("how", ["SIGKILL", "wineserver -k"])
+def test_the_servers_death_is_named_at_once(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(CACHE))
+    host = WineHost()
+
+    def kill(said: bytes) -> None:
+        server = host._server
+        if b"* 2 middle" not in said or server is None:
+            return
+        if how == "SIGKILL":
+            os.kill(server.process, signal.SIGKILL)
+            return
+        tools = find_tools()
+        assert isinstance(tools, WineTools)
+        variables = program_environment(tools, server.prefix, server.temporary)
+        subprocess.Popen([tools.server, "-k"], env=variables)
+
+    with host.session():
+        launch = Launch(misbehave(), ("hang",), {}, Deadlines(120, 60, 60, 60))
+        with Scope(join=host.namespace_pid()) as scope:
+            result = Execution(host, host.launch(launch, scope), kill).run()
+        crash = next(p for p in result.problems if p.kind is ProblemKind.CRASH)
+        assert crash.reason == "wineserver died while the program ran" and crash.point == "middle"
+        assert not {p.kind for p in result.problems} & {ProblemKind.SIGNAL, ProblemKind.STALL}
+        launch = Launch(misbehave(), ("status", "0"))
+        with Scope(join=host.namespace_pid()) as scope:
+            assert Execution(host, host.launch(launch, scope)).run().passed, (
+                "the next one has its own"
+            )

@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Stacks of Windows programs that die and hang as LKL's do, with whatever names they have."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lkltest.deadline import Deadlines
+from lkltest.host.api import Launch
+from lkltest.host.execution import Execution
+from lkltest.hosts.wine.host import WineHost
+from lkltest.sandbox.scope import Scope
+from lkltest.verdict.results import Problem, ProblemKind, ProgramResult
+from tests.compiler import compile_program
+from tests.hosts.wine.fixtures import CACHE, SOURCES, require_wine
+
+MINGW = "x86_64-w64-mingw32-"
+PANIC = ["panic+", "start_kernel+", "main+"]
+
+
+@pytest.fixture(scope="module")
+def wine() -> Iterator[WineHost]:
+    require_wine()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(CACHE))
+        host = WineHost()
+        with host.session():
+            yield host
+
+
+def program(folder: Path, *flags: str) -> Path:
+    """test.exe in a folder of its own, so that what lies beside it can be chosen."""
+    made = compile_program(
+        SOURCES / "test.c", "-static", *flags, compiler=f"{MINGW}gcc", suffix=".exe"
+    )
+    return Path(shutil.copy(made, folder / "test.exe"))
+
+
+def run(host: WineHost, file: Path, mode: str, silence: float = 60.0) -> ProgramResult:
+    launch = Launch(file, (mode,), {}, Deadlines(120.0, silence, 60.0, 60.0))
+    with Scope(join=host.namespace_pid()) as scope:
+        return Execution(host, host.launch(launch, scope)).run()
+
+
+def problem(result: ProgramResult, kind: ProblemKind) -> Problem:
+    (found,) = [one for one in result.problems if one.kind is kind]
+    return found
+
+
+def frames(stack: str) -> list[str]:
+    """The functions of the first stack of a report."""
+    first = stack.partition("\n\n")[0]
+    return re.findall(r"^#\d+ +0x[0-9a-f]{16} in (.+)$", first, re.MULTILINE)
+
+
+def begin_with(found: list[str], expected: list[str]) -> bool:
+    return all(one.startswith(name) for one, name in zip(found, expected, strict=False))
+
+
+@pytest.mark.parametrize("flags", [("-g0",), ("-gdwarf-5",), ("-gdwarf-4",)], ids=str)
+def test_a_null_write_in_panic_is_a_kernel_panic(
+    wine: WineHost, tmp_path: Path, flags: tuple[str, ...]
+) -> None:
+    panic = problem(run(wine, program(tmp_path, *flags), "quiet-panic"), ProblemKind.PANIC)
+    assert panic.point == "middle"
+    assert panic.reason.startswith("page fault on write access to 0x0 in panic")
+    assert begin_with(frames(panic.detail), PANIC)
+    assert ("at test.c:" in frames(panic.detail)[0]) == (flags != ("-g0",))
+
+
+def test_the_held_back_log_is_read_and_gives_the_title(wine: WineHost, tmp_path: Path) -> None:
+    panic = problem(run(wine, program(tmp_path), "panic"), ProblemKind.PANIC)
+    assert (panic.reason, panic.point) == ("Attempted to kill init!", "middle")
+    assert begin_with(frames(panic.detail), ["panic+", "do_exit+", *PANIC[1:]])
+
+
+def test_a_thread_that_spins_comes_first(wine: WineHost, tmp_path: Path) -> None:
+    stall = problem(run(wine, program(tmp_path), "spin", silence=2.0), ProblemKind.STALL)
+    assert stall.point == "middle"
+    assert stall.detail.count("Thread 0x") == 22
+    assert stall.detail.splitlines()[0].endswith("(running):")
+    assert begin_with(frames(stall.detail), ["spin_thread+", "BaseThreadInitThunk+"])
+
+
+def test_a_stripped_program_gets_a_hint(wine: WineHost, tmp_path: Path) -> None:
+    crash = problem(run(wine, program(tmp_path, "-s"), "panic"), ProblemKind.CRASH)
+    assert frames(crash.detail)[0].startswith("?? (test.exe+0x")
+    for word in ("test.exe has no names", "-Wl,-Map", "test.exe.debug", "--lkl-symbols"):
+        assert word in crash.detail
+
+
+@pytest.mark.parametrize("name", ["test.exe.debug", ".debug/test.exe", "test.unstripped.exe"])
+def test_an_unstripped_copy_beside_it_is_used(wine: WineHost, tmp_path: Path, name: str) -> None:
+    file = program(tmp_path)
+    copy = tmp_path / name
+    copy.parent.mkdir(exist_ok=True)
+    shutil.copy(file, copy)
+    subprocess.run([f"{MINGW}strip", file], check=True)
+    panic = problem(run(wine, file, "quiet-panic"), ProblemKind.PANIC)
+    assert begin_with(frames(panic.detail), PANIC) and f"names: {copy}" in panic.detail
+
+
+def test_what_strip_took_is_used(wine: WineHost, tmp_path: Path) -> None:
+    file = program(tmp_path, "-gdwarf-5")
+    debug = tmp_path / "elsewhere.dbg"
+    subprocess.run([f"{MINGW}objcopy", "--only-keep-debug", file, debug], check=True)
+    subprocess.run([f"{MINGW}strip", file], check=True)
+    subprocess.run([f"{MINGW}objcopy", f"--add-gnu-debuglink={debug}", file], check=True)
+    panic = problem(run(wine, file, "quiet-panic"), ProblemKind.PANIC)
+    assert begin_with(frames(panic.detail), PANIC)
+    assert "at test.c:" in frames(panic.detail)[0]
+
+
+def test_a_copy_of_another_program_is_not_used(wine: WineHost, tmp_path: Path) -> None:
+    shutil.copy(program(tmp_path, "-O0"), tmp_path / "test.exe.debug")
+    crash = problem(run(wine, program(tmp_path, "-s"), "quiet-panic"), ProblemKind.CRASH)
+    assert "has no names" in crash.detail
+
+
+def test_a_linkers_map_beside_it_is_used(wine: WineHost, tmp_path: Path) -> None:
+    words = [f"{MINGW}gcc", "-O1", "-s", "-static", f"-Wl,-Map={tmp_path}/test.map"]
+    if shutil.which(words[0]) is None:
+        pytest.skip(f"{words[0]} is missing: apt-get install gcc-mingw-w64-x86-64")
+    object_file, file = tmp_path / "test.o", tmp_path / "test.exe"
+    subprocess.run([*words, "-c", "-o", object_file, SOURCES / "test.c"], check=True)
+    subprocess.run([*words, "-o", file, object_file], check=True)
+    crash = problem(run(wine, file, "quiet-panic"), ProblemKind.CRASH)
+    found = frames(crash.detail)
+    assert begin_with(found, ["[test.o]+", "[test.o]+", "main+"]), "a map has no static functions"
+
+
+def test_a_system_map_is_moved_to_where_the_kernel_is(wine: WineHost, tmp_path: Path) -> None:
+    file = program(tmp_path, "-Wl,--export-all-symbols")
+    symbols = subprocess.run(
+        [f"{MINGW}nm", "-n", file], check=True, capture_output=True, text=True
+    ).stdout
+    moved = re.sub(
+        r"^([0-9a-f]{16})", lambda m: f"{int(m[1], 16) - 0x140001000:016x}", symbols, flags=re.M
+    )
+    named = tmp_path / "System.map"
+    named.write_text("\n".join(line for line in moved.splitlines() if " t " in line.lower()))
+    subprocess.run([f"{MINGW}strip", file], check=True)
+    panic = problem(run(wine, file, "quiet-panic"), ProblemKind.PANIC)
+    assert begin_with(frames(panic.detail), PANIC) and f"names: {named}" in panic.detail

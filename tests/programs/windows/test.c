@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A Windows program that dies and hangs as upstream's do, in the way its first
+ * argument names: a kernel's log that waits for a test point's end in a buffer
+ * (whence this file's name, which the program's symbols say), a panic() that
+ * writes to 0, a thread that spins amid others that wait.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <windows.h>
+
+static char log_buf[4096];
+static char *head = log_buf, *tail = log_buf;
+
+static void __attribute__((noinline)) print(const char *text)
+{
+	while (*text)
+		*tail++ = *text++;
+}
+
+static void __attribute__((noinline)) panic(void)
+{
+	volatile int *volatile nowhere = NULL;
+
+	*nowhere = 1;
+}
+
+static void __attribute__((noinline)) do_exit(const char *why)
+{
+	print("[    0.010000] Kernel panic - not syncing: ");
+	print(why);
+	print("\n");
+	panic();
+	printf("# not reached\n");
+}
+
+static void __attribute__((noinline)) start_kernel(int loud)
+{
+	if (loud)
+		do_exit("Attempted to kill init!");
+	else
+		panic();
+	printf("# not reached\n");
+}
+
+static DWORD WINAPI wait_thread(void *unused)
+{
+	Sleep(INFINITE);
+	return 0;
+}
+
+static DWORD WINAPI spin_thread(void *unused)
+{
+	__asm__ volatile("1: jmp 1b");
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	const char *mode = argc > 1 ? argv[1] : "";
+	int i;
+
+	printf("1..2 # test\n* 1 first\nok 1 first\n* 2 middle\n");
+	fflush(stdout);
+	head = tail; /* what was before has been printed */
+	if (!strcmp(mode, "panic"))
+		start_kernel(1);
+	if (!strcmp(mode, "quiet-panic"))
+		start_kernel(0);
+	if (!strcmp(mode, "spin")) {
+		for (i = 0; i < 20; i++)
+			CreateThread(NULL, 0, wait_thread, NULL, 0, NULL);
+		CreateThread(NULL, 0, spin_thread, NULL, 0, NULL);
+		Sleep(INFINITE);
+	}
+	printf("ok 2 middle\n");
+	return head != tail;
+}
