@@ -39,6 +39,11 @@ class Deadlines:
         """Derive all limits from the total one."""
         return cls(total, total / 3, total / 3, total / 2)
 
+    @classmethod
+    def none(cls) -> Deadlines:
+        """No limits: a person is at the console."""
+        return cls(_LONGEST, _LONGEST, _LONGEST, _LONGEST)
+
 
 class Deadline:
     """A moment that is handed down, so that nested waits share one limit."""

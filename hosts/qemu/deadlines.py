@@ -56,6 +56,10 @@ class RunDeadlines:
         """The machine runs from now on."""
         self._started = self._last = time.monotonic()
 
+    def lift(self) -> None:
+        """No limit from now on."""
+        self._deadlines = Deadlines.none()
+
     def heard(self) -> None:
         """Bytes have come."""
         self._last = time.monotonic()

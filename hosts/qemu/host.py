@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -33,7 +34,7 @@ from .deadlines import RunDeadlines, with_overrides
 from .devices import Devices, linux_guest, make_devices, missing_driver
 from .hang import hang_report
 from .image import ANY, Image, is_image
-from .machine import MACHINES, Setup, machine_named
+from .machine import MACHINES, Setup, doubled, machine_named
 from .process import QemuProcess
 from .start import setup_of, start
 from .table import image_of_file, read_images
@@ -99,6 +100,16 @@ class QemuHost(Host):
             "--lkl-qemu-machine",
             metavar="NAME",
             help=f"of every image: {', '.join(MACHINES)} or a value of QEMU's -M",
+        )
+        parser.addoption(
+            "--lkl-qemu-gdb",
+            metavar="PORT",
+            help="hold the machine until gdb at this port, or socket, lets it run (--interactive)",
+        )
+        parser.addoption(
+            "--lkl-qemu-enter-jdb-on-timeout",
+            action="store_true",
+            help="give a person Fiasco's debugger when a limit has passed (exec, on a terminal)",
         )
         parser.addoption("--lkl-qemu-cpu", metavar="NAME", help="of every image, as QEMU's -cpu")
         parser.addoption("--lkl-qemu-memory", metavar="MIB", help="of every image")
@@ -176,12 +187,13 @@ class QemuHost(Host):
         with self._prepared(launch, scope) as made:
             child, links, words = start(scope, made.setup, made.folder, made.devices.descriptors)
         image = made.image
+        limits = {} if launch.interactive else image.deadlines
         process = QemuProcess(
             child,
             links,
             tuple(words),
             console=_console(image),
-            deadlines=RunDeadlines(with_overrides(launch.deadlines, image.deadlines), image.drain),
+            deadlines=RunDeadlines(with_overrides(launch.deadlines, limits), image.drain),
             verdict=Verdict(token=made.token, debug_exit=image.debug_exit),
             diagnose=lambda process: hang_report(
                 process,
@@ -189,6 +201,9 @@ class QemuHost(Host):
                 debugger=image.serial_esc,
                 picture=made.kept.picture if image.display else None,
             ),
+            interactive=launch.interactive,
+            held=bool(made.setup.gdb),
+            enter_debugger=image.serial_esc and self._debugger_wanted(),
         )
         process.on_end = made.kept.save
         process.files = made.kept.names(made.devices.pcaps)
@@ -227,7 +242,7 @@ class QemuHost(Host):
         try:
             guest = linux_guest(image, devices, launch.environment)
             boot = lay_out(image, Job(devices.words, launch.environment), folder, guest)
-            setup = setup_of(image, boot, devices, accelerator)
+            setup = replace(setup_of(image, boot, devices, accelerator), gdb=self._gdb(launch))
             yield _Made(image, folder, devices, setup, kept, guest.config.token if guest else "")
         finally:
             devices.close()
@@ -261,6 +276,18 @@ class QemuHost(Host):
         if image is None:
             raise LaunchError(f'{path}: has no [images."*"], which is what runs other programs')
         return replace(image, program=launch.program)
+
+    def _gdb(self, launch: Launch) -> str:
+        """Where QEMU listens for gdb: on this machine alone. Raises LaunchError."""
+        wanted = str(self._option("gdb") or "")
+        if wanted and not launch.interactive:
+            raise LaunchError("--lkl-qemu-gdb is for `lkltest exec --interactive`")
+        if wanted.isdecimal():
+            return f"tcp:127.0.0.1:{wanted}"
+        return f"unix:{doubled(str(Path(wanted).absolute()))},server=on,wait=off" if wanted else ""
+
+    def _debugger_wanted(self) -> bool:
+        return bool(self._option("enter_jdb_on_timeout")) and sys.stdin.isatty()
 
     def _with_options(self, image: Image) -> Image:
         """The image in the machine that the options name. Raises LaunchError for another's."""

@@ -127,7 +127,8 @@ class Boot:
 class Setup:
     """Everything of one machine that is to run.
 
-    `monitor` is a descriptor in QEMU, `consoles` are the names of serial lines in its directory.
+    `monitor` is a descriptor in QEMU, `consoles` are the names of serial lines in its directory,
+    `gdb` is where QEMU listens for a debugger.
     """
 
     machine: Machine
@@ -142,6 +143,7 @@ class Setup:
     debug_exit: bool = False
     display: bool = False
     extra: Sequence[str] = field(default_factory=tuple)
+    gdb: str = ""
 
 
 def command(setup: Setup) -> list[str]:
@@ -169,7 +171,8 @@ def _processor(setup: Setup) -> list[str]:
     words += ["-m", str(setup.memory or machine.memory)]
     words += ["-accel", setup.accelerator]
     cpu = setup.cpu or ("host" if kvm else machine.cpu)
-    return words + (["-cpu", cpu] if cpu else [])
+    words += ["-cpu", cpu] if cpu else []
+    return words + (["-gdb", setup.gdb] if setup.gdb else [])
 
 
 def _devices(setup: Setup) -> list[str]:

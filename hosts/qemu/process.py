@@ -51,6 +51,7 @@ class RawLog:
         path.with_name(f"{path.name}.times").write_text("".join(lines), encoding="ascii")
 
 
+_ENTER_JDB = b"\x1b"
 _QUIT_SECONDS, _TERM_SECONDS, _KILL_SECONDS = 2.0, 2.0, 5.0
 
 
@@ -82,6 +83,9 @@ class QemuProcess(Process):
         deadlines: the four of them.
         verdict: on what the console, the monitor and the end say.
         diagnose: takes a hang report; asked once, while the machine still lives.
+        interactive: only a person or the machine itself ends it.
+        held: a debugger lets the machine run, not we.
+        enter_debugger: a machine that is out of time is given to a person, in JDB.
     """
 
     def __init__(
@@ -94,6 +98,9 @@ class QemuProcess(Process):
         deadlines: RunDeadlines,
         verdict: Verdict,
         diagnose: Callable[[QemuProcess], str],
+        interactive: bool = False,
+        held: bool = False,
+        enter_debugger: bool = False,
     ) -> None:
         self.child = child
         self.links = links
@@ -108,13 +115,18 @@ class QemuProcess(Process):
         self._deadlines = deadlines
         self._verdict = verdict
         self._diagnose = diagnose
+        self._interactive = interactive
+        self._held = held
+        self._enter_debugger = enter_debugger
         self._done = False
         self._closed = False
+        self._ended_by_hand = False
 
     def chunks(self) -> Iterator[bytes]:
         """Let the machine run; yield the program's bytes until it is over."""
         try:
-            self.links.monitor.execute("cont")
+            if not self._held:
+                self.links.monitor.execute("cont")
         except MonitorError as error:
             self._verdict.decide(Decision(Problem(ProblemKind.LAUNCH, str(error))))
         self._deadlines.start()
@@ -150,6 +162,10 @@ class QemuProcess(Process):
 
     def stop(self, why: str) -> None:
         """End the machine because a person wants it. May be called from another thread."""
+        if self._interactive:
+            self._ended_by_hand = True
+            self.kill()
+            return
         self._verdict.decide(Decision(Problem(ProblemKind.INTERRUPTED, why)))
         self.child.kill(signal.SIGTERM)
 
@@ -172,12 +188,12 @@ class QemuProcess(Process):
         """Yield bytes until something ends the run."""
         poller = self._poller()
         while True:
-            settling = self._done and self._console.others_done
+            settling = self._done and self._console.others_done and not self._interactive
             limit = self._deadlines.limit(
                 plan_seen=self._console.found,
                 settling=settling,
                 drain=self._console.settling_time,
-                decision=self._verdict.decision,
+                decision=None if self._interactive else self._verdict.decision,
             )
             ready = {descriptor for descriptor, _ in poller.poll(limit.remaining() * 1000)}
             if self.links.monitor.fileno() in ready:
@@ -199,6 +215,9 @@ class QemuProcess(Process):
                     yield b""
                     continue
                 if limit.cause == "quiet" and settling and not self._done:
+                    continue
+                if self._enter_debugger and limit.cause not in ("quiet", "settle"):
+                    self._hand_over(limit.cause, limit.seconds)
                     continue
                 self._give_up(limit.cause, limit.seconds)
                 return
@@ -245,6 +264,14 @@ class QemuProcess(Process):
         else:
             poller.unregister(self.links.status)
 
+    def _hand_over(self, cause: str, seconds: float) -> None:
+        """The machine is out of time, which is its verdict, and now a person's, in JDB."""
+        self._verdict.out_of_time(cause, seconds, "", self._console)
+        self._enter_debugger = False
+        self._interactive = True
+        self._deadlines.lift()
+        self.send(_ENTER_JDB)
+
     def _give_up(self, cause: str, seconds: float) -> None:
         """Nothing more is waited for: because all is there, or because it is not."""
         decided = self._verdict.decision
@@ -260,7 +287,7 @@ class QemuProcess(Process):
 
     def _last(self) -> Iterator[bytes]:
         """End the machine and yield what is left."""
-        by_itself = self.child.poll() is not None
+        by_itself = self.child.poll() is not None and not self._ended_by_hand
         self._end()
         if by_itself:
             rest = self.read_quiet(0.05, 2.0)

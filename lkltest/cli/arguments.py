@@ -124,6 +124,11 @@ def _add_exec(execute: argparse.ArgumentParser, words: Sequence[str]) -> None:
     execute.add_argument(
         "--dry-run", action="store_true", help="only print the command that would be run"
     )
+    execute.add_argument(
+        "--interactive",
+        action="store_true",
+        help="no limits, and a verdict only on a stream that comes to its end",
+    )
     _add_host_options(execute, words)
     execute.add_argument("program", metavar="PROGRAM", help="an executable or an image")
     execute.add_argument("arguments", nargs=argparse.REMAINDER, metavar="ARGUMENT")

@@ -50,6 +50,7 @@ def run(options: argparse.Namespace) -> int:
         vars(options),
         build=options.build,
         dry_run=options.dry_run,
+        interactive=options.interactive,
     )
 
 
@@ -62,12 +63,14 @@ def execute(
     *,
     build: str | None = None,
     dry_run: bool = False,
+    interactive: bool = False,
 ) -> int:
     """Run `program` on the host (None: the one its format belongs to).
 
     The console goes to standard output, the verdict's reasons to standard error. Returns 0 when it
     passed, 1 when it failed, 2 when it could not be launched. `build` is where a host that boots a
-    kernel has it from (None: its default one). `dry_run` only prints what would run.
+    kernel has it from (None: its default one). `dry_run` only prints what would run. `interactive`
+    sets no limits, and there is no verdict on a program whose stream does not come to its end.
     """
     path = Path(program).absolute()
     try:
@@ -80,7 +83,9 @@ def execute(
             with error_boundary(host, "open_build", BuildError):
                 kernel = host.open_build(build)
         deadlines = Deadlines.from_timeout(timeout or DEFAULT_TIMEOUT)
-        launch = Launch(path, tuple(arguments), {}, deadlines, kernel)
+        if interactive:
+            deadlines = Deadlines.none()
+        launch = Launch(path, tuple(arguments), {}, deadlines, kernel, interactive)
         with error_boundary(host, "check"):
             host.check()
         # A program that cannot run is told before the host starts anything.
@@ -104,7 +109,8 @@ def execute(
             with error_boundary(host, "launch"):
                 process = host.launch(launch, scope)
             with host.attach(process, _Passthrough()) as listen:
-                result = Execution(host, process, listen).run()
+                execution = Execution(host, process, listen)
+                result = execution.run()
     except (BuildError, LaunchError, ExecutableError, ScopeError) as error:
         echo_error(str(error))
         return USED_WRONGLY
@@ -114,6 +120,9 @@ def execute(
         show_traceback(error, host_options)
         echo_error(f"{path}: cannot be run to its end: {one_line(error)}")
         return FAILED
+    if interactive and not execution.complete:
+        echo_error(f"{path.name}@{host.name}: no verdict: the stream did not come to its end")
+        return PASSED
     _print_verdict(path.name, host, result)
     return PASSED if result.passed else FAILED
 

@@ -47,6 +47,8 @@ class Launch:
     deadlines: Deadlines = field(default_factory=Deadlines)
     build: Build | None = None
     """Where the program's kernel comes from, for hosts that boot one; None: the host's default."""
+    interactive: bool = False
+    """Whether a person is at the console, and nothing but them or the program itself ends it."""
 
 
 class OptionGroup(Protocol):

@@ -40,6 +40,11 @@ class Execution:
         self._listen = listen
         self._started = time.monotonic()
 
+    @property
+    def complete(self) -> bool:
+        """Whether the stream has come to its end: its plan is met."""
+        return self._recorder.done
+
     def points(self) -> Generator[PointResult]:
         """Yield every test point as it is reported, at last those that never were.
 

@@ -192,6 +192,16 @@ def test_bad_input_is_one_line(tmp_path: Path, words: list[str], message: str) -
     assert done.stderr.count("\n") == 1
 
 
+def wait_for(terminal: int, text: bytes) -> None:
+    """Read what is shown on a terminal until `text` is."""
+    shown = b""
+    deadline = time.monotonic() + 60
+    while text not in shown and time.monotonic() < deadline:
+        if select.select([terminal], [], [], 0.2)[0]:
+            shown += os.read(terminal, 4096)
+    assert text in shown
+
+
 @contextlib.contextmanager
 def on_a_terminal(folder: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     """`exec` of a machine that idles in its second point; gives it and the other end of its tty."""
@@ -201,12 +211,7 @@ def on_a_terminal(folder: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]
     with subprocess.Popen(
         command, stdin=theirs, stdout=theirs, stderr=subprocess.PIPE, start_new_session=True
     ) as child:
-        shown = b""
-        deadline = time.monotonic() + 20
-        while b"* 2 second" not in shown and time.monotonic() < deadline:
-            if select.select([ours], [], [], 0.2)[0]:
-                shown += os.read(ours, 4096)
-        assert b"* 2 second" in shown
+        wait_for(ours, b"* 2 second")
         assert termios.tcgetattr(theirs) != settings
         yield child, ours
         child.wait(20)
@@ -251,3 +256,54 @@ def test_nothing_survives_a_killed_runner(tmp_path: Path) -> None:
         assert processes, "QEMU runs"
         child.kill()
     assert not [each for each in before.left() if each.startswith(("process", "file"))]
+
+
+@pytest.mark.parametrize(
+    ("console", "said"),
+    [
+        (PLAYED, "x@qemu: ok, 2 points: 2 ok"),
+        (b"hello\r\n", "x@qemu: no verdict: the stream did not come to its end"),
+        (b"[  hello] jdb: ", "x@qemu: no verdict: the stream did not come to its end"),
+    ],
+)
+def test_at_hand_the_verdict_waits(tmp_path: Path, console: bytes, said: str) -> None:
+    """Nothing but ctrl-a x ends the machine: no limit, no complete stream, no debugger."""
+    end = b"the end of it"
+    name = image(tmp_path, console + end, deadlines_of_image={"plan": 0.5, "silence": 0.5})
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "lkltest", "exec", "--host", "qemu", "--interactive", name]
+    with subprocess.Popen(
+        command, stdin=theirs, stdout=theirs, stderr=subprocess.PIPE, start_new_session=True
+    ) as child:
+        wait_for(ours, end)
+        time.sleep(3)
+        assert child.poll() is None
+        os.write(ours, b"\x01x")
+        assert child.wait(20) == 0
+        assert child.stderr is not None
+        assert said in child.stderr.read().decode()
+    os.close(ours)
+    os.close(theirs)
+
+
+def test_a_person_gets_the_debugger_when_time_is_up(tmp_path: Path) -> None:
+    name = image(tmp_path, HALF, "end=idle", append="-serial_esc")
+    ours, theirs = pty.openpty()
+    option = "--lkl-qemu-enter-jdb-on-timeout"
+    command = [sys.executable, "-m", "lkltest", "exec", "--host", "qemu", option]
+    with subprocess.Popen(
+        [*command, "--timeout=9", name],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    ) as child:
+        wait_for(ours, b"* 2 second")
+        time.sleep(12)
+        assert child.poll() is None, "it waits for the person"
+        os.write(ours, b"\x01x")
+        assert child.wait(20) == 1
+        assert child.stderr is not None
+        assert "silent for too long, 3 s" in child.stderr.read().decode()
+    os.close(ours)
+    os.close(theirs)

@@ -98,12 +98,15 @@ def test_memory_and_words_of_an_image(tmp_path: Path) -> None:
     assert "-M pc -m 300 -accel tcg -cpu max" in other.stdout
     value = lkltest("exec", "--lkl-qemu-machine=q35,usb=off", "--host", "qemu", "--dry-run", name)
     assert "-M q35,usb=off -m 272" in value.stdout
+    words = ("--interactive", "--dry-run", "--lkl-qemu-gdb=1234")
+    assert "-gdb tcp:127.0.0.1:1234" in lkltest("exec", "--host", "qemu", *words, name).stdout
 
 
 @pytest.mark.parametrize(
     ("word", "message"),
     [
         ("--lkl-qemu-memory=lots", "--lkl-qemu-memory=lots: is no number of MiB"),
+        ("--lkl-qemu-gdb=1234", "--lkl-qemu-gdb is for `lkltest exec --interactive`"),
         ("--lkl-qemu-machine=arm64", "is for aarch64, the image for x86_64"),
     ],
 )
