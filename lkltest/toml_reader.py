@@ -218,6 +218,10 @@ class Section:
             raise self.error(f"{key}: {value} is no number of times", key)
         return value if value is None else int(value)
 
+    def flag(self, key: str) -> bool:
+        """`true` or `false`, which is the default."""
+        return bool(self._get(key, False, bool, "true or false"))
+
     def words(self, key: str) -> dict[str, str]:
         """A table of strings, for an environment."""
         table = self.table(key)

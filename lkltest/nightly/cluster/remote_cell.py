@@ -19,6 +19,8 @@ from lkltest.nightly.run.runner import Quiet, run_cells
 
 WANTED = "build wanted"
 """The key of an answer that asks for a build, by its content hash."""
+MACHINE = "lkltest_machine"
+"""The attribute of a worker that says under which name its times are compared."""
 CHUNK = 4 << 20
 _SECONDS = 120.0
 
@@ -28,19 +30,22 @@ def variable_name(digest: str, part: int) -> str:
     return f"lkltest-build-{digest}-{part}"
 
 
-def run_remote(data: Mapping[str, Any], digest: str, sent: int) -> dict[str, Any]:
+def run_remote(
+    data: Mapping[str, Any], digest: str, sent: int, machine: str = ""
+) -> dict[str, Any]:
     """Run one cell on this worker.
 
     Args:
         data: the cell, in plain types.
         digest: content hash of its build, "" for the default build of this machine's host.
         sent: in how many parts the scheduler holds the build, 0 when it does not.
+        machine: the name under which times are compared, "" for the worker's own.
 
     Returns:
         The record in plain types, or `{WANTED: digest}`.
     """
     cell = Cell.from_dict(data)
-    machine = _worker_name()
+    machine = machine or _machine()
     if not digest or cell.path is None:
         return _run(cell, machine).to_dict()
     try:
@@ -83,10 +88,10 @@ def _run(cell: Cell, machine: str) -> CellRecord:
     return watch.records[0]
 
 
-def _worker_name() -> str:
+def _machine() -> str:
     from distributed import get_worker
 
-    return str(get_worker().name)
+    return str(getattr(get_worker(), MACHINE, "") or get_worker().name)
 
 
 def _local(path: Path, digest: str) -> Path | None:

@@ -43,7 +43,11 @@ def resource(host: str, *, default_build: bool) -> str:
 
 
 def run_cells(
-    cells: Iterable[Cell], scheduler: str, listener: Listener, grace: float = _GRACE
+    cells: Iterable[Cell],
+    scheduler: str,
+    listener: Listener,
+    grace: float = _GRACE,
+    machine: str = "",
 ) -> None:
     """Run `cells` on the workers of `scheduler`, in their order as far as places allow.
 
@@ -55,6 +59,7 @@ def run_cells(
         scheduler: `tcp://host:8786`, or `tls://` with Dask's own settings.
         listener: is told; a cell has started when it is handed out.
         grace: seconds without a worker that has a cell's host after which the cell is given up.
+        machine: the name under which times are compared, "" for each worker's own.
 
     Raises:
         ClusterError: Dask is not installed, or there is no scheduler.
@@ -62,7 +67,7 @@ def run_cells(
     client = _connect(scheduler)
     try:
         client.run_on_scheduler(_moves_setter(client.id, _MOVES))
-        _Night(client, scheduler, listener, grace).run(deque(cells))
+        _Night(client, scheduler, listener, grace, machine).run(deque(cells))
     finally:
         client.close(timeout=_CONNECT)
 
@@ -139,10 +144,13 @@ class _Task:
 class _Night:
     """The state of one run."""
 
-    def __init__(self, client: Any, scheduler: str, listener: Listener, grace: float) -> None:
+    def __init__(
+        self, client: Any, scheduler: str, listener: Listener, grace: float, machine: str
+    ) -> None:
         self._client = client
         self._scheduler = scheduler
         self._listener = listener
+        self._machine = machine
         self._grace = grace
         self._done: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._tasks: dict[str, _Task] = {}
@@ -205,6 +213,7 @@ class _Night:
             cell.to_dict(),
             digest,
             self._builds.parts(digest),
+            self._machine,
             resources={_needs(cell): 1},
             pure=False,
             retries=0,

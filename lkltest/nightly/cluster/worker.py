@@ -18,6 +18,7 @@ from lkltest.command_line import PASSED, USED_WRONGLY, count
 from lkltest.errors import BuildError
 from lkltest.host.error_boundary import accepts, error_boundary
 from lkltest.host.registry import host_names, make_host, why_unusable
+from lkltest.nightly.cluster.remote_cell import MACHINE
 from lkltest.nightly.cluster.scheduler import ClusterError, load, resource
 from lkltest.report.terminal import echo, echo_error
 from lkltest.sandbox.scope import Scope, ScopeError
@@ -33,6 +34,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--host", action="append", help="offer only this host; may be repeated")
     parser.add_argument("--name", default=platform.node(), help="name in reports (the machine's)")
+    parser.add_argument(
+        "--machine",
+        default="",
+        metavar="NAME",
+        help="compare times under this name; equal machines may share one (--name's)",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -106,6 +113,7 @@ async def _work(options: argparse.Namespace, resources: dict[str, float], folder
         death_timeout=_CONNECT,
         dashboard=False,
     )
+    setattr(worker, MACHINE, options.machine)
     async with worker:
         echo(f"working for {options.scheduler} as {worker.address}", flush=True)
         with contextlib.suppress(asyncio.CancelledError):

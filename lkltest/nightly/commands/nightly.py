@@ -141,7 +141,7 @@ def _run_cells(
     from lkltest.nightly.cluster import scheduler
 
     try:
-        scheduler.run_cells(cells, options.scheduler, listener)
+        scheduler.run_cells(cells, options.scheduler, listener, machine=config.machine)
     except scheduler.ClusterError as error:
         raise CannotRun(str(error)) from None
 

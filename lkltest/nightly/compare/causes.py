@@ -7,9 +7,12 @@ one cause. The same change of the same point on several hosts, builds or variant
 
 from __future__ import annotations
 
+import statistics
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from lkltest.nightly.compare.compare import EVENT
 from lkltest.nightly.model.change import Change, ChangeKind
 from lkltest.nightly.model.ids import split_id
 from lkltest.nightly.model.rows import is_problem, problem_name
@@ -18,8 +21,7 @@ from lkltest.verdict.results import ProblemKind
 _ALONE = frozenset({ChangeKind.EXPIRED, ChangeKind.OUTDATED})
 """Kinds of which each change needs a look of its own."""
 
-EVENT = 5
-"""So many points that become slower in one night have one cause, which is mostly the machine."""
+_TIMED = frozenset({ChangeKind.SLOWER, ChangeKind.STILL_SLOWER, ChangeKind.FASTER})
 
 _CONSEQUENCES = frozenset(
     problem_name(kind)
@@ -47,10 +49,8 @@ class Cause:
     @property
     def extent(self) -> str:
         """`13 points; also in disk[xfs]@native#b and 2 more cells`, "" for a single one."""
-        if self.lead.kind is ChangeKind.SLOWER and len(self.changes) >= EVENT:
-            return (
-                f"{len(self.changes)} points in {len(self.cells)} cells in one night: the machine?"
-            )
+        if self.lead.kind in _TIMED and len(self.changes) >= EVENT:
+            return self._event()
         others = self.cells[1:]
         parts = [f"{len(self.changes)} points"] if len(self.changes) > len(self.cells) else []
         if others:
@@ -59,16 +59,29 @@ class Cause:
             parts.append(f"also in {', '.join(shown)}{more}")
         return "; ".join(parts)
 
+    def _event(self) -> str:
+        """`331 points in 12 cells on vm-2, about 1.40 times as slow: the machine?`."""
+        factors = [
+            change.seconds_after / change.seconds_before
+            for change in self.changes
+            if change.seconds_before and change.seconds_after
+        ]
+        several = len({cell.partition("@")[0] for cell in self.cells}) > 1
+        cells = f"{len(self.cells)} cells" if len(self.cells) > 1 else self.cells[0]
+        times = f", about {statistics.median(factors):.2f} times" if factors else ""
+        machine = f" on {self.lead.machine}" if self.lead.machine else ""
+        question = ": the machine?" if several else ""
+        return f"{len(self.changes)} points in {cells}{machine}{times}{question}"
+
 
 def causes(changes: Iterable[Change]) -> list[Cause]:
     """Gather the changes, in the order of the first of each cause."""
     groups: dict[tuple[str, ...], list[Change]] = {}
     ordered = list(changes)
-    slow = [change for change in ordered if change.kind is ChangeKind.SLOWER]
-    everything = len(slow) >= EVENT
+    slow = Counter((change.kind, change.machine) for change in ordered if change.kind in _TIMED)
     for crash in _crashes(ordered):
-        event = everything and crash[0].kind is ChangeKind.SLOWER
-        key = (ChangeKind.SLOWER,) if event else _key(crash[0])
+        place = (crash[0].kind, crash[0].machine)
+        key = place if slow[place] >= EVENT else _key(crash[0])
         groups.setdefault(key, []).extend(crash)
     return [Cause(tuple(group)) for group in groups.values()]
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from lkltest.nightly.compare.flaky import Evidence, Health, became_flaky, evidence, health
 from lkltest.nightly.compare.known import Known, KnownFailure
-from lkltest.nightly.compare.slowness import slowdown
+from lkltest.nightly.compare.slowness import Step, step
 from lkltest.nightly.model.cell import CellOutcome
 from lkltest.nightly.model.change import CellState, Change, ChangeKind, PointHistory, PointState
 from lkltest.nightly.model.rows import is_problem
@@ -22,6 +22,14 @@ from lkltest.verdict.results import Outcome
 
 Cells = Mapping[str, CellState]
 Histories = Mapping[str, PointHistory]
+
+EVENT = 5
+"""So many points that become slower in one night have one cause, which is mostly the machine."""
+
+_SLOWER = (ChangeKind.SLOWER, ChangeKind.STILL_SLOWER)
+
+_QUIET = 5
+"""What was slower in one of so many nights before is not told again."""
 
 
 def compare(now: Cells, before: Cells | None, histories: Histories, known: Known) -> list[Change]:
@@ -32,7 +40,7 @@ def compare(now: Cells, before: Cells | None, histories: Histories, known: Known
             failure is a new one.
         histories: by id of points (and of cells), this night's runs last.
     """
-    changes = list(_expired_in_vain(now, known))
+    changes: list[Change] = []
     for cell_id, cell in now.items():
         changes += _of_cell(cell_id, cell, before, histories, known)
     for cell_id in before or {}:
@@ -40,8 +48,9 @@ def compare(now: Cells, before: Cells | None, histories: Histories, known: Known
             reason = "the matrix no longer has it"
             was = _outcome(before, cell_id)
             changes.append(Change(ChangeKind.VANISHED, cell_id, reason, before=was))
+    changes += _expired(now, changes, known)
     order = {kind: number for number, kind in enumerate(ChangeKind)}
-    return sorted(changes, key=lambda change: order[change.kind])
+    return sorted(_events_told_before(changes), key=lambda change: order[change.kind])
 
 
 def counts(changes: list[Change]) -> Counter[ChangeKind]:
@@ -66,11 +75,13 @@ def _of_cell(
     said = set()
     for name in names:
         point = _Point(f"{cell_id}/{name}", name, cell, old, histories.get(f"{cell_id}/{name}"))
-        change = point.known_change(known) or point.change()
+        change = point.known_change(known) or point.change(known)
         if change is not None and change.id not in said:
             said.add(change.id)  # an entry for many points passes but once
             yield change
-    yield from _slower_cell(cell_id, cell, old, histories.get(cell_id))
+    change = _timed(cell_id, histories.get(cell_id), known)
+    if change is not None:
+        yield change
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +123,7 @@ class _Point:
         reason = f"no longer fails, remove it: {found.text()}"
         return replace(self._change(ChangeKind.OUTDATED, reason), id=f"{cell_id}/{found.point}")
 
-    def change(self) -> Change | None:
+    def change(self, known: Known) -> Change | None:
         now, old = self.now, self.old
         if now is None or now.outcome is Outcome.FAILED:
             return self._absent() if now is None else self._failing(now)
@@ -126,7 +137,7 @@ class _Point:
             return self._change(ChangeKind.NEWLY_SKIPPED, now.reason)
         if old is None and self.old_cell is not None and self.old_cell.points:
             return None if self._returns() else self._change(ChangeKind.ADDED, "")
-        return _slower(self.id, self.history, self.cell, self.old_cell)
+        return _timed(self.id, self.history, known)
 
     def _absent(self) -> Change | None:
         if not is_problem(self.name):
@@ -222,34 +233,50 @@ class _Point:
         )
 
 
-def _slower_cell(
-    cell_id: str, cell: CellState, old: CellState | None, history: PointHistory | None
-) -> Iterator[Change]:
-    change = _slower(cell_id, history, cell, old)
-    if change is not None:
-        yield change
-
-
-def _slower(
-    result_id: str, history: PointHistory | None, cell: CellState, old: CellState | None
-) -> Change | None:
-    """A slow-down is said once; as long as it lasts, it is still slower."""
+def _timed(result_id: str, history: PointHistory | None, known: Known) -> Change | None:
+    """What became slower or faster, said once; as long as a slow-down lasts, it is still slower."""
     times = nightly_seconds(history) if history is not None else []
-    found = slowdown(times)
-    if found is None:
+    found = step(times)
+    if found is None or history is None:
         return None
-    since = _nights_with_times(history)[-found.nights] if history is not None else ""
-    return Change(
-        ChangeKind.SLOWER if slowdown(times[:-1]) is None else ChangeKind.STILL_SLOWER,
+    said = any(_same(found, step(times[:-nights])) for nights in range(1, _QUIET + 1))
+    if said and not found.slower:
+        return None
+    nights = _nights_with_times(history)
+    since, before = nights[-found.nights], nights[-found.nights - 1]
+    commits = dict(zip(history.nights, history.commits, strict=False))
+    reason = f"{found.factor:.2f} times as {'slow' if found.slower else 'long'} since {since}"
+    change = Change(
+        ChangeKind.SLOWER if found.slower else ChangeKind.FASTER,
         result_id,
-        f"{found.factor:.2f} times as slow since {since} ({found.score:.1f} standard errors)",
+        reason,
         before=Outcome.PASSED,
         after=Outcome.PASSED,
         seconds_before=found.before,
         seconds_after=found.after,
-        commit_before=old.commit if old else "",
-        commit_after=cell.commit,
+        commit_before=commits.get(before, ""),
+        commit_after=commits.get(since, ""),
+        machine=history.machine,
+        since=since,
     )
+    entry = known.slower(result_id) if found.slower else None
+    if entry is not None:
+        return replace(change, kind=ChangeKind.STILL_SLOWER, reason=f"{reason}: {entry.text()}")
+    return replace(change, kind=ChangeKind.STILL_SLOWER) if said else change
+
+
+def _same(one: Step, other: Step | None) -> bool:
+    return other is not None and one.slower is other.slower
+
+
+def _events_told_before(changes: list[Change]) -> Iterator[Change]:
+    """What is slower as much else on its machine has been for as long is no news."""
+    slow = [change for change in changes if change.kind is ChangeKind.STILL_SLOWER]
+    events = Counter((change.machine, change.since) for change in slow)
+    for change in changes:
+        place = (change.machine, change.since)
+        told = change.kind is ChangeKind.SLOWER and events[place] >= EVENT
+        yield replace(change, kind=ChangeKind.STILL_SLOWER) if told else change
 
 
 def _nights_with_times(history: PointHistory) -> list[str]:
@@ -292,15 +319,20 @@ def _outcome(cells: Cells | None, cell_id: str) -> CellOutcome | None:
     return cells[cell_id].outcome if cells else None
 
 
-def _expired_in_vain(now: Cells, known: Known) -> Iterator[Change]:
-    """An expired entry that no failing point answers for still has to be looked at."""
+def _expired(now: Cells, changes: list[Change], known: Known) -> list[Change]:
+    """What has to be looked at of expired entries: those of failing points say it themselves."""
     failing = [
         f"{cell_id}/{name}"
         for cell_id, cell in now.items()
         for name, point in cell.points.items()
         if point.outcome is Outcome.FAILED
     ]
-    for failure in known.failures:
-        if failure.expired(known.today) and not any(failure.fits(name) for name in failing):
-            reason = f"expired on {failure.expires}, and nothing fails: remove it"
-            yield Change(ChangeKind.EXPIRED, failure.pattern, reason)
+    slow = [change.id for change in changes if change.kind in _SLOWER]
+    found = []
+    for entry in known.failures:
+        fits = any(map(entry.fits, slow if entry.slower else failing))
+        if entry.expired(known.today) and (entry.slower or not fits):
+            nothing = f"nothing {'is slower' if entry.slower else 'fails'}: remove it"
+            reason = f"expired on {entry.expires}, and {'it is slower' if fits else nothing}"
+            found.append(Change(ChangeKind.EXPIRED, entry.pattern, reason))
+    return found

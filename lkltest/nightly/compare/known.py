@@ -32,6 +32,8 @@ class KnownFailure:
     link: str = ""
     expires: date | None = None
     line: int = 0
+    slower: bool = False
+    """Whether it is a slow-down that is known, and no failure."""
 
     @property
     def point(self) -> str:
@@ -77,7 +79,15 @@ class Known:
 
     def find(self, point_id: str) -> KnownFailure | None:
         """The first that is about this point and has not expired, else one that has, or None."""
-        found = [failure for failure in self.failures if failure.fits(point_id)]
+        return self._first(point_id, slower=False)
+
+    def slower(self, result_id: str) -> KnownFailure | None:
+        """The first that knows a slow-down of this point or cell, and has not expired, or None."""
+        found = self._first(result_id, slower=True)
+        return None if found is None or found.expired(self.today) else found
+
+    def _first(self, result_id: str, *, slower: bool) -> KnownFailure | None:
+        found = [f for f in self.failures if f.slower is slower and f.fits(result_id)]
         alive = (failure for failure in found if not failure.expired(self.today))
         return next(alive, found[0] if found else None)
 
@@ -105,6 +115,7 @@ def load(file: Path, today: date) -> Known:
                 table.string("link", ""),
                 table.day("expires"),
                 line,
+                table.flag("slower"),
             )
         )
         table.finish()

@@ -1,16 +1,20 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Whether a point has become slower, judged by its own history alone. Pure.
+"""Whether a point has become slower or faster, judged by its own history alone. Pure.
 
-The last 3, 5, 8 and 12 nights are each held against the nights before them: the difference of their
-centres, in units of its standard error, which follows from how much the earlier nights vary. So
-what counts as slower is a point's own noise, and no percentage. A single slow night is noise by
-definition; one that stays is found the sooner the slower it is.
+The last nights are held against the nights before them in units of how much those vary, their own
+noise: there is no percentage. Two kinds of detectors, whose thresholds are by simulation: less than
+one false alarm in 1,000 points and 60 nights (`python -m tests.bench nights`).
 
-Logarithms make of a factor a difference and of noise in percent a constant. Centre and spread are
-the median and a truncated deviation: the root mean square where what is farther from the median
-than 4 times the median absolute deviation counts as just that far (after Maronna and Zamar, "Robust
-Estimates of Location and Dispersion", 2002). It varies half as much as the median absolute
-deviation alone (Rousseeuw and Croux, 1993: times 1.4826 a standard deviation of normal noise).
+- A large step: each of the last three nights is beyond what noise explains. One slow night, or two,
+  is an accident.
+- A small one: the mean of the last 5, 8, 12 and 15 nights, of which none counts for more than two
+  deviations (Huber, "Robust Estimation of a Location Parameter", 1964). Where each night resembles
+  the one before it, a mean says less, which the first autocorrelation accounts for.
+
+Logarithms make of a factor a difference and of noise in percent a constant. The spread is a
+truncated deviation: the root mean square where what is farther from the median than 4 times the
+median absolute deviation counts as just that far (after Maronna and Zamar, "Robust Estimates of
+Location and Dispersion", 2002).
 """
 
 from __future__ import annotations
@@ -21,8 +25,11 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-RECENT = (3, 5, 8, 12)
-"""How many of the last nights are taken together."""
+LARGE = 3
+"""So many nights tell of a large step."""
+
+SMALL = (5, 8, 12, 15)
+"""So many tell of a small one."""
 
 FEWEST_BEFORE = 12
 MOST_BEFORE = 50
@@ -32,20 +39,15 @@ RESOLUTION = 0.005
 
 _MAD_TO_DEVIATION = 1.4826
 _TRUNCATION = 4.0
-_MEDIAN_VARIANCE = math.pi / 2  # of n normal values, times n, in units of theirs
-_INNER = {3: (0, 1), 5: (1, 2), 8: (2, 4), 12: (3, 7)}
-"""Which of the last nights, in order of their times, tell the centre: outliers are slow ones."""
-
-_INNER_MEAN = {3: -0.846, 5: -0.495, 8: -0.312, 12: -0.212}
-_INNER_VARIANCE = {3: 1.70, 5: 1.56, 8: 1.39, 12: 1.30}  # times their number
-# As above, of the mean of these of normal values.
+_CLIP = 2.0
+_CLIPPED_DEVIATION = 0.959  # of standard normal values that are clipped at `_CLIP`
 
 
 @dataclass(frozen=True, slots=True)
-class Slowdown:
+class Step:
     """Seconds before and since, for how many nights as it seems, and how sure it is.
 
-    `score` is the difference in standard errors.
+    `score` is the difference in standard errors, in multiples of what is needed.
     """
 
     before: float
@@ -55,42 +57,79 @@ class Slowdown:
 
     @property
     def factor(self) -> float:
-        """1.3 for 30 % slower."""
+        """1.3 for 30 % slower, 0.7 for 30 % faster."""
         return self.after / self.before
 
+    @property
+    def slower(self) -> bool:
+        """Whether it is not faster."""
+        return self.after > self.before
 
-def slowdown(seconds: Sequence[float]) -> Slowdown | None:
-    """Return how much slower the last of `seconds` (oldest first, a night each) have become.
 
-    None when they have not, or when too little is known to tell.
+def step(seconds: Sequence[float]) -> Step | None:
+    """Return how much slower or faster the last of `seconds` (oldest first, a night each) are.
+
+    None when they are not, or when too little is known to tell.
     """
     logs = [math.log(max(value, 1e-4)) for value in seconds]
-    found = [_since(logs, recent) for recent in RECENT]
-    return max((one for one in found if one is not None), key=lambda s: s.score, default=None)
+    best, chosen = 1.0, None
+    for recent in (LARGE, *SMALL):
+        usual = _Usual.of(logs[-recent - MOST_BEFORE : -recent])
+        if usual is None:
+            break
+        score = usual.score(logs[-recent:])
+        if abs(score) > best:
+            best, chosen = abs(score), (usual, statistics.median(logs[-recent:]))
+    if chosen is None:
+        return None
+    usual, now = chosen
+    nights = _nights(logs[-SMALL[-1] :], usual.centre, now)
+    return Step(math.exp(usual.centre), math.exp(now), nights, best)
 
 
-def needed_score(nights: int) -> float:
-    """The score that is believed: more where fewer nights tell how much a point varies.
+@dataclass(frozen=True, slots=True)
+class _Usual:
+    """What is usual: of how many nights, their centre and spread.
 
-    By simulation with normal noise of 10 %: less than one false alarm in 1,000 points in 60 nights.
+    `inflation`: how much more the variance of a mean of nights is because they resemble each other.
     """
-    return 4.7 + 300 / nights**2
+
+    nights: int
+    centre: float
+    spread: float
+    inflation: float
+
+    @classmethod
+    def of(cls, logs: Sequence[float]) -> _Usual | None:
+        """What the nights tell; None where they are too few."""
+        if len(logs) < FEWEST_BEFORE:
+            return None
+        median = statistics.median(logs)
+        spread = math.hypot(_deviation(logs, median), RESOLUTION / math.exp(median))
+        scores = [_clipped((value - median) / spread) for value in logs]
+        inside = max(sum(abs(score) < _CLIP for score in scores), len(logs) / 2)
+        shift = sum(scores) / inside
+        inflation = _inflation([_clipped(score - shift) for score in scores])
+        return cls(len(logs), median + shift * spread, spread, inflation)
+
+    def score(self, logs: Sequence[float]) -> float:
+        """How far the last nights are off, in multiples of what noise explains; below 0: faster."""
+        scores = [(value - self.centre) / self.spread for value in logs]
+        if len(scores) == LARGE:
+            needed = (2.6 + self._doubt(1500)) * math.sqrt((1 + self.inflation) / 2)
+            nearest = min(scores) if scores[0] > 0 else max(scores)
+            return nearest / needed if nearest * scores[0] > 0 else 0.0
+        mean = sum(map(_clipped, scores)) / len(scores) / _CLIPPED_DEVIATION
+        error = math.sqrt((1 / len(scores) + 1 / self.nights) * self.inflation)
+        return mean / error / (4.5 + self._doubt(4000))
+
+    def _doubt(self, weight: float) -> float:
+        """More is needed where few nights tell how much a point varies."""
+        return float(weight / self.nights**3)
 
 
-def _since(logs: Sequence[float], recent: int) -> Slowdown | None:
-    before = logs[-recent - MOST_BEFORE : -recent]
-    if len(before) < FEWEST_BEFORE:
-        return None
-    usual = statistics.median(before)
-    spread = math.hypot(_deviation(before, usual), RESOLUTION / math.exp(usual))
-    now = _centre(logs[-recent:], spread)
-    variance = _INNER_VARIANCE[recent] / recent + _MEDIAN_VARIANCE / len(before)
-    variance *= _inflation(before, usual, spread)
-    score = (now - usual) / (spread * math.sqrt(variance))
-    if score < needed_score(len(before)):
-        return None
-    nights = _nights(logs[-RECENT[-1] :], usual, now)
-    return Slowdown(math.exp(usual), math.exp(now), nights, score)
+def _clipped(score: float) -> float:
+    return min(max(score, -_CLIP), _CLIP)
 
 
 def _nights(logs: Sequence[float], usual: float, now: float) -> int:
@@ -110,25 +149,14 @@ def _deviation(values: Sequence[float], centre: float) -> float:
     return math.sqrt(squares / (len(values) - 1))
 
 
-def _centre(values: Sequence[float], spread: float) -> float:
-    """The centre of the last nights, of which up to a half may be slow by accident."""
-    first, last = _INNER[len(values)]
-    inner = sorted(values)[first:last]
-    return sum(inner) / len(inner) - _INNER_MEAN[len(values)] * spread
+def _inflation(scores: Sequence[float]) -> float:
+    """(1 + r) / (1 - r) for the first autocorrelation r of the nights (an AR(1) process).
 
-
-def _inflation(values: Sequence[float], centre: float, spread: float) -> float:
-    """How much more the mean of nights varies because a night resembles the one before it.
-
-    It is (1 + r) / (1 - r) for the first autocorrelation r of the nights (an AR(1) process), which
-    few nights tell badly: it is drawn towards 0, and never below.
+    Few nights tell r badly, and too low by about 1 in their number: a small one counts as none.
     """
-    limit = _TRUNCATION * spread
-    clipped = [min(max(value - centre, -limit), limit) for value in values]
-    square = sum(value * value for value in clipped)
+    square = sum(score * score for score in scores)
     if square == 0:
         return 1.0
-    product = sum(one * other for one, other in itertools.pairwise(clipped))
-    count = len(values)
-    likeness = min(max(product / square * count / (count + 6), 0.0), 0.8)
+    product = sum(one * other for one, other in itertools.pairwise(scores))
+    likeness = min(max(1.4 * (product / square + 1 / len(scores) - 0.1), 0.0), 0.8)
     return (1 + likeness) / (1 - likeness)

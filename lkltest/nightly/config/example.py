@@ -13,11 +13,12 @@ timeout = 180                       # seconds for one program
 # limit = 780                       # seconds for a cell's whole process (4 x timeout + 60)
 # repeat = 1                        # how many times each cell is run
 rerun = 3                           # a new failure is run again: a break, or flaky?
-# machine = "lab-3"                 # times are compared under this name; default: the node's
+# machine = "pool"                  # times are compared under this name; default: the node's
 # known = "known.toml"              # known failures, see below
 
 # What makes the night fail (exit status 1). There are: new, vanished, error, slower, skipped,
-# still, still-slower, flaky, outdated, fixed, added, known. An expired known failure always does.
+# still, still-slower, flaky, outdated, fixed, faster, added, known. An expired known failure always
+# does.
 fail_on = ["new", "vanished", "error"]
 
 # The builds: directories such as tools/lkl of a kernel tree. One without a path is the default
@@ -54,4 +55,5 @@ suites = ["boot", "disk", "net"]    # "disk" is all of its variants, "disk[ext4]
 #   reason = "xfs needs a log"
 #   link = "https://example.org/bug/1"
 #   expires = 2030-12-31
+#   slower = true                   # a slow-down, not a failure
 """

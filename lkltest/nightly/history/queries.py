@@ -246,7 +246,7 @@ def _history(
             timed = result[0] == Outcome.PASSED and machine == platform.machine
             kept.append((result[0], result[1] if timed else None, night, commit))
     outcomes, seconds, nights, commits = zip(*kept, strict=True) if kept else ((), (), (), ())
-    return PointHistory(point_id, outcomes, seconds, nights, commits)
+    return PointHistory(point_id, outcomes, seconds, nights, commits, platform.machine)
 
 
 def _results(history: History, runs: Sequence[int]) -> Iterator[tuple[Any, ...]]:

@@ -49,6 +49,7 @@ class ChangeKind(StrEnum):
     FLAKY = "flaky"
     OUTDATED = "outdated"
     FIXED = "fixed"
+    FASTER = "faster"
     ADDED = "added"
     KNOWN = "known"
 
@@ -66,6 +67,8 @@ class PointHistory:
     nights: tuple[str, ...]
     commits: tuple[str, ...] = ()
     """The kernel's, "" where unknown; empty when none is known."""
+    machine: str = ""
+    """The one whose times these are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,7 @@ class Change:
         before, after: outcome in the baseline and now; None where it was not there.
         seconds_before, seconds_after: the usual time and this night's.
         commit_before, commit_after: the kernel's commits, "" when unknown.
+        machine, since: of what became slower or faster: where, and the first night.
     """
 
     kind: ChangeKind
@@ -89,6 +93,8 @@ class Change:
     seconds_after: float | None = None
     commit_before: str = ""
     commit_after: str = ""
+    machine: str = ""
+    since: str = ""
 
     @property
     def commits(self) -> str:
@@ -96,7 +102,7 @@ class Change:
 
         Of what fails for longer, the range of its first night; of flaky points none.
         """
-        kept = self.kind in (ChangeKind.STILL_FAILING, ChangeKind.NEW_FAILURE)
+        kept = self.since or self.kind in (ChangeKind.STILL_FAILING, ChangeKind.NEW_FAILURE)
         if not kept and self.before == self.after:
             return ""
         if not (self.commit_before or self.commit_after):

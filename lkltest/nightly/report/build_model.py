@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from lkltest.nightly.compare.flaky import flips, is_flaky
 from lkltest.nightly.compare.known import Known, all_known, known_points
-from lkltest.nightly.compare.slowness import slowdown
+from lkltest.nightly.compare.slowness import step
 from lkltest.nightly.model.cell import Cell, CellOutcome, CellRecord
 from lkltest.nightly.model.change import Change, ChangeKind, PointHistory
 from lkltest.nightly.model.ids import parse_id
@@ -20,6 +20,8 @@ _WITH_HISTORY = (
     ChangeKind.STILL_FAILING,
     ChangeKind.FLAKY,
     ChangeKind.SLOWER,
+    ChangeKind.STILL_SLOWER,
+    ChangeKind.FASTER,
     ChangeKind.KNOWN,
     ChangeKind.EXPIRED,
     ChangeKind.FIXED,
@@ -126,8 +128,9 @@ def _regressions(times: Sequence[float]) -> set[int]:
     found = set()
     slow = False
     for length in range(1, len(times) + 1):
-        slower = slowdown(times[:length])
-        if slower is not None and not slow:
-            found.add(length - slower.nights)
-        slow = slower is not None
+        changed = step(times[:length])
+        slower = changed is not None and changed.slower
+        if changed is not None and slower and not slow:
+            found.add(length - changed.nights)
+        slow = slower
     return found

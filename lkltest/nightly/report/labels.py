@@ -26,6 +26,7 @@ LABELS = {
     ChangeKind.FLAKY: "flaky",
     ChangeKind.OUTDATED: "known failure passes",
     ChangeKind.FIXED: "fixed",
+    ChangeKind.FASTER: "faster",
     ChangeKind.ADDED: "added",
     ChangeKind.KNOWN: "known failure",
 }
@@ -119,4 +120,4 @@ def point_counts(night: NightModel) -> Counter[Outcome]:
 def shows_times(change: Change) -> bool:
     """Whether the times are the news: of most changes they are milliseconds."""
     known = change.seconds_before is not None and change.seconds_after is not None
-    return known and change.kind is ChangeKind.SLOWER
+    return known and change.kind in (ChangeKind.SLOWER, ChangeKind.FASTER)

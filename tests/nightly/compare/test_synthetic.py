@@ -8,9 +8,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from lkltest.nightly.compare.slowness import slowdown
+from lkltest.nightly.compare.slowness import step
 from lkltest.nightly.model.change import ChangeKind
 from tests.nightly.compare.synthetic import NIGHTS, outcomes, play
+from tests.nightly.compare.times import is_slower
 
 NOISE = 0.1
 
@@ -58,7 +59,7 @@ def _times(rng: random.Random, before: int, factor: float, since: int) -> list[f
 
 def _nights_to_find(times: list[float], before: int) -> Iterator[int]:
     for night in range(before + 1, len(times) + 1):
-        if slowdown(times[:night]) is not None:
+        if is_slower(times[:night]):
             yield night - before
 
 
@@ -77,10 +78,9 @@ def test_slowdowns_are_found_and_hardly_anything_else(
             else:
                 waits.setdefault(factor, []).append(wait)
     stable = [_times(rng, NIGHTS, 1, 0) for _ in range(1000)]
-    alarms = sum(slowdown(times) is not None for times in stable)
+    alarms = sum(is_slower(times) for times in stable)
     ever = sum(
-        any(slowdown(times[:night]) is not None for night in range(16, NIGHTS + 1, 4))
-        for times in stable
+        any(is_slower(times[:night]) for night in range(16, NIGHTS + 1, 4)) for times in stable
     )
     with capsys.disabled():
         print(f"\nnoise {NOISE:.0%}:")
@@ -105,10 +105,10 @@ def test_what_is_no_slowdown(shape: str) -> None:
         "short": [1.0] * 9 + [2.0] * 3,
         "constant": [1.0] * 60,
     }[shape]
-    assert slowdown(times) is None
+    assert not is_slower(times)
 
 
 def test_a_slowdown_says_how_much_and_since_when() -> None:
-    found = slowdown([1.0, 1.02, 0.98, 1.01] * 5 + [2.0, 2.0, 2.0])
+    found = step([1.0, 1.02, 0.98, 1.01] * 5 + [2.0, 2.0, 2.0])
     assert found is not None
     assert found.nights == 3 and round(found.factor, 1) == 2.0

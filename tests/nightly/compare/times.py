@@ -6,7 +6,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lkltest.nightly.compare.slowness import slowdown
+from lkltest.nightly.compare.slowness import step
 
 NIGHTS = 60
 
@@ -32,9 +32,15 @@ class Noise:
         return found
 
 
+def is_slower(times: Sequence[float]) -> bool:
+    """Whether the last of the nights are."""
+    found = step(times)
+    return found is not None and found.slower
+
+
 def episodes(times: Sequence[float], first: int = 1) -> list[int]:
     """The nights, from `first`, in which a slow-down is found that the night before did not."""
-    slow = [slowdown(times[:night]) is not None for night in range(first, len(times) + 1)]
+    slow = [is_slower(times[:night]) for night in range(first, len(times) + 1)]
     return [n for n, now in enumerate(slow) if now and not (n and slow[n - 1])]
 
 
@@ -42,6 +48,4 @@ def nights_to_find(rng: random.Random, noise: Noise, factor: float, before: int 
     """After how many nights a slow-down is found, of fifteen."""
     times = noise.times(rng, before + 15)
     slower = [*times[:before], *(seconds * factor for seconds in times[before:])]
-    return next(
-        (night for night in range(1, 16) if slowdown(slower[: before + night]) is not None), None
-    )
+    return next((night for night in range(1, 16) if is_slower(slower[: before + night])), None)
