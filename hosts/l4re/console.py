@@ -15,29 +15,24 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from lkltest.tap.patterns import COLOUR, ESCAPE
+
 TAG_COLUMNS = 8
 _PARTIAL_LIMIT = 1 << 16
 """Bytes of one raw line that are held back; a longer line is handed out in parts."""
 
-_ESCAPE = re.compile(
-    rb"\x1b(?:"
-    rb"\[[0-?]*[ -/]*[@-~]"  # CSI: colours, cursor
-    rb"|[\]PX^_][^\x07\x1b\n]*(?:\x07|\x1b\\)"  # OSC, DCS, SOS, PM, APC
-    rb"|[ -/]*[0-OQ-WYZ\\`-~]"  # two or three characters
-    rb")"
-)
-"""Control functions of ECMA-48, 5.3 to 5.6, and their terminators as terminals know them."""
+_ESCAPE = re.compile(ESCAPE)
 
 _BROKEN = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*|[\]PX^_][^\x07\x1b\n]*|[ -/]*)")
 """What is left of an escape that does not end properly before the end of its line."""
 
 _RESET = re.compile(rb"\x1b\[[0;]*m")
-_COLOUR = re.compile(rb"\x1b\[[0-9;]*m")
+_COLOUR = re.compile(COLOUR)
 _USUAL = re.compile(rb"\x1b\[(?![0;]*m)[0-9;]+m([^\x1b\r]{8})\| ([^\x1b\r]*)\x1b\[0m\r*")
 """A whole line that a coloured client has written at once: tag, text."""
 
-_LEADING = re.compile(rb"(?:\x1b\[[0-9;]*m)+")
-_TRAILING = re.compile(rb"(?:\x1b\[[0-9;]*m)+\Z")
+_LEADING = re.compile(b"(?:" + COLOUR + b")+")
+_TRAILING = re.compile(b"(?:" + COLOUR + rb")+\Z")
 
 
 class Piece(NamedTuple):

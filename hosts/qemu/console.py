@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from lkltest.tap.patterns import LINUX, LINUX_VERSION
 from lkltest.verdict.results import ProblemKind
 
 from ..l4re.console import TAG_COLUMNS, ConsoleReader, Piece
@@ -60,7 +61,7 @@ _SIGNATURES = tuple((each, re.compile(each.pattern, re.MULTILINE)) for each in S
 _COMMENT = re.compile(rb"(?:\S+ )?#")  # of a test, also of one with a prefix: `KUT # text`
 _EXITED = re.compile(rb"(?m)^(?:MOE: task \w+ exited with|" + EXITED.encode() + rb") (\d+)\s*$")
 _SLEEPING = re.compile(rb"(?m)^Ned: Sleeping (\d{1,7})ms")
-_BANNER = re.compile(rb"(?m)^L4 Bootstrapper\s*$|^(?:\[ *0\.0+\] )?Linux version \d")
+_BANNER = re.compile(rb"(?m)^L4 Bootstrapper\s*$|^(?:\[ *0\.0+\] )?" + LINUX_VERSION)
 
 JDB = Signature(ProblemKind.CRASH, "the kernel debugger was entered", _JDB.pattern)
 
@@ -109,7 +110,7 @@ def is_debugger(partial: bytes) -> bool:
 
 def banners(text: bytes) -> Iterator[str]:
     """Yield the boot banners in `text`: a machine that shows one twice has booted twice."""
-    if b"L4 Bootstrapper" not in text and b"Linux version " not in text:
+    if b"L4 Bootstrapper" not in text and LINUX not in text:
         return
     for found in _BANNER.finditer(text):
         line = _line_at(text, found.start())

@@ -13,9 +13,10 @@ from lkltest.deadline import Deadlines
 from lkltest.guest.init_config import GuestReport, read_report
 from lkltest.host.console import Console
 from lkltest.sandbox.scope import Child
+from lkltest.tap.patterns import STAMP
 from lkltest.verdict.results import Exit, Problem, ProblemKind
 
-_HALTED = re.compile(rb"\[ *\d+\.\d+\] reboot: (?:System halted|Power down)\s*\Z")
+_HALTED = re.compile(STAMP + rb" reboot: (?:System halted|Power down)\s*\Z")
 _LAST_BYTES = 256
 _DIED_HALTED = b"# lkltest: the kernel aborted while it exited, after it had halted\n"
 

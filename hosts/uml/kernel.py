@@ -14,12 +14,12 @@ from lkltest.errors import BuildError, ExecutableError
 from lkltest.guest.kernel_modules import KernelModules
 from lkltest.guest.linux import filesystem_modules
 from lkltest.host.executable import identify, is_dynamic, machine_is_native
+from lkltest.tap.patterns import LINUX, LINUX_VERSION
 
 INSTALLED_MODULES = Path("/usr/lib/uml/modules")
 """Where Debian's package user-mode-linux keeps the modules of its kernel."""
 
-_BANNER_START = b"Linux version "
-_BANNER = re.compile(rb"Linux version ([^\s%]+) \(")
+_BANNER = re.compile(LINUX_VERSION + rb" \(")
 _OWN_OPTION = b"uml_dir="
 """An option that only UML kernels know (arch/um/os-Linux/umid.c)."""
 
@@ -85,12 +85,12 @@ def _release(file: Path) -> str | None:
     # look; bytes.find takes ten times as long, a pattern more.
     if content.rfind(_OWN_OPTION) < 0:
         return None
-    start = content.rfind(_BANNER_START)
+    start = content.rfind(LINUX)
     while start >= 0:
         match = _BANNER.match(content, start)
         if match:
             return match[1].decode("ascii", "replace")
-        start = content.rfind(_BANNER_START, 0, start)
+        start = content.rfind(LINUX, 0, start)
     return None
 
 

@@ -20,13 +20,15 @@ from pathlib import Path
 from lkltest.errors import BuildError
 from lkltest.host.executable import Executable, identify
 from lkltest.places import build_places
+from lkltest.tap.patterns import LINUX_VERSION
 
 _PROGRAM_FOLDERS = ("tests", ".")
 _FILE_FOLDERS = (*_PROGRAM_FOLDERS, "bin", "lib", "lib/hijack")
 _MAGIC = (b"\x7fELF", b"MZ")
 
 _SETTING = re.compile(r"^\s*(?:export\s+)?(\w+)=(.*?)\s*$")
-_BANNER = re.compile(rb"Linux version (\d+)\.(\d+)[\w.+-]* \(")
+_BANNER = re.compile(LINUX_VERSION + rb" \(")
+_VERSION = re.compile(rb"([0-9]+)\.([0-9]+)")
 
 _DRIVERS = {"btrfs": b"Btrfs loaded", "xfs": b"SGI XFS", "vfat": b"vfat", "ext4": b"EXT4-fs"}
 """What a kernel with the file system's driver says somewhere in its image."""
@@ -174,6 +176,7 @@ def _banner_version(file: Path) -> tuple[int, int] | None:
     try:
         with file.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as m:
             match = _BANNER.search(m)
-            return (int(match[1]), int(match[2])) if match else None
+            version = match and _VERSION.match(match[1])
+            return (int(version[1]), int(version[2])) if version else None
     except (OSError, ValueError):
         return None

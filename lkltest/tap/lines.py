@@ -5,25 +5,27 @@ import re
 from collections.abc import Iterator
 
 from lkltest.tap.grammar import Diagnostic, Event
+from lkltest.tap.patterns import CALLER, ESCAPE, LEVEL, SECONDS, STAMP
 
 LINE_LIMIT = 64 * 1024
 """Bytes of a line that are kept, its newline not counted; the rest is dropped (line-cut)."""
 
-_ESCAPE = re.compile(
-    rb"\x1b(?:\[[0-?]*+[ -/]*+[@-~]"  # CSI: colours, cursor
-    rb"|\][^\x07\x1b\n]*+(?:\x07|\x1b\\)"  # OSC: window titles
-    rb"|[ -/]++[0-~]"  # character sets
-    rb"|[0-Z\\^-~])"
-)
+_ESCAPE = re.compile(ESCAPE)
 _CARRIAGE_RETURNS = re.compile(rb"(?<!\r)\r++\n")
 _PREFIX = (
-    rb"(?:[a-z]++ *+:[a-z]++ *+: )?(?:<[0-9]{1,4}>)?"  # dmesg -x; the log level
-    rb"(?:\[ *+\+?[0-9]{1,10}\.[0-9]{1,9}(?: <[ 0-9.]{1,16}>)?\]"  # and dmesg -d
+    rb"(?:[a-z]++ *+:[a-z]++ *+: )?"  # dmesg -x
+    + LEVEL
+    + rb"(?:\[ *+\+?"
+    + SECONDS
+    + rb"(?: <[ 0-9.]{1,16}>)?\]"  # and dmesg -d
     rb"|\[(?:[A-Z][a-z]{2} ){2}[ 0-9][0-9] [0-9:]{8} [0-9]{4}\]"  # dmesg -T
     rb"|\[[A-Z][a-z]{2}[ 0-9][0-9] [0-9:]{5}\]"  # dmesg -e
     rb"|[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}[,.][0-9]{1,9}(?:[+-][0-9:]{5}|Z)"  # ISO 8601
-    rb"|[A-Z][a-z]{2} [ 0-9][0-9] [0-9:]{8} \S{1,64} kernel:(?: \[ *+[0-9]{1,10}\.[0-9]{1,9}\])?)"
-    rb"(?:\[ *+[TC][0-9]{1,10}\])? ?"
+    rb"|[A-Z][a-z]{2} [ 0-9][0-9] [0-9:]{8} \S{1,64} kernel:(?: "
+    + STAMP
+    + rb")?)(?:"
+    + CALLER
+    + rb")? ?"
 )
 _PRINTK = re.compile(rb"\n" + _PREFIX)
 _FIRST_TAP = re.compile(

@@ -14,15 +14,15 @@ import re
 from typing import NamedTuple
 
 from lkltest.tap.grammar import BailOut, Comment, Plan, Point, Started, recognise
+from lkltest.tap.patterns import MESSAGE
 
-_STAMP = rb"(?:<[0-9]{1,4}>)?\[ *+[0-9]{1,10}\.[0-9]{1,9}\](?:\[ *+[TC][0-9]{1,10}\])? "
 _BROKEN_STAMP = re.compile(rb"(?:<[0-9]*+>?)?(?:\[[ 0-9.TC]*+\]?)+ ?\Z")  # of a message torn itself
 _LONGEST_STAMP = 60
-_MESSAGE = re.compile(rb"\s*+" + _STAMP).match
-_STAMP_AT = re.compile(_STAMP).match
-_STAMPED = re.compile(_STAMP).search
+_MESSAGE = re.compile(rb"\s*+" + MESSAGE + b" ").match
+_STAMP_AT = re.compile(MESSAGE + b" ").match
+_STAMPED = re.compile(MESSAGE + b" ").search
 _BEGINNINGS = (b"not ok", b"ok", b"bail out!", b"1..")
-_IN_BLOCK = re.compile(rb"([ \t]++)(\.{0,3})(" + _STAMP + rb"[^\n]*\n)\s*\Z")
+_IN_BLOCK = re.compile(rb"([ \t]++)(\.{0,3})(" + MESSAGE + rb" [^\n]*\n)\s*\Z")
 
 
 class Torn(NamedTuple):

@@ -12,14 +12,12 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from lkltest.tap.patterns import CALLER, ESCAPE, LINUX, LINUX_VERSION, MESSAGE, STAMP
 from lkltest.verdict.results import ProblemKind
 from lkltest.verdict.signatures import TABLE, WORDS, Extent, Signature
 from lkltest.verdict.stack import telling_function
 
-_KERNEL_LINE = re.compile(
-    rb"^ {0,4}((?:<[0-9]{1,4}>)?\[ *[0-9]{1,10}\.[0-9]{1,9}\](?:\[ *[TC][0-9]{1,10}\])?[^\r\n]*)",
-    re.MULTILINE,
-)
+_KERNEL_LINE = re.compile(rb"^ {0,4}(" + MESSAGE + rb"[^\r\n]*)", re.MULTILINE)
 _BEGIN = re.compile(rb"^[^\n]*?\b(?:KTAP version [0-9]|TAP version 14\b)", re.MULTILINE)
 
 
@@ -43,24 +41,21 @@ _AFTERMATH = 4096  # bytes after a report in which a panic is its consequence
 _REPORT_BYTES = 64 * 1024
 
 _WORDS = re.compile(b"|".join(map(re.escape, WORDS)))
-_BOOT_WORDS = b"Linux version "
 # Nearly no log holds a report. Capital letters are rare, so a regex is the quickest way to look for
 # all words that begin with one; for the others it is slower than one search for each.
-_CAPITALS = re.compile(
-    b"|".join(re.escape(word) for word in (*WORDS, _BOOT_WORDS) if word[:1].isupper())
-)
+_CAPITALS = re.compile(b"|".join(re.escape(word) for word in (*WORDS, LINUX) if word[:1].isupper()))
 _LOWER_CASE = tuple(word for word in WORDS if not word[:1].isupper())
-_CALLER = re.compile(rb"[^\n\[]{0,60}\[ *[0-9]{1,10}\.[0-9]{1,9}\]\[ *([TC][0-9]{1,10})\]")
+_CALLER = re.compile(rb"[^\n\[]{0,60}" + STAMP + CALLER)
 _SOURCE = re.compile(r"\b[\w/.+-]+\.[chS]:[0-9]")
 _PLACE = re.compile(r" in \{frame\}\S*")
 _RULER = re.compile(rb"={20}|-{4,}\[ cut here \]")
-_BOOT = re.compile(rb"Linux version [0-9]")
-_ESCAPES = re.compile(rb"\x1b\[[0-9;?]*[ -/]*[@-~]")
+_BOOT = re.compile(LINUX_VERSION)
+_ESCAPE = re.compile(ESCAPE)
 _PREFIX = re.compile(r"^(?:<\d>)?\s*(?:\[[^\]]{0,40}\]\s*)*")
 _OFFSET = re.compile(r"\+0x[0-9a-f]+/0x[0-9a-f]+")
 _ADDRESS = re.compile(r"\b(?:0x[0-9a-f]+|[0-9a-f]{8,16})\b")
 _NUMBER = re.compile(r"(?<![\w.])[0-9]+\b")
-_BANNER = re.compile(rb"Linux version (\S+)([^\r\n]{0,2000})")
+_BANNER = re.compile(LINUX_VERSION + rb"([^\r\n]{0,2000})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,7 +270,7 @@ def plain_title(title: str) -> str:
 
 def find_banner(log: bytes) -> Banner | None:
     """Return the first kernel's banner in `log`, if there is one."""
-    if _BOOT_WORDS not in log:
+    if LINUX not in log:
         return None
     match = _BANNER.search(log)
     if match is None:
@@ -290,7 +285,7 @@ def is_notable(log: bytes) -> bool:
 
 
 def _text(data: bytes) -> str:
-    return _ESCAPES.sub(b"", data).replace(b"\r", b"").decode("utf-8", "backslashreplace")
+    return _ESCAPE.sub(b"", data).replace(b"\r", b"").decode("utf-8", "backslashreplace")
 
 
 def _groups(text: str) -> list[str]:

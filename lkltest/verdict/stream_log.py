@@ -6,13 +6,14 @@ from __future__ import annotations
 import re
 
 from lkltest.tap.parser import decode
+from lkltest.tap.patterns import STAMP
 from lkltest.verdict.excerpt import Excerpt
 from lkltest.verdict.kernel_log import Banner, find_banner, find_reports, is_notable
 from lkltest.verdict.results import Problem
 
 _SEARCH_BYTES = 256 * 1024  # that are gathered, and then searched in one go
 _COMMENT_LIMIT = 8 * 1024
-_MESSAGE = re.compile(r"\[ *[0-9]{1,10}\.[0-9]{6}\].*", re.DOTALL)
+_MESSAGE = re.compile(STAMP.decode() + ".*", re.DOTALL)
 
 
 class StreamLog:
