@@ -120,7 +120,7 @@ def missing_tool(filesystem: str) -> Missing | None:
     """Which tool of `filesystem` is missing and how to install it; None when all are there."""
     system = FILE_SYSTEMS[filesystem]
     for command in (system.make, system.check):
-        if _find_tool(command[0]) is None:
+        if find_tool(command[0]) is None:
             return Missing(f"{command[0]} is missing", f"apt-get install {system.package}")
     return None
 
@@ -147,7 +147,7 @@ def disk_image(
     try:
         os.truncate(descriptor, IMAGE_BYTES)
         disk = Disk(descriptor, filesystem)
-        status, output = _run_tool(scope, (*system.make, *extra), disk)
+        status, output = run_tool(scope, (*system.make, *extra), disk)
         if status != 0:
             last = output.strip().splitlines()[-1:] or ["no output"]
             raise DiskError(f"{system.make[0]} failed with status {status}: {last[0]}")
@@ -159,7 +159,7 @@ def disk_image(
 def check(disk: Disk, scope: Scope) -> CheckResult:
     """Run the file system's own checker, which changes nothing, on the image."""
     command = FILE_SYSTEMS[disk.filesystem].check
-    status, output = _run_tool(scope, command, disk)
+    status, output = run_tool(scope, command, disk)
     dirty = disk.filesystem == "vfat" and status == 1 and _only_dirty_bit(output)
     return CheckResult(status == 0, f"{' '.join(command)}: status {status}\n{output}", dirty)
 
@@ -192,18 +192,25 @@ def _open_unnamed(directory: Path) -> int:
         return os.memfd_create("lkltest-disk", os.MFD_CLOEXEC)
 
 
-def _run_tool(scope: Scope, command: tuple[str, ...], disk: Disk) -> tuple[int, str]:
-    """Run a tool in `scope`, so that it dies with the runner; returns its status and output."""
-    tool = _find_tool(command[0])
+def run_tool(scope: Scope, command: tuple[str, ...], disk: Disk | None) -> tuple[int, str]:
+    """Run a tool in `scope`, so that it dies with the runner; returns its status and output.
+
+    The image is its word `{disk}`, else its last one.
+    """
+    place = f"/proc/self/fd/{CHILD_DESCRIPTOR}"
+    words = [place if word == "{disk}" else word for word in command[1:]]
+    if disk is not None and place not in words:
+        words.append(place)
+    tool = find_tool(command[0])
     if tool is None:
         raise DiskError(f"{command[0]} is missing")
     with open(os.memfd_create(command[0], os.MFD_CLOEXEC), "w+b") as output:
         child = scope.spawn(
-            (tool, *command[1:], f"/proc/self/fd/{CHILD_DESCRIPTOR}"),
-            env={**os.environ, "LC_ALL": "C"},
+            (tool, *words),
+            env={**os.environ, "LC_ALL": "C.UTF-8"},
             stdout=output.fileno(),
             stderr=output.fileno(),
-            pass_fds={CHILD_DESCRIPTOR: disk.descriptor},
+            pass_fds={CHILD_DESCRIPTOR: disk.descriptor} if disk else {},
         )
         status = child.wait(_TOOL_SECONDS)
         if status is None:
@@ -213,7 +220,8 @@ def _run_tool(scope: Scope, command: tuple[str, ...], disk: Disk) -> tuple[int, 
         return os.waitstatus_to_exitcode(status), output.read().decode("utf-8", "replace")
 
 
-def _find_tool(name: str) -> str | None:
+def find_tool(name: str) -> str | None:
+    """Where a program of a file system or a network is; None where it is missing."""
     # A user's PATH often lacks the directories in which Debian keeps the mkfs programs.
     return shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
 

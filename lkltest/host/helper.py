@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
+from lkltest.deadline import Deadline
 from lkltest.host.execution import Execution
 from lkltest.verdict.results import Outcome, Problem, ProblemKind, ProgramResult
 
@@ -27,11 +28,27 @@ _ENDED_EARLY = frozenset(
 """What follows from ending a program in mid-stream."""
 
 
+OF_A_STREAM = frozenset(
+    {
+        *(ProblemKind.NO_PLAN, ProblemKind.PLAN_NOT_MET, ProblemKind.TOO_MANY_POINTS),
+        *(ProblemKind.DUPLICATE_NUMBER, ProblemKind.NEVER_REPORTED, ProblemKind.SUBTEST),
+        *(ProblemKind.BAIL_OUT, ProblemKind.OPEN_YAML, ProblemKind.INCOMPLETE_LINE),
+        *(ProblemKind.REPEATED, ProblemKind.EXIT_STATUS),
+    }
+)
+"""What is asked of test programs alone; the exit status of others is their suite's business."""
+
+_POLL = 0.01
+
+
 class Helper:
     """A program whose console is read in a thread while the main program runs."""
 
-    def __init__(self, name: str, execution: Execution, *, ends_itself: bool = True) -> None:
+    def __init__(
+        self, name: str, execution: Execution, *, ends_itself: bool = True, tap: bool = True
+    ) -> None:
         self.name = name
+        self._tap = tap
         self.ends_itself = ends_itself
         self._execution = execution
         self._error: BaseException | None = None
@@ -50,6 +67,20 @@ class Helper:
         with self._news:
             self._news.wait_for(lambda: point in self._started or self._ended, seconds)
             return point in self._started
+
+    def wait_until(self, happened: Callable[[], bool], seconds: float) -> bool:
+        """Wait until something has happened; return whether it did while the helper ran."""
+        limit = Deadline(seconds)
+        while not happened():
+            with self._news:
+                if self._news.wait_for(lambda: self._ended, _POLL) or limit.expired:
+                    return happened()
+        return True
+
+    def ended(self, seconds: float) -> bool:
+        """Wait for its end, which is on its way; return whether it came."""
+        with self._news:
+            return self._news.wait_for(lambda: self._ended, seconds)
 
     def join(self, seconds: float) -> ProgramResult:
         """Wait for its end, kill it after `seconds`; returns its verdict. Re-raises its error."""
@@ -79,10 +110,12 @@ class Helper:
         for problem in result.problems:
             if was_ended and problem.kind in _ENDED_EARLY:
                 continue
+            if not self._tap and problem.kind in OF_A_STREAM:
+                continue
             where = f" (at its {problem.point})" if problem.point else ""
             reason = f"helper {self.name}: {problem}{where}"
             yield Problem(ProblemKind.HELPER, reason, detail=problem.detail)
-        for point in result.points:
+        for point in result.points if self._tap else ():
             if point.outcome is Outcome.FAILED and point.name not in explained:
                 reason = f"helper {self.name}: not ok {point.name} {point.reason}".rstrip()
                 yield Problem(ProblemKind.HELPER, reason, detail=point.log)

@@ -164,6 +164,40 @@ class SuiteRun:
         self._gather(result, names)
         return result
 
+    def tool(
+        self,
+        program: str,
+        *arguments: str | Disk | Interface,
+        environment: Mapping[str, str] | None = None,
+        forgiven: str | None = None,
+    ) -> tuple[Exit, str]:
+        """Run a program that has no test points: how it ended, and what it printed.
+
+        What its kernel said that is wrong fails the suite, unless the text `forgiven` is there.
+        """
+        from lkltest.host.helper import OF_A_STREAM
+
+        console = bytearray()
+        result = self._execution(program, arguments, environment, console.extend).run()
+        text = console.decode("utf-8", "backslashreplace").replace("\r\n", "\n")
+        known = forgiven is not None and forgiven in text
+        kept = tuple(one for one in result.problems if one.kind not in OF_A_STREAM and not known)
+        self._gather(replace(result, problems=kept), {})
+        return result.exit, text
+
+    def private_mounts(self) -> None:
+        """Give the run a mount namespace of its own: what its programs mount goes with it.
+
+        Must be asked for before the first program or tool is run. Skips the test when this machine
+        cannot have one.
+        """
+        from lkltest.sandbox.netdev import MissingNetwork, missing_network
+
+        reason = missing_network()
+        if reason is not None:
+            raise MissingNetwork(reason)
+        self._open_scope(network=False, mounts=True)
+
     def listen(
         self, program: str, *arguments: str | Disk | Interface
     ) -> tuple[ProgramResult, bytes]:
@@ -196,16 +230,18 @@ class SuiteRun:
         *arguments: str | Disk | Interface,
         environment: Mapping[str, str] | None = None,
         ends_itself: bool = True,
+        tap: bool = True,
     ) -> Helper:
         """Start a helper (the second kernel of a pair) in the same scope.
 
         Its own verdict counts: a helper that fails or does not end fails the suite. One that does
-        not end by itself is ended with the test function; then its points alone count.
+        not end by itself is ended with the test function; then its points alone count. `tap` says
+        whether it prints test points.
         """
         from lkltest.host.helper import Helper
 
         execution = self._execution(program, arguments, environment)
-        helper = Helper(program, execution, ends_itself=ends_itself)
+        helper = Helper(program, execution, ends_itself=ends_itself, tap=tap)
         self._helpers.append(helper)
         return helper
 

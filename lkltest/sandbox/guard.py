@@ -243,10 +243,18 @@ class Guard:
                     pass
             elif pid == 0:
                 select.select([], [], [], 0.001)  # killed, not dead yet
-        for target in reversed(self.mounted):
+        for target in [*reversed(self.mounted), *reversed(self.mounted_by_others())]:
             libc().umount2(target.encode(), MNT_DETACH)
         if self.folder:
             remove_tree(self.folder)
+
+    def mounted_by_others(self) -> list[str]:
+        """What programs have mounted in the run folder, and left: it would be in the way."""
+        if not self.mounted:
+            return []
+        with open("/proc/self/mounts", encoding="utf-8", errors="surrogateescape") as mounts:
+            places = [line.split(" ")[1] for line in mounts]
+        return [place for place in places if place.startswith(f"{self.folder}/")]
 
 
 def become(request: dict[str, Any], descriptors: list[int], report: int) -> NoReturn:

@@ -164,7 +164,7 @@ class TestMissingTools:
 
 
 def test_a_missing_checker_counts_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_find_tool", lambda name: None if "fsck" in name else "/bin/true")
+    monkeypatch.setattr(module, "find_tool", lambda name: None if "fsck" in name else "/bin/true")
     missing = missing_tool("vfat")
     assert missing is not None
     assert missing.what == "fsck.vfat is missing"

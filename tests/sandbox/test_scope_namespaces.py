@@ -24,6 +24,15 @@ class TestNamespaces:
             assert len(text.split()) == 3
             assert list((scope.folder / "sys").iterdir()) == []  # seen from outside
 
+    def test_what_a_program_mounted_is_not_in_the_way(self) -> None:
+        with Scope(mounts=True) as scope:
+            command = (
+                f"mkdir mnt mnt/a; mount -t tmpfs none mnt && touch mnt/file; ls {scope.folder}"
+            )
+            assert "mnt" in output(scope, "sh", "-c", f"cd {scope.folder}; {command}")
+            assert not (scope.folder / "mnt" / "file").exists()
+        assert not scope.folder.exists()
+
     @pytest.mark.skipif(BEST.user or os.geteuid() != 0, reason="only root makes device nodes")
     def test_device_nodes(self) -> None:
         with Scope(mounts=True) as scope:
