@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import time
 from pathlib import Path
@@ -38,16 +39,16 @@ $(BUILD)/second:
 """
 
 COMPILERS = (
-    "for n in 1 2 3; do {trap}sleep 1234.5 & done; {trap}touch $(BUILD)/busy; wait; sleep 1234.5"
+    "for n in 1 2 3; do {trap}sleep {time} & done; {trap}touch $(BUILD)/busy; wait; sleep {time}"
 )
 
 
-def sleepers() -> list[str]:
-    """The compilers that are still there."""
+def sleepers(seconds: str) -> list[str]:
+    """The compilers that are still there: they sleep for a time that no other test knows."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
-            if b"1234.5" in path.read_bytes():
+            if seconds.encode() in path.read_bytes():
                 found.append(path.parent.name)
         except OSError:
             continue
@@ -59,16 +60,18 @@ def sleepers() -> list[str]:
 def test_all_compilers_end_within_a_second(
     machine: Machine, number: signal.Signals, trap: str
 ) -> None:
-    recipe = machine.recipe(TWO, MAKING.format(command=COMPILERS.format(trap=trap)))
+    seconds = f"1234.{secrets.randbelow(10**9):09}"
+    compilers = COMPILERS.format(trap=trap, time=seconds)
+    recipe = machine.recipe(TWO, MAKING.format(command=compilers))
     process = machine.start(recipe)
     try:
         wait_until(machine.place / "busy")
-        assert sleepers()
+        assert sleepers(seconds)
         start = time.monotonic()
         process.send_signal(number)
         stdout, stderr = process.communicate(timeout=10)
         assert time.monotonic() - start < second()
-        assert sleepers() == []
+        assert sleepers(seconds) == []
     finally:
         process.kill()
     assert process.returncode == 130
