@@ -21,6 +21,7 @@ HOST ?=
 SUITES ?=
 JOBS ?= 1
 JUNIT ?= junit
+WORKERS ?= 2
 
 VENV := .venv
 SETUP = $(PYTHON) -m lkltest.setup --install
@@ -41,9 +42,8 @@ help:
 
 check: lint types tests
 
-# Two workers: these tests start nothing that could be in another's way.
 quick: lint types
-	$(VENV)/bin/pytest tests -q -m unit -n 2
+	$(VENV)/bin/pytest tests -q -m unit -n $(WORKERS)
 
 lint: setup-dev
 	$(VENV)/bin/ruff check .
@@ -53,10 +53,10 @@ types: setup-dev
 	$(VENV)/bin/mypy
 
 tests: setup-tests
-	$(VENV)/bin/pytest tests -q $(if $(KIND),-m $(KIND))
+	$(VENV)/bin/pytest tests -q -n $(WORKERS) $(if $(KIND),-m $(KIND))
 
-# What failed in the last `make tests`, once more: tells what is broken from what a busy machine or a
-# rare fault of a kernel under test did.
+# What failed in the last `make tests`, once more, one after the other: tells what is broken from
+# what a busy machine or a rare fault of a kernel under test did.
 tests-again: setup-dev
 	$(VENV)/bin/pytest tests -q --last-failed --last-failed-no-failures none
 

@@ -62,8 +62,13 @@ class Census:
         return sorted(Census.take(self.marker, *self.folders).things - self.things)
 
     def left(self, seconds: float = 1.0) -> list[str]:
-        """What is still new after `seconds`; returns early when two looks in a row find nothing."""
-        deadline = time.monotonic() + seconds
+        """What is still new after `seconds`; returns early when two looks in a row find nothing.
+
+        On a machine that has more to do than it has processors, that is as many times longer, up
+        to ten seconds: what was killed has to be given one before it can go.
+        """
+        busy = os.getloadavg()[0] / (os.cpu_count() or 1)
+        deadline = time.monotonic() + max(seconds, min(seconds * busy, 10.0))
         clean, lasting = 0, set(self.new())
         while True:
             new = set(self.new())

@@ -6,6 +6,7 @@ import os
 import signal
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -112,6 +113,35 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(tests):
             item.add_marker(kind_of(item.path))
+
+
+TOGETHER = ("hosts/wine", "test_packaging.py")
+"""Tests that share what takes long to make, or can be there once: Wine's prefix, the wheel."""
+
+
+def scope_of(nodeid: str) -> str:
+    """What one worker runs in one piece: a class, else a module, or one of TOGETHER.
+
+    >>> scope_of("tests/cli/test_run.py::TestVerdicts::test_it_passes[a::b]")
+    'tests/cli/test_run.py::TestVerdicts'
+    """
+    root = Path(__file__).parent.name
+    places = (place for place in TOGETHER if nodeid.startswith(f"{root}/{place}"))
+    return next(places, nodeid.partition("[")[0].rpartition("::")[0])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Hand out tests by `scope_of`."""
+    if not runs_own_tests(config):
+        return None
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByScope(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return scope_of(nodeid)
+
+    return ByScope(config, log)
 
 
 @pytest.fixture

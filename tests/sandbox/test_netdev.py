@@ -3,6 +3,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import struct
@@ -58,6 +59,8 @@ def seen(scope: Scope, *argv: str) -> str:
 
 def links(scope: Scope) -> dict[str, Any]:
     """The devices of a scope by name, as ip(8) in it shows them."""
+    if shutil.which("ip") is None:
+        pytest.skip("ip is missing: apt-get install iproute2")
     return {link["ifname"]: link for link in json.loads(seen(scope, "ip", "-d", "-j", "addr"))}
 
 

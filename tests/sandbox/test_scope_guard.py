@@ -35,10 +35,10 @@ class TestGuardGone:
         assert census.left() == []
 
     def test_stopped(self, census: Census, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(guard_link, "ANSWER_SECONDS", 0.1)
-        monkeypatch.setattr(guard_link, "CLOSE_SECONDS", 0.1)
         with Scope() as scope:
             os.kill(scope.pid, signal.SIGSTOP)
+            monkeypatch.setattr(guard_link, "ANSWER_SECONDS", 0.1)
+            monkeypatch.setattr(guard_link, "CLOSE_SECONDS", 0.1)
             with pytest.raises(ScopeError, match="does not answer"):
                 scope.spawn(["true"])
         assert census.left() == []
