@@ -13,6 +13,12 @@ import pytest
 OURS = ("/lkltest/", "/hosts/", "/suites/")
 
 
+def is_ours(file: str) -> bool:
+    """Whether a module is lkltest's; one in a checkout's .venv is not."""
+    inside = f"/{file.rpartition('/site-packages/')[2]}"
+    return any(part in inside for part in OURS)
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish() -> None:
     names: dict[str, set[str]] = {}
@@ -20,6 +26,6 @@ def pytest_sessionfinish() -> None:
         file = getattr(module, "__file__", None)
         if file and name != "__main__":
             names.setdefault(os.path.realpath(file), set()).add(name)
-    mine = [found for file, found in names.items() if any(part in file for part in OURS)]
+    mine = [found for file, found in names.items() if is_ours(file)]
     twice = sorted(sorted(found) for found in mine if len(found) > 1)
     sys.stderr.write(f"modules {len(mine)}, twice {twice}\n")
