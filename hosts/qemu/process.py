@@ -53,6 +53,7 @@ class RawLog:
 
 _ENTER_JDB = b"\x1b"
 _QUIT_SECONDS, _TERM_SECONDS, _KILL_SECONDS = 2.0, 2.0, 5.0
+_AFTER_BAIL_OUT = 0.2
 
 
 @dataclass(slots=True)
@@ -136,6 +137,10 @@ class QemuProcess(Process):
     def stream_done(self) -> None:
         """The program's plan is met: listen on for a moment, then end the machine."""
         self._done = True
+
+    def bailed_out(self) -> None:
+        """The program has given up: the run is over, whatever else the machine waits for."""
+        self._verdict.decide(Decision(None, _AFTER_BAIL_OUT))
 
     def problems(self) -> list[Problem]:
         """What was seen beside the stream."""

@@ -95,7 +95,7 @@ def end_of_run(kernel: Exit, report: GuestReport) -> tuple[Exit, Problem | None]
     """How the program ended, from how the kernel did and from what /init reported. Pure."""
     if report.failure:
         return Exit(cause="ended"), Problem(ProblemKind.LAUNCH, f"in the guest: {report.failure}")
-    if kernel.cause in ("deadline", "stall"):
+    if kernel.cause in ("deadline", "stall", "ended"):
         return kernel, None
     if not report.ended:
         return _unreported(kernel, report)

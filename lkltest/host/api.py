@@ -85,6 +85,9 @@ class Process(Protocol):
     def stream_done(self) -> None:
         """Told when the stream is complete: a machine that never ends by itself is ended."""
 
+    def bailed_out(self) -> None:
+        """Told when the program has given up (`Bail out!`): what does not end now is ended."""
+
     def problems(self) -> list[Problem]:
         """What the host saw beside the stream, such as a crash report."""
 

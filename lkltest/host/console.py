@@ -25,6 +25,8 @@ _QUIET_AFTER_EXIT = 0.1
 """Seconds without output after the exit before a console that something still holds is left."""
 _DEATH_SECONDS = 5.0
 """Seconds that a program has to die of a fault in after it has been looked at."""
+_AFTER_BAIL_OUT = 2.0
+"""Seconds in which a program that has given up ends by itself, or is ended."""
 _SIDE_LIMIT = 1 << 20
 _WAKING_BYTES = 400
 
@@ -92,11 +94,16 @@ class Console(Process):
         self._diagnose = debugger.look if debugger else diagnose
         self._total = Deadline(deadlines.total)
         self._silence = Deadline(deadlines.silence)
+        self._after_bail_out: Deadline | None = None
 
     def chunks(self) -> Iterator[bytes]:
         """Yield bytes as they arrive; afterwards `exit` says how the program ended."""
         while True:
             ready = self._wait(self._wait_limit())
+            if self._after_bail_out is not None and self._after_bail_out.expired:
+                self.child.kill(signal.SIGKILL)
+                self.exit = Exit(cause="ended")
+                return
             if not ready and self._debugger is not None and self._debugger.join_if_dying():
                 ready = self._wait(_DEATH_SECONDS)
             if not ready:
@@ -121,6 +128,11 @@ class Console(Process):
     def stream_done(self) -> None:
         """A program ends by itself: nothing to do."""
 
+    def bailed_out(self) -> None:
+        """Begin to count the time that is left to it."""
+        if self._after_bail_out is None:
+            self._after_bail_out = Deadline(_AFTER_BAIL_OUT)
+
     def problems(self) -> list[Problem]:
         """Nothing beside the stream and the exit."""
         return []
@@ -144,7 +156,8 @@ class Console(Process):
         return int(self._terminal.child_fd)
 
     def _wait_limit(self) -> float:
-        return min(self._total.remaining(), self._silence.remaining())
+        limits = [self._total, self._silence, self._after_bail_out]
+        return min(limit.remaining() for limit in limits if limit is not None)
 
     def _wait(self, seconds: float) -> set[int]:
         """Wait for the terminal, side channel or child's end; an empty set is a time-out."""

@@ -62,7 +62,9 @@ class Execution:
                     for point in self._recorder.add(event, time.monotonic()):
                         reported += 1
                         yield point
-                if self._recorder.done:
+                if self._recorder.bailed_out:
+                    self.process.bailed_out()
+                elif self._recorder.done:
                     self.process.stream_done()
             for event in parser.close():
                 for point in self._recorder.add(event, time.monotonic()):

@@ -8,15 +8,14 @@ import shlex
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import TextIO
 
 from lkltest.text import plural, printable
+from lkltest.verdict.consequences import distinct
 from lkltest.verdict.results import (
     Outcome,
     PointResult,
     Problem,
-    ProblemKind,
     SuiteResult,
 )
 
@@ -24,22 +23,6 @@ _COLOURS = {Outcome.PASSED: "32", Outcome.FAILED: "31", Outcome.SKIPPED: "33", O
 _WORDS = {Outcome.PASSED: "ok", Outcome.FAILED: "FAILED", Outcome.SKIPPED: "skipped"}
 _LOG_LINES = 5
 _DETAIL_LINES = 12
-_CUT_SHORT = frozenset(
-    {
-        ProblemKind.NO_PLAN,
-        ProblemKind.PLAN_NOT_MET,
-        ProblemKind.NEVER_REPORTED,
-        ProblemKind.OPEN_YAML,
-        ProblemKind.INCOMPLETE_LINE,
-    }
-)
-_KILLED = frozenset(
-    {ProblemKind.SIGNAL, ProblemKind.DEADLINE, ProblemKind.STALL, ProblemKind.GUEST}
-)
-_FAULTS = frozenset({ProblemKind.OOPS, ProblemKind.BUG, ProblemKind.SANITIZER})
-_STOPS = frozenset(
-    {ProblemKind.PANIC, ProblemKind.CRASH, ProblemKind.NO_BOOT, ProblemKind.BAIL_OUT}
-)
 SUITE_FILE = "suite file"
 """The property of a suite that is not one of lkltest's own: where it is."""
 
@@ -80,31 +63,6 @@ def failure_lines(result: SuiteResult) -> list[str]:
             last = [line for line in point.log.splitlines() if line.strip()][-_LOG_LINES:]
             lines.extend(f"    {line}" for line in last)
     return [*(printable(line) for line in lines), *problem_lines(result.problems)]
-
-
-def distinct(problems: Iterable[Problem]) -> list[Problem]:
-    """Problems that are events of their own, without what follows from another one.
-
-    A program that was killed cannot meet its plan, and one whose kernel panicked ends by a signal.
-    The backtrace of such an end is kept where its cause has none.
-    """
-    given = list(problems)
-    kept = [problem for problem in given if not any(_follows(problem, one) for one in given)]
-    for problem in given:
-        causes = [one for one in kept if _follows(problem, one)]
-        if problem.kind in _KILLED and causes and not causes[0].detail:
-            kept[kept.index(causes[0])] = replace(causes[0], detail=problem.detail)
-    return kept
-
-
-def _follows(problem: Problem, cause: Problem) -> bool:
-    """Whether `problem` says no more than that `cause` ended the program."""
-    if problem.kind in _CUT_SHORT:
-        return cause.kind in _STOPS | _FAULTS | _KILLED
-    if problem.kind not in _KILLED and problem.kind is not ProblemKind.EXIT_STATUS:
-        return False
-    near = problem.point is None or problem.point == cause.point
-    return cause.kind in _STOPS or (cause.kind in _FAULTS and near)
 
 
 def problem_lines(problems: Iterable[Problem], *, whole: bool = False) -> list[str]:

@@ -141,6 +141,13 @@ class HostContract:
         assert stall and stall[0].point == "hanging"
         assert stall[0].detail, "a hang is reported with what the program was doing"
 
+    def test_a_program_that_bails_out_is_not_waited_for(
+        self, host: Host, scope: Scope, program: Path
+    ) -> None:
+        result = self.run(host, scope, program, "bail", stall=50.0)
+        assert [problem.kind for problem in result.problems] == [ProblemKind.BAIL_OUT]
+        assert result.seconds < 45
+
     def test_a_kernel_bug_fails(self, host: Host, scope: Scope, program: Path) -> None:
         result = self.run(host, scope, program, "oops")
         assert ProblemKind.BUG in {problem.kind for problem in result.problems}

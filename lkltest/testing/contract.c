@@ -168,6 +168,13 @@ int main(int argc, char **argv)
 		announce(2, "hanging");
 		hang();
 	}
+	if (!strcmp(mode, "bail")) {
+		plan(2);
+		point(1, "first", "ok");
+		printf("BAIL OUT! no device\n");
+		fflush(stdout);
+		hang();
+	}
 	if (!strcmp(mode, "oops")) {
 		plan(2);
 		point(1, "first", "ok");

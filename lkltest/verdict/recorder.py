@@ -28,6 +28,7 @@ from lkltest.tap.parser import (
     Started,
 )
 from lkltest.verdict.collector import Collector, OnPassed, one_line
+from lkltest.verdict.consequences import is_told_by
 from lkltest.verdict.exit_status import exit_problem
 from lkltest.verdict.results import Exit, Outcome, PointResult, Problem, ProblemKind, ProgramResult
 from lkltest.verdict.stream_log import StreamLog
@@ -127,7 +128,8 @@ class Recorder:
         self._skip_reason = ""
         self._unsettled = False  # output, diagnostic or skip that wait for the event that follows
         self._last_line: tuple[LastLine, float | None] | None = None
-        self._bailed_out = False
+        self.bailed_out = False
+        """Whether the program has given up."""
 
     @property
     def in_flight(self) -> str | None:
@@ -138,7 +140,7 @@ class Recorder:
     @property
     def done(self) -> bool:
         """Whether the program may be ended now: it gave up, or its plan is met, none in flight."""
-        return self._bailed_out or (self._stack.top.ledger.met and not self._stack.busy)
+        return self.bailed_out or (self._stack.top.ledger.met and not self._stack.busy)
 
     @property
     def problems(self) -> tuple[Problem, ...]:
@@ -174,7 +176,7 @@ class Recorder:
             kind = _DIAGNOSTICS.get(event.what, ProblemKind.CONSOLE_DAMAGE)
             self._diagnostics.append(Problem(kind, event.detail or event.what))
         elif isinstance(event, BailOut):
-            self._bailed_out = True
+            self.bailed_out = True
             self._attribute(Problem(ProblemKind.BAIL_OUT, event.reason or "no reason given"))
         elif isinstance(event, LastLine):
             self._last_line = (event, at)
@@ -200,13 +202,17 @@ class Recorder:
         given = list(problems)
         if self._stream_log.dead:  # the kernel has told of it, with a title
             given = [problem for problem in given if problem.kind is not ProblemKind.PANIC]
+        if self.bailed_out:  # nobody waited for the rest
+            given = [problem for problem in given if problem.kind is not ProblemKind.PLAN_NOT_MET]
         self._settle_exit(exit, given)
         ledger = self._stack.top.ledger
         unmet = ledger.close()
         if ledger.count is None and not ledger.seen:
             unmet = [Problem(ProblemKind.NO_PLAN, "the stream has no plan and no test point")]
+        causes = [*collector.all_problems(), *given]
         for problem in unmet:
-            collector.add(problem)
+            if not any(is_told_by(problem, cause) for cause in causes):
+                collector.add(problem)
         for problem in given:
             collector.add_given(problem)
         return ProgramResult(

@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lkltest.report.terminal import (
-    distinct,
     failure_lines,
     printable,
     problem_lines,
@@ -124,38 +123,6 @@ class TestFailures:
     def test_a_point_that_crashed_is_shown_as_the_crash_alone(self) -> None:
         lines = failure_lines(suite(FAILED, problems=(CRASH,)))
         assert lines == ["signal: killed by SIGSEGV (at write)", "    in main ()"]
-
-    @pytest.mark.parametrize(
-        ("problems", "told"),
-        [
-            ("SIGNAL@write PLAN_NOT_MET NO_PLAN OPEN_YAML INCOMPLETE_LINE", "SIGNAL"),
-            ("STALL@write PLAN_NOT_MET", "STALL"),
-            ("PANIC@write SIGNAL PLAN_NOT_MET", "PANIC"),
-            ("CRASH EXIT_STATUS NEVER_REPORTED", "CRASH"),
-            ("BAIL_OUT EXIT_STATUS PLAN_NOT_MET", "BAIL_OUT"),
-            ("OOPS@write STALL@write", "OOPS"),
-            ("OOPS@mount STALL@write PLAN_NOT_MET", "OOPS STALL"),
-            ("WARNING@write SIGNAL@write", "WARNING SIGNAL"),
-            ("EXIT_STATUS PLAN_NOT_MET", "EXIT_STATUS PLAN_NOT_MET"),
-            ("DUPLICATE_NUMBER SIGNAL HELPER", "DUPLICATE_NUMBER SIGNAL HELPER"),
-        ],
-    )
-    def test_each_event_is_told_once(self, problems: str, told: str) -> None:
-        given = []
-        for word in problems.split():
-            kind, _, point = word.partition("@")
-            given.append(Problem(ProblemKind[kind], "so", point or None))
-        assert [problem.kind.name for problem in distinct(given)] == told.split()
-        assert len(problem_lines(given)) == len(told.split())
-
-    def test_a_panic_is_shown_with_the_stack_of_its_signal(self) -> None:
-        panic = Problem(ProblemKind.PANIC, "Attempted to kill init", "write")
-        assert failure_lines(suite(FAILED, problems=(panic, CRASH))) == [
-            "kernel panic: Attempted to kill init (at write)",
-            "    in main ()",
-        ]
-        own = replace(panic, detail="Call Trace:")
-        assert problem_lines([own, CRASH])[1:] == ["    Call Trace:"]
 
     def test_a_long_detail_is_cut_and_says_so(self) -> None:
         detail = "\n".join(f"frame {number}" for number in range(1000))

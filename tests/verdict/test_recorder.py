@@ -137,10 +137,7 @@ def test_panic_in_flight_keeps_its_stack() -> None:
     stack = "".join(f"[  0.06] frame {number}\n" for number in range(100))
     stream = f"1..1\n* 1 start_kernel\n[  0.06] Kernel panic - not syncing: oh\n{stack}"
     result = record(stream, Exit(None, signal.SIGABRT, "signalled"))
-    assert problems(result) == [
-        (K.PANIC, "start_kernel"),
-        (K.PLAN_NOT_MET, None),
-    ]
+    assert problems(result) == [(K.PANIC, "start_kernel")]
     assert result.problems[0].detail.endswith("frame 99")
     assert result.points[0].reason == "never reported: kernel panic: oh"
 
@@ -169,7 +166,8 @@ def test_bad_end(ending: Exit, kind: ProblemKind, reason: str) -> None:
         (kind, None, f"{reason} (after semaphore)")
     ]
     within = record(GOOD + "1..1 # boot\n* 1 halt\n", ending)
-    assert problems(within) == [(kind, "halt"), (K.PLAN_NOT_MET, None)]
+    unmet = [(K.PLAN_NOT_MET, None)] if kind is K.EXIT_STATUS else []
+    assert problems(within) == [(kind, "halt"), *unmet]
     assert within.points[-1].reason == f"never reported: {reason}"
 
 
@@ -257,7 +255,8 @@ def test_a_last_line_without_newline_counts_where_nobody_cut_it(
         Exit(cause="ended"),
     ):
         found = problems(record(stream, ending))
-        assert {kind for kind, _ in found} >= {kind for kind, _ in otherwise} - {K.NEVER_REPORTED}
+        told = {K.NEVER_REPORTED, *([] if ending.status or not ending.signal else [K.PLAN_NOT_MET])}
+        assert {kind for kind, _ in found} >= {kind for kind, _ in otherwise} - told
     assert problems(record(stream, Exit(cause="ended"))) == otherwise
     assert not record(stream, Exit(0), exit_status_matters=False).passed, "it proves nothing"
 
@@ -352,7 +351,6 @@ def test_given_problems() -> None:
     check_tree(result)
     assert problems(result) == [
         (K.NEVER_REPORTED, "b"),
-        (K.PLAN_NOT_MET, None),
         (K.CRASH, "b"),
         (K.HELPER, "a"),
         (K.GUEST, None),

@@ -77,7 +77,6 @@ def test_crash_is_pinned_to_the_announced_point() -> None:
     result = record(data, Exit(None, 11, "signalled", "core dumped"))
     assert [(problem.kind, problem.point) for problem in result.problems] == [
         (ProblemKind.SIGNAL, "icmp"),
-        (ProblemKind.PLAN_NOT_MET, None),
     ]
     assert result.points[-1].reason == "never reported: killed by SIGSEGV, core dumped"
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -95,6 +96,18 @@ def test_a_status_that_moe_prints_counts(tmp_path: Path) -> None:
     (problem,) = result.problems
     assert problem.kind is ProblemKind.EXIT_STATUS and result.exit.status == 3
     assert counts(result) == {"passed": 2}
+
+
+@pytest.mark.parametrize("name", ["bundle2", "ned-pass", "kut-mapdb"])
+def test_a_program_that_bails_out_is_not_waited_for(tmp_path: Path, name: str) -> None:
+    """Also in a `TAP TEST` block that stays open, and in any case."""
+    stream = console(name)
+    result = re.search(rb"(?m)^(.*)ok [^\n]*\n", stream)
+    assert result is not None
+    stream = stream[: result.end()] + result[1] + b"BAIL out! no memory\r\n"
+    played = play(tmp_path, stream, "end=idle", LIMITS)
+    assert [problem.kind for problem in played.problems] == [ProblemKind.BAIL_OUT]
+    assert played.seconds < SOON
 
 
 @pytest.mark.parametrize("status", [0, 3])

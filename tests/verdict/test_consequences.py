@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""lkltest.verdict.consequences: each event is told once."""
+
+from dataclasses import replace
+
+import pytest
+
+from lkltest.verdict.consequences import distinct
+from lkltest.verdict.results import Problem, ProblemKind
+
+
+@pytest.mark.parametrize(
+    ("problems", "told"),
+    [
+        ("SIGNAL@write PLAN_NOT_MET NO_PLAN OPEN_YAML INCOMPLETE_LINE", "SIGNAL"),
+        ("STALL@write PLAN_NOT_MET", "STALL"),
+        ("PANIC@write SIGNAL PLAN_NOT_MET", "PANIC"),
+        ("CRASH EXIT_STATUS NEVER_REPORTED", "CRASH"),
+        ("BAIL_OUT EXIT_STATUS PLAN_NOT_MET", "BAIL_OUT"),
+        ("OOPS@write STALL@write", "OOPS"),
+        ("OOPS@mount STALL@write PLAN_NOT_MET", "OOPS STALL"),
+        ("WARNING@write SIGNAL@write", "WARNING SIGNAL"),
+        ("EXIT_STATUS PLAN_NOT_MET", "EXIT_STATUS PLAN_NOT_MET"),
+        ("DUPLICATE_NUMBER SIGNAL HELPER", "DUPLICATE_NUMBER SIGNAL HELPER"),
+    ],
+)
+def test_each_event_is_told_once(problems: str, told: str) -> None:
+    given = []
+    for word in problems.split():
+        kind, _, point = word.partition("@")
+        given.append(Problem(ProblemKind[kind], "so", point or None))
+    assert [problem.kind.name for problem in distinct(given)] == told.split()
+
+
+def test_a_panic_has_the_stack_of_its_signal() -> None:
+    panic = Problem(ProblemKind.PANIC, "Attempted to kill init", "write")
+    signal = Problem(ProblemKind.SIGNAL, "killed by SIGSEGV", "write", "in main ()")
+    assert distinct([panic, signal]) == [replace(panic, detail="in main ()")]
+    own = replace(panic, detail="Call Trace:")
+    assert distinct([own, signal]) == [own]
