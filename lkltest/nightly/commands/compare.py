@@ -6,25 +6,34 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from lkltest.command_line import FAILED, PASSED
-from lkltest.nightly.commands.night import compared
+from lkltest.nightly.commands.night import Comparison, compared
 from lkltest.nightly.commands.options import (
     FAIL_ON_KINDS,
+    CannotRun,
     fail_on,
     load_known,
     one_line_errors,
     sources,
 )
 from lkltest.nightly.compare.causes import causes
+from lkltest.nightly.compare.compare import compare
+from lkltest.nightly.compare.known import Known
 from lkltest.nightly.config.config import DEFAULT_FAIL_ON
 from lkltest.nightly.history import queries
 from lkltest.nightly.history.store import History
-from lkltest.nightly.model.change import Change, ChangeKind
+from lkltest.nightly.model.change import Change, ChangeKind, PointHistory
+from lkltest.nightly.model.ids import split_id
 from lkltest.nightly.report.text import lines, summary
 from lkltest.report.terminal import echo
+from lkltest.toml_reader import unknown
+from lkltest.verdict.results import Outcome
+
+_OWN_NIGHTS = 15
+"""So many nights of the build itself are held against the other one's."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,6 +46,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--baseline", metavar="NIGHT", help="a night, a date or a commit; default: the one before"
+    )
+    parser.add_argument("--build", metavar="NAME", help="compare this build with that of --against")
+    parser.add_argument(
+        "--against", metavar="NAME", help="of the same night, or of the one of --baseline"
     )
     parser.add_argument("--config", metavar="CONFIG.toml", help="configuration of the nights")
     parser.add_argument("--history", metavar="FILE", help="default: the configuration's")
@@ -58,7 +71,15 @@ def run(options: argparse.Namespace) -> int:
     known = load_known(known_file)
     with History(file, must_exist=True) as history:
         night = chosen_night(history, options.night)
-        found = compared(history, night, options.baseline, known)
+        if (options.build is None) is not (options.against is None):
+            raise CannotRun("--build and --against need each other")
+        if options.build is not None:
+            other = chosen_night(history, options.baseline) if options.baseline else night
+            found = compared_builds(
+                history, (night, options.build), (other, options.against), known
+            )
+        else:
+            found = compared(history, night, options.baseline, known)
     baseline, changes = found.baseline, found.changes
     if options.json:
         data = [asdict(change) for change in changes]
@@ -69,6 +90,76 @@ def run(options: argparse.Namespace) -> int:
         _print_changes(night, baseline, changes)
     failing = options.fail_on | {ChangeKind.EXPIRED}
     return FAILED if any(change.kind in failing for change in changes) else PASSED
+
+
+def compared_builds(
+    history: History, one: tuple[str, str], other: tuple[str, str], known: Known
+) -> Comparison:
+    """Compare one build with another: night and name of each.
+
+    What counts as flaky or slow is the other build's history, then the last nights of this one.
+
+    Raises HistoryError, queries.NoBaseline.
+    """
+    (night, build), (other_night, against) = one, other
+    here = _of_build(history, night, build)
+    there = _of_build(history, other_night, against)
+    cells = queries.cells_of(history, night)
+    before = queries.baseline_cells(history, other_night, there)
+    mine = queries.histories_of(history, night, here)
+    # Times are compared on the machine on which this build ran.
+    like = {_renamed(cell, against): place for cell, place in here.items()}
+    others = queries.histories_of(history, other_night, like)
+    histories = {
+        id_: joined(others.get(_renamed(id_, against)), found) for id_, found in mine.items()
+    }
+    changes = compare(
+        {cell: cells[cell] for cell in here},
+        {_renamed(cell, build): before[cell] for cell in there if cell in before},
+        histories,
+        known,
+    )
+    return Comparison(f"{against} of {other_night}", here, histories, changes)
+
+
+def joined(other: PointHistory | None, mine: PointHistory) -> PointHistory:
+    """The history of another build, followed by the last nights of this one.
+
+    Of these it is the times that count, and the outcome of the last one.
+    """
+    tonight = mine.nights[-1]
+    last = set(list(dict.fromkeys(mine.nights))[-_OWN_NIGHTS:])
+    kept = [place for place, night in enumerate(mine.nights) if night in last]
+    told = [mine.outcomes[n] if mine.nights[n] == tonight else Outcome.SKIPPED for n in kept]
+    before = other or replace(mine, outcomes=(), seconds=(), nights=(), commits=())
+    return replace(
+        mine,
+        outcomes=(*before.outcomes, *told),
+        seconds=(*before.seconds, *(mine.seconds[place] for place in kept)),
+        # Both were there in the same nights, which have to be told apart.
+        nights=(
+            *(f"{night} (other build)" for night in before.nights),
+            *(mine.nights[place] for place in kept),
+        ),
+        commits=(*before.commits, *(mine.commits[place] for place in kept)),
+    )
+
+
+def _of_build(history: History, night: str, build: str) -> dict[str, queries.Platform]:
+    """Where each cell of a build ran. Raises NoBaseline."""
+    places = queries.platforms_of(history, night)
+    found = {cell: place for cell, place in places.items() if cell.partition("#")[2] == build}
+    if not found:
+        names = sorted({cell.partition("#")[2] for cell in places})
+        raise queries.NoBaseline(unknown(f"build of night {night}", build, names))
+    return found
+
+
+def _renamed(result_id: str, build: str) -> str:
+    """The id with another build's name."""
+    cell, point = split_id(result_id)
+    name = f"{cell.partition('#')[0]}#{build}"
+    return f"{name}/{point}" if point else name
 
 
 def chosen_night(history: History, wanted: str | None) -> str:

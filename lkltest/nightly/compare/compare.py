@@ -45,7 +45,7 @@ def compare(now: Cells, before: Cells | None, histories: Histories, known: Known
         changes += _of_cell(cell_id, cell, before, histories, known)
     for cell_id in before or {}:
         if cell_id not in now:
-            reason = "the matrix no longer has it"
+            reason = "it is not in the matrix"
             was = _outcome(before, cell_id)
             changes.append(Change(ChangeKind.VANISHED, cell_id, reason, before=was))
     changes += _expired(now, changes, known)

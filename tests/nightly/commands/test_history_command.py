@@ -125,6 +125,92 @@ class TestCompare:
         assert capsys.readouterr().err.endswith("empty.sqlite: has no finished night\n")
 
 
+BUILDS = {
+    "stable": {"mount": "PPPPPP", "both": "FFFFFF", "odd": "PFPPFP", "old": "PPPPPP"},
+    "mainline": {"mount": "PPPPFF", "both": "FFFFFF", "odd": "PPPPPF", "more": "PPPPPP"},
+}
+"""Outcomes of the points of two builds in six nights."""
+
+
+class TestBuilds:
+    """What both fail is no news, what is flaky in one is no break of the other."""
+
+    @pytest.fixture
+    def file(self, tmp_path: Path) -> Path:
+        file = tmp_path / "h.sqlite"
+        with History(file) as history:
+            for number in range(6):
+                night = f"2026-11-0{number + 1}"
+                history.begin_night(night, number * DAY, "nightly", "0.1")
+                for build, points in BUILDS.items():
+                    results = [
+                        (name, "failed" if told[number] == "F" else "passed", 1.0, "")
+                        for name, told in points.items()
+                    ]
+                    row = RunRow(
+                        *(
+                            f"disk@native#{build}",
+                            build,
+                            "native",
+                            "disk",
+                            "",
+                            0,
+                            "failed",
+                            1.5,
+                            1.0,
+                        ),
+                        *("6.12.0", build * 2, "gcc 12", "lab", "x86_64", "", results),
+                    )
+                    history.add(night, [row])
+                history.finish_night(night, number * DAY + 1)
+        return file
+
+    def compare(
+        self, file: Path, capsys: pytest.CaptureFixture[str], *words: str
+    ) -> tuple[int, dict[str, str], str]:
+        status = main(["compare", f"--history={file}", "--json", *words])
+        said = capsys.readouterr()
+        told = json.loads(said.out)["changes"] if said.out else []
+        return status, {c["id"].partition("/")[2]: c["kind"] for c in told}, said.err
+
+    def test_of_one_night(self, file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        status, kinds, _ = self.compare(file, capsys, "--build=mainline", "--against=stable")
+        assert status == 1
+        assert kinds == {
+            "mount": "new",
+            "both": "still",
+            "odd": "flaky",
+            "old": "vanished",
+            "more": "added",
+        }
+        _, kinds, _ = self.compare(file, capsys, "--build=stable", "--against=mainline")
+        assert kinds == {
+            "mount": "fixed",
+            "both": "still",
+            "odd": "fixed",
+            "old": "added",
+            "more": "vanished",
+        }
+
+    def test_of_two_nights(self, file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        words = ("--build=mainline", "--against=stable", "--baseline=2026-11-05", "2026-11-04")
+        _, kinds, _ = self.compare(file, capsys, *words)
+        assert (kinds["odd"], "mount" in kinds) == ("flaky", False)
+
+    @pytest.mark.parametrize(
+        ("words", "said"),
+        [
+            (["--build=mainline"], "--build and --against need each other"),
+            (["--build=stabel", "--against=mainline"], "did you mean 'stable'?"),
+        ],
+    )
+    def test_mistakes(
+        self, file: Path, capsys: pytest.CaptureFixture[str], words: list[str], said: str
+    ) -> None:
+        status, _, err = self.compare(file, capsys, *words)
+        assert status == 2 and said in err
+
+
 class TestKnown:
     def test_a_configuration_without_a_list(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
