@@ -6,9 +6,11 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Sequence
+from importlib.util import find_spec
 
 from tests.nightly.compare.chance import alarms, breaks, flaky, found_in_time, intermittent
-from tests.nightly.compare.times import Noise, episodes, nights_to_find
+from tests.nightly.compare.times import Detector, Noise, episodes, is_slower, nights_to_find
 
 SEEDS = range(1, 11)
 
@@ -40,22 +42,41 @@ def judgement() -> None:
 
 
 def slow_downs() -> None:
-    """Print false episodes and slow-downs found, under several kinds of noise."""
-    points = 1000
+    """Print false episodes and slow-downs found, under several kinds of noise; beside Otava's."""
+    detectors: dict[str, Detector] = {"lkltest": is_slower}
+    if find_spec("otava") is None:
+        print("Apache Otava is not installed (pip install '.[bench]')")
+    else:
+        detectors["Otava"] = otava
     for noise in (
         *(Noise(deviation, outliers) for deviation in (0.05, 0.1, 0.2) for outliers in (0.0, 0.02)),
         Noise(0.1, 0.02, weekday=0.05),
         Noise(0.1, inherited=0.5),
     ):
-        rng = random.Random(5)
-        count = sum(len(episodes(noise.times(rng), 13)) for _ in range(points))
-        print(f"{noise}: {count} false episodes in {points} points and 60 nights")
-        for factor in (1.15, 1.3, 2.0):
-            rng = random.Random(9)
-            waits = [nights_to_find(rng, noise, factor) for _ in range(100)]
-            soon = sum(nights is not None and nights <= 3 for nights in waits)
-            found = share_text(100 - waits.count(None), 100)
-            print(f"  {factor - 1:4.0%} slower: found {found}; within three nights {soon}")
+        print(noise)
+        for name, slower in detectors.items():
+            _slow_downs(name, slower, noise)
+
+
+def _slow_downs(name: str, slower: Detector, noise: Noise, points: int = 1000) -> None:
+    rng = random.Random(5)
+    count = sum(len(episodes(noise.times(rng), 13, slower)) for _ in range(points))
+    parts = [f"{count} false episodes in {points} points and 60 nights; found of 100"]
+    for factor in (1.15, 1.3, 2.0):
+        rng = random.Random(9)
+        waits = [nights_to_find(rng, noise, factor, slower=slower) for _ in range(100)]
+        soon = sum(nights is not None and nights <= 3 for nights in waits)
+        parts.append(f"{factor - 1:.0%} slower: {100 - waits.count(None)}, in 3 nights {soon}")
+    print(f"  {name:8} {'; '.join(parts)}", flush=True)
+
+
+def otava(times: Sequence[float]) -> bool:
+    """Whether Apache Otava, as it comes, finds that one of the last 15 nights began a slow-down."""
+    from otava.analysis import compute_change_points
+
+    found, _ = compute_change_points(times)
+    recent = [point for point in found if point.index >= len(times) - 15]
+    return bool(recent) and recent[-1].stats.mean_2 > recent[-1].stats.mean_1
 
 
 def _found(title: str, plant: object, rate: float, count: int, within: int, *, reruns: int) -> None:

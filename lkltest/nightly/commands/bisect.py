@@ -3,7 +3,7 @@
 
     git bisect start BAD GOOD
     git bisect run lkltest bisect 'disk[ext4]@native/readdir' --build tools/lkl \\
-        --make 'make -j8 -C tools/lkl' --times 5
+        --make 'make -j8 -C tools/lkl' --confidence 0.99 --history nightly/history.sqlite
 
 git-bisect(1): 0 is good, 125 cannot be told, 1 to 127 are bad, and anything else ends the search.
 So a mistake on the command line ends with 255 and not with lkltest's usual 2, which would call a
@@ -13,6 +13,7 @@ commit bad (cli.py sees to that for what argparse finds).
 from __future__ import annotations
 
 import argparse
+import math
 import shlex
 import subprocess
 from collections import Counter
@@ -25,6 +26,9 @@ from lkltest.deadline import DEFAULT_TIMEOUT, timeout
 from lkltest.errors import LkltestError
 from lkltest.host.error_boundary import BUGS, one_line
 from lkltest.host.registry import host_names
+from lkltest.nightly.compare.sequential import Rates, is_bad, rates
+from lkltest.nightly.history import browse
+from lkltest.nightly.history.store import History, HistoryError
 from lkltest.nightly.model.cell import Cell, CellRecord
 from lkltest.nightly.model.ids import CellName, parse_id
 from lkltest.nightly.model.rows import is_problem, point_rows
@@ -34,6 +38,9 @@ from lkltest.report.terminal import echo, echo_error
 from lkltest.toml_reader import unknown
 from lkltest.verdict.results import Outcome, ProblemKind, SuiteResult, suite_title
 
+_SKIPS = 3  # so many runs without an answer, and a commit is skipped
+_GOOD_RATE = 0.005  # of commits that are taken to pass
+_NIGHTS = 200
 _TOTAL = 4  # how many single limits the whole process of a run may take
 
 
@@ -60,6 +67,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--times", type=count, default=1, metavar="N", help="runs, which must agree (1)"
     )
     parser.add_argument(
+        "--confidence",
+        type=_share,
+        metavar="SHARE",
+        help="run each commit until the whole search is right so surely, say 0.99; needs one of:",
+    )
+    parser.add_argument(
+        "--history", metavar="FILE", help="of the nights, which tells how often the point fails"
+    )
+    parser.add_argument(
+        "--rate", type=_share, metavar="SHARE", help="how often it fails on bad commits"
+    )
+    parser.add_argument(
         "--any", action="store_true", help="one failure is enough: find what made it flaky"
     )
     parser.add_argument(
@@ -69,6 +88,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help=f"limit for one program ({DEFAULT_TIMEOUT:g})",
     )
+
+
+def _share(text: str) -> float:
+    """Read a share between 0 and 1; for `type=` of argparse."""
+    share = float(text)
+    if not 0 < share < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
+    return share
 
 
 class Mistake(LkltestError):
@@ -81,7 +108,10 @@ def run(options: argparse.Namespace) -> int:
         cell, point = _wanted(options)
         if options.make is not None and not _builds(options.make):
             return _print_answer(Answer.SKIP, "cannot be built")
-        return _print_answer(*_run(cell, point, options.times, options.any))
+        if options.confidence is None:
+            return _print_answer(*_run(cell, point, options.times, options.any))
+        expected = _expected(options)
+        return _print_answer(*_run_until_sure(cell, point, expected, _risk(options.confidence)))
     except Mistake as error:
         message = str(error)
     except BUGS as error:  # a full disk, a bug of ours
@@ -138,6 +168,67 @@ def _run(cell: Cell, point: str, times: int, any_failure: bool) -> tuple[Answer,
         seen.append(answer_for(record, point))
         echo(f"lkltest bisect: {seen[-1].name.lower()}{_reason(record, point)}", flush=True)
     return verdict(seen, any_failure=any_failure)
+
+
+def _run_until_sure(cell: Cell, point: str, expected: Rates, risk: float) -> tuple[Answer, str]:
+    counts: Counter[Answer] = Counter()
+    while counts[Answer.SKIP] < _SKIPS:
+        record = run_cell(cell)
+        seen = answer_for(record, point)
+        counts[seen] += 1
+        echo(f"lkltest bisect: {seen.name.lower()}{_reason(record, point)}", flush=True)
+        bad = is_bad(counts[Answer.GOOD], counts[Answer.BAD], expected, risk)
+        if bad is not None:
+            text = f"passed {counts[Answer.GOOD]}, failed {counts[Answer.BAD]} times"
+            return (Answer.BAD if bad else Answer.GOOD), text
+    return Answer.SKIP, f"did not run {_SKIPS} times"
+
+
+def _expected(options: argparse.Namespace) -> Rates:
+    """How often good and bad commits fail. Raises Mistake."""
+    if options.rate is not None:
+        return Rates(min(_GOOD_RATE, options.rate / 10), options.rate)
+    if options.history is None:
+        raise Mistake("--confidence needs --history or --rate")
+    where = f"history {options.history}: {options.id}"
+    try:
+        with History(Path(options.history), must_exist=True) as history:
+            found = [
+                [row.outcome for row in browse.outcomes(history, name, _NIGHTS)][::-1]
+                for name in browse.ids(history, options.id)
+            ]
+    except HistoryError as error:
+        raise Mistake(str(error)) from None
+    outcomes = max(found, key=lambda told: told.count(Outcome.FAILED), default=[])
+    if Outcome.FAILED not in outcomes:
+        raise Mistake(f"{where} never failed; give a --rate")
+    expected = rates(outcomes)
+    if not expected.differ:
+        raise Mistake(
+            f"{where} fails no more often than it did ({expected.good:.0%}); give a --rate"
+        )
+    text = f"good commits fail {expected.good:.1%} of the time, bad ones {expected.bad:.1%} or more"
+    echo(f"lkltest bisect: {text}")
+    return expected
+
+
+def _risk(confidence: float) -> float:
+    """How often one commit's answer may be wrong, for the whole search to be right so surely."""
+    try:
+        done = sum(
+            line.startswith(("git bisect good", "git bisect bad"))
+            for line in _git("bisect", "log").splitlines()
+        )
+        good = _git("for-each-ref", "--format=%(objectname)", "refs/bisect/good-*").split()
+        left = int(_git("rev-list", "--count", "refs/bisect/bad", "--not", *good))
+    except (OSError, subprocess.CalledProcessError):  # no search is under way
+        done, left = 0, 1
+    return (1 - confidence) / max(done + math.ceil(math.log2(max(left, 1))), 1)
+
+
+def _git(*words: str) -> str:
+    command = ["git", *words]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
 def answer_for(record: CellRecord, point: str) -> Answer:

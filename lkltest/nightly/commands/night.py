@@ -183,6 +183,10 @@ def compare_night(
         seconds=time.time() - head["started"],
         failed=bool(failing),
         notes=tuple(notes),
-        properties={"name": head.get("name", ""), "lkltest": head.get("harness", "")},
+        properties={
+            "name": head.get("name", ""),
+            "lkltest": head.get("harness", ""),
+            **({"history": str(history.file.resolve())} if history.file else {}),
+        },
     )
     return ComparedNight(model, tuple(failing))

@@ -53,6 +53,7 @@ def cell_model(record: CellRecord, known: Known) -> CellModel:
         log=record.log,
         results=record.results,
         commit=record.commit,
+        path=cell.path or "",
         known=expected,
     )
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -27,6 +28,7 @@ class FailedPoint:
         reason: one line.
         log: what it logged, with the details of its problems; cut when it is long.
         reproduce: the command that runs it again.
+        bisect: the lines that find the commit, "" where its range is not known.
         known: why it is known to fail, "" when it is not.
         history: its earlier nights, when they are known.
     """
@@ -37,6 +39,7 @@ class FailedPoint:
     reason: str
     log: str
     reproduce: str
+    bisect: str = ""
     known: str = ""
     history: PointHistory | None = None
 
@@ -73,9 +76,20 @@ def _of_cell(
             reason,
             head_and_tail(log, limit),
             cell.reproduce,
+            _bisect(cell, change, night.properties.get("history", "")),
             cell.known.get(name, ""),
             night.histories.get(id_),
         )
+
+
+def _bisect(cell: CellModel, change: Change | None, history: str) -> str:
+    """`git bisect start ...` and `git bisect run ...`, for the tree that holds the build."""
+    if change is None or not (change.commits and change.commit_before and cell.path and history):
+        return ""
+    words = ["git", "bisect", "run", "lkltest", "bisect", change.id, "--confidence", "0.99"]
+    words += ["--history", history, "--build", cell.path, "--make", f"make -C {cell.path}"]
+    start = ["git", "bisect", "start", change.commit_after, change.commit_before]
+    return f"{shlex.join(start)}\n{shlex.join(words)}"
 
 
 def _failures(cell: CellModel) -> Iterator[tuple[str, str, str]]:

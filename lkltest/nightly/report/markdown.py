@@ -112,6 +112,8 @@ def _failures(points: tuple[FailedPoint, ...]) -> Iterator[str]:
         if point.log:
             yield from ("", *_fenced(point.log))
         yield from ("", f"Reproduce it: {_code(point.reproduce)}")
+        if point.bisect:
+            yield from ("", "Find the commit, in the kernel's tree:", "", *_fenced(point.bisect))
     if len(points) > _FAILURES:
         yield f"\n… and {len(points) - _FAILURES} more failures."
 

@@ -30,6 +30,7 @@ class CellModel:
         log: the end of what its process said, for an ERROR.
         results: of every repeat.
         commit: the kernel's, "" when unknown.
+        path: the build's, "" for the default one of the host.
         known: reasons of the points (by name) whose failure is known.
     """
 
@@ -45,6 +46,7 @@ class CellModel:
     log: str = ""
     results: tuple[SuiteResult, ...] = ()
     commit: str = ""
+    path: str = ""
     known: Mapping[str, str] = field(default_factory=dict)
 
     @property

@@ -4,11 +4,13 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from lkltest.nightly.commands.bisect import Answer, answer_for, verdict
+from lkltest.nightly.history.store import History, RunRow
 from lkltest.nightly.model.cell import Cell, CellRecord
 from lkltest.verdict.results import Outcome, PointResult, Problem, ProblemKind, SuiteResult
 from tests.fake_build import environment, fake_build, lkltest
@@ -100,6 +102,9 @@ class TestCommand:
             ["boot@native", "--make", ""],
             ["boot@native", "--make", "/no/such/command"],
             ["boot@native", "--times", "0"],
+            ["boot@native", "--confidence", "1"],
+            ["boot@native/second", "--confidence", "0.9"],
+            ["boot@native/second", "--confidence", "0.9", "--history", "/nonexistent"],
             ["boot@native", "--nonsense"],
             [],
         ],
@@ -193,3 +198,18 @@ class TestGit:
         seconds = ["1"] * 4 + ["runs % 2"] * 3
         said, commits = self.search(tmp_path, seconds, "--times=2", "--any")
         assert f"{commits[4]} is the first bad commit" in said
+
+    def test_it_runs_a_commit_until_it_is_sure(self, tmp_path: Path) -> None:
+        seconds = ["1"] * 4 + ["runs % 3"] * 3
+        with History(tmp_path / "h.sqlite") as history:
+            for number, outcome in enumerate(["passed"] * 30 + ["failed", "passed", "passed"] * 5):
+                night = f"n{number:02}"
+                history.begin_night(night, float(number), "x", "0")
+                row = RunRow("boot@native#b", "b", "native", "boot", "", 0, outcome, 1.0, 1.0)
+                results = [("second", outcome, None, "")]
+                history.add(night, [replace(row, results=results)])
+        words = ("--confidence=0.99", f"--history={tmp_path / 'h.sqlite'}")
+        said, commits = self.search(tmp_path, seconds, *words)
+        assert f"{commits[4]} is the first bad commit" in said
+        assert "good commits fail 1.6% of the time, bad ones 1" in said
+        assert "cannot be told" not in said

@@ -3,7 +3,7 @@
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from lkltest.nightly.compare.slowness import step
@@ -38,14 +38,25 @@ def is_slower(times: Sequence[float]) -> bool:
     return found is not None and found.slower
 
 
-def episodes(times: Sequence[float], first: int = 1) -> list[int]:
+Detector = Callable[[Sequence[float]], bool]
+"""Whether the last of the nights are slower."""
+
+
+def episodes(times: Sequence[float], first: int = 1, slower: Detector = is_slower) -> list[int]:
     """The nights, from `first`, in which a slow-down is found that the night before did not."""
-    slow = [is_slower(times[:night]) for night in range(first, len(times) + 1)]
+    slow = [slower(times[:night]) for night in range(first, len(times) + 1)]
     return [n for n, now in enumerate(slow) if now and not (n and slow[n - 1])]
 
 
-def nights_to_find(rng: random.Random, noise: Noise, factor: float, before: int = 40) -> int | None:
+def nights_to_find(
+    rng: random.Random,
+    noise: Noise,
+    factor: float,
+    *,
+    before: int = 40,
+    slower: Detector = is_slower,
+) -> int | None:
     """After how many nights a slow-down is found, of fifteen."""
     times = noise.times(rng, before + 15)
-    slower = [*times[:before], *(seconds * factor for seconds in times[before:])]
-    return next((night for night in range(1, 16) if is_slower(slower[: before + night])), None)
+    slow = [*times[:before], *(seconds * factor for seconds in times[before:])]
+    return next((night for night in range(1, 16) if slower(slow[: before + night])), None)
