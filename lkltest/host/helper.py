@@ -82,6 +82,11 @@ class Helper:
         with self._news:
             return self._news.wait_for(lambda: self._ended, seconds)
 
+    def stop(self) -> None:
+        """End it: it is needed no more."""
+        self.ends_itself = False
+        self.join(0)
+
     def join(self, seconds: float) -> ProgramResult:
         """Wait for its end, kill it after `seconds`; returns its verdict. Re-raises its error."""
         if self.ends_itself:

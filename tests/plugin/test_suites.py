@@ -103,6 +103,30 @@ class TestOwnSuites:
         assert found == status, text
         assert words in text
 
+    @pytest.mark.parametrize(
+        ("mode", "status", "words"),
+        [("pass", 0, "3 points: 3 ok"), ("segfault", 1, "SIGSEGV")],
+    )
+    def test_a_program_without_points(
+        self, empty: Path, mode: str, status: int, words: str
+    ) -> None:
+        fake_build(empty / "lkl", disk=mode)
+        body = "ended, said = lkl.tool('disk'); lkl.point('ended', ended.status == 0, said)"
+        found, text = self.run_suite(empty, body)
+        assert found == status, text
+        assert words in text
+
+    def test_a_helper_without_points_that_is_stopped(self, empty: Path) -> None:
+        body = (
+            "helper = lkl.start('/bin/sleep', '1000', ends_itself=False, tap=False)\n"
+            "    lkl.point('waits', not helper.wait_until(lambda: False, 0.1))\n"
+            "    helper.stop()\n"
+            "    lkl.point('ended', helper.ended(0))"
+        )
+        found, text = self.run_suite(empty, body)
+        assert found == 0, text
+        assert "4 points: 4 ok" in text
+
     def test_a_helper_that_crashes_fails_the_suite(self, empty: Path) -> None:
         fake_build(empty / "lkl", disk="segfault")
         status, text = self.run_suite(empty, "lkl.start('disk')")
