@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -116,18 +116,25 @@ def find_modules(lines: Iterable[str], search: Sequence[Path]) -> tuple[Module, 
 
 
 def read_entry(
-    path: Path, name: str, search: Sequence[Path], *, allow_commands: bool = False
+    path: Path,
+    name: str,
+    search: Sequence[Path],
+    *,
+    allow_commands: bool = False,
+    environment: Mapping[str, str] = os.environ,
 ) -> Entry:
     """Read entry `name` of the list `path`; its files are looked for in `search`.
 
     allow_commands: whether lines may run programs, which they do in the list's folder. Raises
     ModulesError, one line, for an entry or a file that does not exist.
     """
-    given = [*search, *map(Path, re.split(r"[:\s]+", os.environ.get(_SEARCH_PATH, "").strip()))]
+    given = [*search, *map(Path, re.split(r"[:\s]+", environment.get(_SEARCH_PATH, "").strip()))]
     given = [folder for folder in given if folder != Path()]
-    lines = list(_lines(path, (), _target([*given, path.parent])))
+    target = _target([*given, path.parent], environment)
+    lines = list(_lines(path, (), target, environment))
     paths = [path.parent / line.text for line in lines if line.kind == "searchpath"]
-    reader = _Reader(_target([*given, *paths, path.parent]), allow_commands)
+    target = _target([*given, *paths, path.parent], environment)
+    reader = _Reader(target, environment, allow_commands=allow_commands)
     draft = reader.read(lines, name)
     if not draft.found:
         names = [line.text for line in lines if line.kind in ("entry", "title")]
@@ -232,8 +239,15 @@ class _Line(NamedTuple):
 class _Reader:
     """Reads one entry from a list's lines."""
 
-    def __init__(self, target: _Target, allow_commands: bool) -> None:
+    def __init__(
+        self, target: _Target, environment: Mapping[str, str], *, allow_commands: bool
+    ) -> None:
         self._target = target
+        self._environment = {
+            **environment,
+            "ARCH": target.architecture,
+            "BITS": target.bits,
+        }
         self._allow_commands = allow_commands
         self._draft = _Draft()
         self._groups: dict[str, list[_Line]] = {}
@@ -333,7 +347,7 @@ class _Reader:
             done = subprocess.run(
                 command,
                 cwd=line.path.parent,
-                env={**os.environ, "ARCH": self._target.architecture, "BITS": self._target.bits},
+                env=self._environment,
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,
@@ -349,7 +363,9 @@ class _Reader:
         return [words for words in done.stdout.splitlines() if words]
 
 
-def _lines(path: Path, above: tuple[Path, ...], target: _Target) -> Iterator[_Line]:
+def _lines(
+    path: Path, above: tuple[Path, ...], target: _Target, environment: Mapping[str, str]
+) -> Iterator[_Line]:
     """Yield the lines of a list, those of included ones in their place."""
     if path in above:
         return
@@ -365,24 +381,24 @@ def _lines(path: Path, above: tuple[Path, ...], target: _Target) -> Iterator[_Li
         if line.kind != "include":
             yield line
         elif line.is_for(target):
-            for name in _included(path.parent, line.text):
-                yield from _lines(name, (*above, path), target)
+            for name in _included(path.parent, line.text, environment):
+                yield from _lines(name, (*above, path), target, environment)
 
 
-def _included(folder: Path, pattern: str) -> list[Path]:
+def _included(folder: Path, pattern: str, environment: Mapping[str, str]) -> list[Path]:
     """The files that an include line names: `${NAME}` is the environment's, empty without."""
-    pattern = re.sub(r"\$\{(\w+)\}", lambda name: os.environ.get(name[1], ""), pattern)
+    pattern = re.sub(r"\$\{(\w+)\}", lambda name: environment.get(name[1], ""), pattern)
     path = folder / Path(pattern).expanduser()
     if any(character in str(path) for character in "*?["):
         return sorted(Path("/").glob(str(path.absolute()).lstrip("/")))
     return [path]
 
 
-def _target(search: Sequence[Path]) -> _Target:
+def _target(search: Sequence[Path], environment: Mapping[str, str]) -> _Target:
     """The processor: the environment's, else that which bootstrap or the kernel is for."""
-    architecture = os.environ.get("ARCH") or _architecture(search)
+    architecture = environment.get("ARCH") or _architecture(search)
     bits = "32" if architecture in _NARROW else "64"
-    return _Target(architecture, os.environ.get("BITS") or bits)
+    return _Target(architecture, environment.get("BITS") or bits)
 
 
 def _architecture(search: Sequence[Path]) -> str:

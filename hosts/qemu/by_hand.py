@@ -30,7 +30,7 @@ def _files(folder: Path) -> Iterator[str]:
     kept: Path | None = None
     for path in sorted(folder.iterdir()):
         name = shlex.quote(path.name)
-        if path.is_symlink():
+        if path.is_symlink() and folder.parent not in path.readlink().parents:
             yield f"ln -s {shlex.quote(str(path.readlink()))} {name}"
         elif (text := _text(path)) is not None:
             yield f"cat >{name} <<'{_END}'\n{text}{_END}"

@@ -11,6 +11,7 @@ from lkltest.tap.patterns import LINUX, LINUX_VERSION
 from lkltest.verdict.results import ProblemKind
 
 from ..l4re.console import TAG_COLUMNS, ConsoleReader, Piece
+from ..l4re.expected_output import ExpectedOutput, OutputMatcher
 from ..l4re.ned_script import EXITED
 from ..l4re.streams import Streams
 
@@ -140,9 +141,18 @@ class GuestConsole:
         tags: whether lines can have tags (L4Re); else kernel messages are told apart by time stamps
             (Linux), and the whole console is the program's.
         whole: the whole console is the program's, from its first byte.
+        expect: the lines that are to come instead of TAP; then nothing else is looked for.
     """
 
-    def __init__(self, *, tag: str | None = None, tags: bool = True, whole: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        tag: str | None = None,
+        tags: bool = True,
+        whole: bool = False,
+        expect: ExpectedOutput | None = None,
+    ) -> None:
+        self._matcher = OutputMatcher(expect) if expect else None
         self._reader = ConsoleReader(tags=tags)
         shown = tag.encode()[:TAG_COLUMNS].rstrip(b" ") if tag else None
         self._streams = Streams(shown)
@@ -178,13 +188,19 @@ class GuestConsole:
         return [bundle.missing for bundle in self._streams.bundles if bundle.missing]
 
     @property
+    def missing_output(self) -> str:
+        """The line that was expected and did not come, in words; empty when all did."""
+        return self._matcher.missing if self._matcher else ""
+
+    @property
     def settling_time(self) -> float:
         """The silence after which nothing more will come when all plans are met.
 
         L4Re may start another program as long as nobody has said that it will not; ned's scripts
         sleep in between, and say for how long.
         """
-        if "L4Re" not in self._boots or self.status is not None or self._streams.bundles:
+        one = self._matcher is not None or "L4Re" not in self._boots or self._streams.bundles
+        if one or self.status is not None:
             return _DRAIN
         return _BETWEEN_PROGRAMS + self._asleep
 
@@ -216,7 +232,7 @@ class GuestConsole:
         out = self._take(self._reader.feed(data))
         self._program += out
         del self._program[:-_SEEN_LIMIT]
-        if is_debugger(self._reader.partial):
+        if self._matcher is None and is_debugger(self._reader.partial):
             self.signatures.append((JDB, self._reader.partial.decode("ascii", "replace"), None))
         return out
 
@@ -228,12 +244,18 @@ class GuestConsole:
     def close(self, *, whole_lines: bool = False) -> bytes:
         """Return the rest; `whole_lines` without a line that was cut short."""
         out = self._take(self._reader.flush() if whole_lines else self._reader.close())
+        if self._matcher is not None:
+            return out + self._matcher.close()
         return out if self._whole else out + self._streams.close()
 
     def _take(self, pieces: list[Piece]) -> bytes:
         # Between streams the order means nothing: many lines at once are cheaper than one by one.
         self.recent += b"".join([data for _, data in pieces])
         del self.recent[:-_SEEN_LIMIT]
+        if self._matcher is not None:
+            out = self._matcher.feed(pieces)
+            self.found = self.found or bool(out)
+            return out
         gathered: dict[bytes | None, list[bytes]] = {}
         for tag, data in pieces:
             gathered.setdefault(tag, []).append(data)

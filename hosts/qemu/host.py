@@ -23,7 +23,9 @@ from lkltest.host.build import Build
 from lkltest.places import build_places
 from lkltest.sandbox.scope import Scope
 
+from ..l4re.expected_output import read_expected
 from ..l4re.ned_script import TAG
+from ..l4re.own_tests import find_tests, is_own_test, prepare
 from .accel import kvm_works, missing_qemu, qemu_version
 from .artifacts import Artifacts, RunArtifacts
 from .attach import attached
@@ -37,7 +39,7 @@ from .image import ANY, Image, is_image
 from .machine import MACHINES, Setup, doubled, machine_named
 from .process import QemuProcess
 from .start import setup_of, start
-from .table import image_of_file, read_images
+from .table import image_of_file, image_of_test, read_images
 from .verdict import Verdict
 
 ACCELERATORS = ("auto", "tcg", "kvm")
@@ -111,6 +113,16 @@ class QemuHost(Host):
             action="store_true",
             help="give a person Fiasco's debugger when a limit has passed (exec, on a terminal)",
         )
+        parser.addoption(
+            "--lkl-qemu-expect",
+            metavar="FILE",
+            help="lines that are to come, for `exec` of a program without TAP",
+        )
+        parser.addoption(
+            "--lkl-qemu-shuffle",
+            metavar="SEED",
+            help="seed of a random order of test points, for L4Re's own tests",
+        )
         parser.addoption("--lkl-qemu-cpu", metavar="NAME", help="of every image, as QEMU's -cpu")
         parser.addoption("--lkl-qemu-memory", metavar="MIB", help="of every image")
         parser.addoption(
@@ -133,6 +145,9 @@ class QemuHost(Host):
     def open_build(self, name: str | None) -> Build:
         """A directory, a TOML file or an image; by default the kernel that `make` has fetched."""
         path = Path(name).expanduser().absolute() if name else default_kernel()
+        tests = find_tests(path)
+        if tests:
+            return Build(path, "l4re", tests)
         try:
             images = self._images_of(path)
         except OSError as error:  # of looking for it: its name is too long, say
@@ -145,7 +160,7 @@ class QemuHost(Host):
     def accepts(self, build: Build) -> bool:
         if build.kind == "program":  # asked what runs a file
             return all(is_image(path) for path in build.programs.values())
-        return build.kind in ("images", "linux")
+        return build.kind in ("images", "linux", "l4re")
 
     def unsupported(self, feature: str, build: Build) -> str | None:
         kind, _, what = feature.partition(":")
@@ -228,7 +243,7 @@ class QemuHost(Host):
     @contextlib.contextmanager
     def _prepared(self, launch: Launch, scope: Scope) -> Iterator[_Made]:
         """Everything that comes before QEMU itself. Raises LaunchError."""
-        image = self._with_options(self._image(launch))
+        image = self._with_options(self._image(launch, scope))
         missing = missing_qemu(image.machine)
         if missing is not None:
             raise NotInstalled(str(missing))
@@ -247,10 +262,14 @@ class QemuHost(Host):
         finally:
             devices.close()
 
-    def _image(self, launch: Launch) -> Image:
+    def _image(self, launch: Launch, scope: Scope) -> Image:
         """The image for a launch, with its program when it is given one. Raises LaunchError."""
         build, name = launch.build, launch.program.name
         try:
+            if is_own_test(launch.program):
+                folder = Path(tempfile.mkdtemp(prefix="l4re-", dir=scope.folder))
+                test = prepare(launch.program, folder, str(self._option("shuffle") or ""))
+                return image_of_test(test, launch.deadlines.silence)
             if build is not None and build.kind != "program":
                 images = self._images_of(build.directory)
                 image = images.get(name) or images.get(ANY)
@@ -299,11 +318,13 @@ class QemuHost(Host):
                 f"the image for {image.machine.architecture}"
             )
         memory, cpu = self._option("memory"), self._option("cpu")
+        expect = self._option("expect")
         return replace(
             image,
             machine=machine,
             memory=int(memory) if memory else image.memory,
             cpu=cpu or image.cpu,
+            expect=read_expected(Path(expect)) if expect else image.expect,
         )
 
     def _images_of(self, path: Path) -> dict[str, Image]:
@@ -353,7 +374,7 @@ def _console(image: Image) -> GuestConsole:
     if image.linux is not None:
         return GuestConsole(tags=False, whole=True)
     own_script = image.is_l4re and image.program is not None
-    return GuestConsole(tag=image.tag or (TAG if own_script else None))
+    return GuestConsole(tag=image.tag or (TAG if own_script else None), expect=image.expect)
 
 
 def _symbol_files(image: Image) -> list[Path]:

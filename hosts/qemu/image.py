@@ -13,7 +13,9 @@ from pathlib import Path
 from lkltest.errors import BuildError, ExecutableError, LkltestError
 from lkltest.host.executable import identify, is_dynamic, special
 
+from ..l4re.expected_output import ExpectedOutput
 from ..l4re.module_list import Module
+from ..l4re.own_tests import is_own_test
 from .machine import MACHINES, Machine
 
 _MULTIBOOT = 0x1BADB002
@@ -102,6 +104,7 @@ class Image:
         debug_exit: the machine has isa-debug-exit at port 0xf4, whose status counts.
         display: the machine has a display, of which a hang report takes a picture.
         extra: further words of QEMU's command line.
+        expect: the lines that a program without TAP is to bring; None: it speaks TAP.
     """
 
     name: str
@@ -125,6 +128,7 @@ class Image:
     debug_exit: bool = False
     display: bool = False
     extra: tuple[str, ...] = ()
+    expect: ExpectedOutput | None = None
 
     @property
     def serial_esc(self) -> bool:
@@ -162,7 +166,7 @@ def single_image(path: Path, name: str = ANY) -> Image:
 
 def is_image(path: Path) -> bool:
     """Whether a file can be booted by itself."""
-    if image_name(path) is not None:
+    if image_name(path) is not None or is_own_test(path):
         return True
     try:
         kind = kind_of(path)

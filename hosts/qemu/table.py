@@ -18,6 +18,7 @@ kernel (`vmlinuz`, `boot/vmlinuz-*`) with its modules in `lib/modules`. The TOML
     entry = "hello"
     search = ["bin/l4f"]             # where modules are looked for
     program = "bin/boot"             # started by a ned script that lkltest writes
+    expect = "hello.output"          # lines to come, where nobody speaks TAP
 
 Paths are relative to the file that names them. CDs, and module lists without a `program`, bring
 their programs' arguments along: a suite's own do not get there.
@@ -31,9 +32,11 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from lkltest.errors import BuildError
+from lkltest.errors import BuildError, LaunchError
 
+from ..l4re.expected_output import read_expected
 from ..l4re.module_list import ModulesError, find_modules, read_entry
+from ..l4re.own_tests import ENTRY, OwnTest
 from .image import (
     ANY,
     PC,
@@ -42,6 +45,7 @@ from .image import (
     find_kernel,
     image_name,
     kind_of,
+    machine_for,
     modules_beside,
     single_image,
 )
@@ -49,6 +53,8 @@ from .machine import DISK_DRIVERS, MACHINES, NICS, Machine
 
 TABLE = "images.toml"
 DEADLINES = ("first_byte", "plan", "silence", "total")
+_ARCHITECTURES = {"arm64": "aarch64", "arm": "arm", "riscv": "riscv", "mips": "mips"}
+"""Processors as `Machine` calls them, by what L4Re does."""
 _LONGEST = 1e6
 """Seconds, about eleven days: poll(2) counts milliseconds in 32 bits."""
 
@@ -96,6 +102,29 @@ def image_of_file(path: Path, *, guest: bool, allow_commands: bool = False) -> I
         raise BuildError(str(error)) from None
 
 
+def image_of_test(test: OwnTest, silence: float) -> Image:
+    """What one of L4Re's own tests boots. Raises BuildError for a list that cannot be used.
+
+    silence: the limit that the test may have more of.
+    """
+    variables = test.environment
+    architecture = _ARCHITECTURES.get(variables.get("ARCH", ""), "x86_64")
+    try:
+        entry = read_entry(test.modules_list, ENTRY, [], environment=variables)
+    except ModulesError as error:
+        raise BuildError(str(error)) from None
+    return Image(
+        ENTRY,
+        kernel=entry.bootstrap,
+        modules=entry.modules,
+        append=entry.append,
+        machine=machine_for(architecture, test.modules_list),
+        deadlines={"silence": max(silence, test.silence)},
+        extra=test.qemu_words,
+        expect=test.expected,
+    )
+
+
 def read_table(path: Path, allow_commands: bool = False) -> dict[str, Image]:
     """Read a TOML file of images. Raises BuildError, one line, for whatever is wrong in it."""
     try:
@@ -117,7 +146,7 @@ def read_table(path: Path, allow_commands: bool = False) -> dict[str, Image]:
             merged = {**table, **entry}
             merged["deadlines"] = {**table.get("deadlines", {}), **entry.get("deadlines", {})}
             images[name] = _image(name, merged, path.parent, allow_commands)
-        except (BuildError, ModulesError) as error:
+        except (BuildError, LaunchError, ModulesError) as error:
             raise BuildError(f"{path}: images.{name}: {error}") from None
     return images
 
@@ -148,6 +177,8 @@ def _image(name: str, entry: Mapping[str, Any], base: Path, allow_commands: bool
             values["machine"] = _machine_for(key, values[key], values.get("machine"))
     values["deadlines"] = dict(entry["deadlines"])
     values["extra"] = tuple(entry.get("extra", ()))
+    if "expect" in entry:
+        values["expect"] = read_expected(_file(base, entry["expect"]))
     image = Image(name, **values)
     _check_choice("disk", image.disk, DISK_DRIVERS)
     _check_choice("nic", image.nic, NICS)

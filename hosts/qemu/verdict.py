@@ -160,6 +160,8 @@ class Verdict:
                 Problem(ProblemKind.PLAN_NOT_MET, missing)
                 for missing in self._console.missing_tests
             ]
+            if self._console.missing_output:
+                self._more.append(Problem(ProblemKind.GUEST, self._console.missing_output))
         if self._time_out is not None:
             return self._time_out
         if ended is not None:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +65,15 @@ class Session:
             with error_boundary(host, "open_build", BuildError):
                 self._builds[host_name] = host.open_build(self.build_name)
         return self._builds[host_name]
+
+    def programs(self, hosts: Iterable[str], kind: str) -> list[str]:
+        """Names of the programs in those of the hosts' builds that are of a kind."""
+        names: dict[str, None] = {}
+        for host in hosts:
+            with contextlib.suppress(LkltestError):  # told where the host is asked to run something
+                build = self.build(host)
+                names |= dict.fromkeys(build.programs if build.kind == kind else ())
+        return list(names)
 
     def default_host(self) -> str:
         """The host that suits the build's programs. Raises BuildError or UnknownHost."""
