@@ -94,7 +94,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 UNIT = (
     *("tap", "verdict", "report", "nightly/compare", "nightly/config"),
-    *("test_architecture.py", "test_face.py", "host/test_executable.py"),
+    *("test_architecture.py", "test_face.py", "test_plain.py", "host/test_executable.py"),
 )
 HOSTS = ("wine", "qemu", "uml")
 

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from lkltest.deadline import Deadline
 from lkltest.errors import LaunchError
+from lkltest.plain import from_plain, to_plain
 from lkltest.report.terminal import echo_error
 from lkltest.sandbox.scope import Child, Scope, ScopeError
 from lkltest.whole_file import write_whole
@@ -76,19 +77,15 @@ class Server:
 
     def save(self, shared: Path) -> None:
         """Leave word of it in the directory that xdist's workers share."""
-        places = {"prefix": str(self.prefix), "temporary": str(self.temporary)}
-        fields = {"pid": self.pid, "process": self.process, **places}
-        write_whole(shared / _HANDLE, json.dumps(fields))
+        write_whole(shared / _HANDLE, json.dumps(to_plain(self)))
 
     @classmethod
     def load(cls, shared: Path) -> Server | None:
         """The server that the controller has started, if it has."""
         try:
-            fields = json.loads((shared / _HANDLE).read_text(encoding="utf-8"))
+            return from_plain(cls, json.loads((shared / _HANDLE).read_text(encoding="utf-8")))
         except FileNotFoundError:
             return None
-        prefix, temporary = Path(fields["prefix"]), Path(fields["temporary"])
-        return cls(fields["pid"], fields["process"], prefix, temporary)
 
 
 def _readable(descriptor: int) -> bool:

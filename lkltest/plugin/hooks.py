@@ -16,6 +16,7 @@ from lkltest.deadline import DEFAULT_TIMEOUT, timeout
 from lkltest.errors import BuildError, LaunchError
 from lkltest.host.error_boundary import error_boundary, missing_of
 from lkltest.host.registry import add_host_options
+from lkltest.plain import to_plain
 from lkltest.plugin import xdist_workers as workers
 from lkltest.plugin.fixtures import disk_image, lkl, network
 from lkltest.plugin.inner_pytest import installed
@@ -271,7 +272,7 @@ def pytest_runtest_makereport(
     result = result_of(item) if call.when == "teardown" else None
     if result is None:
         return report
-    setattr(report, RESULT_ATTRIBUTE, result.to_dict())
+    setattr(report, RESULT_ATTRIBUTE, to_plain(result))
     try:
         write_files(result, item.config.option)
     except NotWritten as error:

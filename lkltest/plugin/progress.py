@@ -11,6 +11,7 @@ import pytest
 
 from lkltest.deadline import DEFAULT_TIMEOUT
 from lkltest.host.build import named_build
+from lkltest.plain import from_plain
 from lkltest.report import terminal
 from lkltest.text import printable
 from lkltest.verdict.results import Outcome, SuiteResult
@@ -39,7 +40,7 @@ class SuiteReporter:
             return
         data = getattr(report, RESULT_ATTRIBUTE, None)
         if data is not None:
-            self.add(SuiteResult.from_dict(data))
+            self.add(from_plain(SuiteResult, data))
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         if not self.results:

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Literal
 
 Cause = Literal["exited", "signalled", "deadline", "stall", "ended"]
 NO_PROPERTIES: Mapping[str, str] = MappingProxyType({})
@@ -90,20 +90,6 @@ class Problem:
     def __str__(self) -> str:
         return f"{self.kind}: {self.reason}"
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON types."""
-        return {
-            "kind": self.kind.value,
-            "reason": self.reason,
-            "point": self.point,
-            "detail": self.detail,
-        }
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Problem:
-        """Build one from what `to_dict` returned."""
-        return cls(ProblemKind(data["kind"]), data["reason"], data["point"], data["detail"])
-
 
 @dataclass(frozen=True, slots=True)
 class PointResult:
@@ -138,27 +124,6 @@ class PointResult:
                 return f"{self.name}/{child.failure}"
         return f"{self.name}: {self.reason}" if self.reason else self.name
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON types."""
-        return {
-            "name": self.name,
-            "outcome": self.outcome.value,
-            "number": self.number,
-            "suite": self.suite,
-            "reason": self.reason,
-            "log": self.log,
-            "seconds": self.seconds,
-            "children": [child.to_dict() for child in self.children],
-        }
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> PointResult:
-        """Build one from what `to_dict` returned."""
-        fields = dict(data)
-        fields["outcome"] = Outcome(fields["outcome"])
-        fields["children"] = tuple(cls.from_dict(child) for child in fields["children"])
-        return cls(**fields)
-
 
 @dataclass(frozen=True, slots=True)
 class Exit:
@@ -176,20 +141,6 @@ class Exit:
     signal: int | None = None
     cause: Cause = "exited"
     note: str = ""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON types."""
-        return {
-            "status": self.status,
-            "signal": self.signal,
-            "cause": self.cause,
-            "note": self.note,
-        }
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Exit:
-        """Build one from what `to_dict` returned."""
-        return cls(**data)
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,26 +223,3 @@ class SuiteResult:
             counts[point.outcome] += 1
         counts[Outcome.FAILED] += sum(problem.point is None for problem in self.problems)
         return counts
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON types."""
-        return {
-            "suite": self.suite,
-            "variant": self.variant,
-            "host": self.host,
-            "points": [point.to_dict() for point in self.points],
-            "problems": [problem.to_dict() for problem in self.problems],
-            "properties": dict(self.properties),
-            "seconds": self.seconds,
-            "skip": self.skip,
-            "output": self.output,
-            "started": self.started,
-        }
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> SuiteResult:
-        """Build one from what `to_dict` returned, as itself or after a trip through JSON."""
-        fields = dict(data)
-        fields["points"] = tuple(PointResult.from_dict(point) for point in fields["points"])
-        fields["problems"] = tuple(Problem.from_dict(problem) for problem in fields["problems"])
-        return cls(**fields)

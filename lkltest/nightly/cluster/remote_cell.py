@@ -16,6 +16,7 @@ from typing import Any
 from lkltest.nightly.cluster.build_copy import BadCopy, build_files, content_hash, copy_of, unpack
 from lkltest.nightly.model.cell import Cell, CellRecord
 from lkltest.nightly.run.runner import Quiet, run_cells
+from lkltest.plain import from_plain, to_plain
 
 WANTED = "build wanted"
 """The key of an answer that asks for a build, by its content hash."""
@@ -44,10 +45,10 @@ def run_remote(
     Returns:
         The record in plain types, or `{WANTED: digest}`.
     """
-    cell = Cell.from_dict(data)
+    cell = from_plain(Cell, data)
     machine = machine or _machine()
     if not digest or cell.path is None:
-        return _run(cell, machine).to_dict()
+        return to_plain(_run(cell, machine))
     try:
         path = _local(Path(cell.path), digest)
         if path is None and not sent:
@@ -55,10 +56,10 @@ def run_remote(
         path = path or unpack(_fetch(digest, sent), digest, _copies())
     except (OSError, BadCopy) as error:
         message = f"build {cell.build} cannot be had on {machine}: {error}"
-        return CellRecord(cell, error=message, machine=machine).to_dict()
+        return to_plain(CellRecord(cell, error=message, machine=machine))
     record = _run(replace(cell, path=str(path)), machine)
     # The record is the cell's as it was asked for: where a copy lies is nobody's business.
-    return replace(record, cell=cell).to_dict()
+    return to_plain(replace(record, cell=cell))
 
 
 class Withdrawn(Exception):

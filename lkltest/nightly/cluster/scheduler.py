@@ -25,6 +25,7 @@ from lkltest.nightly.cluster.remote_cell import WANTED, run_remote
 from lkltest.nightly.cluster.sent_builds import SentBuilds
 from lkltest.nightly.model.cell import Cell, CellRecord
 from lkltest.nightly.run.runner import Listener
+from lkltest.plain import from_plain, to_plain
 from lkltest.text import printable
 
 _TICK = 1.0
@@ -210,7 +211,7 @@ class _Night:
             return
         future = self._client.submit(
             run_remote,
-            cell.to_dict(),
+            to_plain(cell),
             digest,
             self._builds.parts(digest),
             self._machine,
@@ -246,7 +247,7 @@ class _Night:
             except OSError as error:
                 return self._failed(task, f"build {task.cell.build} cannot be sent: {error}")
             return None
-        return CellRecord.from_dict(data)
+        return from_plain(CellRecord, data)
 
     def _why(self, task: _Task) -> str:
         from distributed import KilledWorker

@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 from lkltest.command_line import FAILED, PASSED
@@ -28,6 +28,7 @@ from lkltest.nightly.history.store import History
 from lkltest.nightly.model.change import Change, ChangeKind, PointHistory
 from lkltest.nightly.model.ids import split_id
 from lkltest.nightly.report.text import lines, summary
+from lkltest.plain import to_plain
 from lkltest.report.terminal import echo
 from lkltest.toml_reader import unknown
 from lkltest.verdict.results import Outcome
@@ -82,7 +83,7 @@ def run(options: argparse.Namespace) -> int:
             found = compared(history, night, options.baseline, known)
     baseline, changes = found.baseline, found.changes
     if options.json:
-        data = [asdict(change) for change in changes]
+        data = [to_plain(change) for change in changes]
         gathered = [[change.id for change in cause.changes] for cause in causes(changes)]
         facts = {"format": "lkltest-compare", "version": 1, "night": night, "baseline": baseline}
         echo(json.dumps({**facts, "changes": data, "causes": gathered}, indent=1))

@@ -4,9 +4,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
 
 from lkltest.verdict.results import Outcome, SuiteResult, suite_title
 
@@ -65,15 +64,6 @@ class Cell:
             words += ["--build", self.path]
         return [*words, *self.options]
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON types."""
-        return {**asdict(self), "options": list(self.options)}
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Cell:
-        """Build one from what `to_dict` returned."""
-        return cls(**{**data, "options": tuple(data["options"])})
-
 
 @dataclass(frozen=True, slots=True)
 class CellRecord:
@@ -111,24 +101,3 @@ class CellRecord:
         """The kernel's commit, "" when it is not known."""
         said = (result.properties.get("commit", "") for result in self.results)
         return self.cell.commit or next(filter(None, said), "")
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON types."""
-        return {
-            "cell": self.cell.to_dict(),
-            "results": [result.to_dict() for result in self.results],
-            "error": self.error,
-            "log": self.log,
-            "started": self.started,
-            "seconds": self.seconds,
-            "machine": self.machine,
-            "arch": self.arch,
-        }
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> CellRecord:
-        """Build one from what `to_dict` returned, as itself or after a trip through JSON."""
-        fields = dict(data)
-        fields["cell"] = Cell.from_dict(fields["cell"])
-        fields["results"] = tuple(SuiteResult.from_dict(item) for item in fields["results"])
-        return cls(**fields)

@@ -9,13 +9,13 @@ changes the meaning of a field has another number.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, fields
+from dataclasses import replace
 from typing import Any
 
-from lkltest.nightly.report.model import CellModel, NightModel
+from lkltest.nightly.report.model import NightModel
+from lkltest.plain import to_plain
 
 VERSION = 1
-_WITH_TREES = {"result", "results"}
 
 
 def document(night: NightModel) -> str:
@@ -25,34 +25,13 @@ def document(night: NightModel) -> str:
 
 def to_dict(night: NightModel) -> dict[str, Any]:
     """Return plain JSON types."""
-    plain = {"night_id", "started", "baseline_id", "machine", "seconds", "failed", "notes"}
     return {
         "format": "lkltest-night",
         "version": VERSION,
-        **{name: getattr(night, name) for name in sorted(plain)},
-        "properties": dict(night.properties),
-        "changes": [asdict(change) for change in night.changes],
-        "cells": [_cell(cell) for cell in night.cells],
-        "flaky": [asdict(point) for point in night.flaky],
-        "histories": {id_: asdict(history) for id_, history in night.histories.items()},
+        **to_plain(replace(night, cells=(), suite_trends={})),
+        "cells": [{"id": cell.id, **to_plain(cell)} for cell in night.cells],
         "suite_trends": [
-            {
-                "suite": title,
-                "host": host,
-                "build": build,
-                "nights": [asdict(point) for point in points],
-            }
+            {"suite": title, "host": host, "build": build, "nights": list(map(to_plain, points))}
             for (title, host, build), points in night.suite_trends.items()
         ],
-    }
-
-
-def _cell(cell: CellModel) -> dict[str, Any]:
-    names = [field.name for field in fields(cell) if field.name not in _WITH_TREES]
-    return {
-        "id": cell.id,
-        **{name: getattr(cell, name) for name in names},
-        "known": dict(cell.known),
-        "result": cell.result.to_dict() if cell.result else None,
-        "results": [result.to_dict() for result in cell.results],
     }

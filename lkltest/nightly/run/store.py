@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 from lkltest.errors import LkltestError
 from lkltest.nightly.model.cell import Cell, CellRecord
+from lkltest.plain import from_plain, to_plain
 from lkltest.whole_file import write_whole
 
 _NAME_LIMIT = 200
@@ -53,14 +54,14 @@ class NightFolder:
     def write(self, record: CellRecord) -> Path:
         """Keep what came of a cell. Raises OSError."""
         path = self.path / "cells" / _file_name(record.cell)
-        write_whole(path, json.dumps(record.to_dict()), durable=True)
+        write_whole(path, json.dumps(to_plain(record)), durable=True)
         return path
 
     def records(self) -> Iterator[CellRecord]:
         """What came of the cells that have ended, in no order; files that are damaged are not."""
         for path in sorted((self.path / "cells").glob("*.json")):
             try:
-                yield CellRecord.from_dict(json.loads(path.read_text(encoding="ascii")))
+                yield from_plain(CellRecord, json.loads(path.read_text(encoding="ascii")))
             except (OSError, ValueError, KeyError, TypeError, AttributeError):
                 continue
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from lkltest.nightly.cluster.scheduler import ClusterError, run_cells
 from lkltest.nightly.model.cell import Cell, CellRecord
+from lkltest.plain import from_plain, to_plain
 
 
 class Printer:
@@ -16,7 +17,7 @@ class Printer:
         print(json.dumps({"started": cell.id}), flush=True)
 
     def finished(self, record: CellRecord) -> None:
-        print(json.dumps({"finished": record.to_dict()}), flush=True)
+        print(json.dumps({"finished": to_plain(record)}), flush=True)
 
     def waiting(self) -> None:
         pass
@@ -25,7 +26,7 @@ class Printer:
 def main() -> int:
     """Exit status 2 without a cluster."""
     scheduler, file, grace = sys.argv[1:]
-    cells = [Cell.from_dict(item) for item in json.loads(Path(file).read_text())]
+    cells = [from_plain(Cell, item) for item in json.loads(Path(file).read_text())]
     try:
         run_cells(cells, scheduler, Printer(), float(grace))
     except ClusterError as error:

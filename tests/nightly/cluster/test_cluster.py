@@ -19,6 +19,7 @@ from lkltest.cli.main import main
 from lkltest.nightly.cluster import scheduler
 from lkltest.nightly.model.cell import Cell, CellOutcome, CellRecord
 from lkltest.nightly.run.runner import Quiet
+from lkltest.plain import from_plain, to_plain
 from lkltest.sandbox.scope import NAMESPACE, Child, Scope, ScopeError, probe
 from tests.compiler import ROOT, compile_program
 from tests.fake_build import environment, fake_build, lkltest
@@ -70,7 +71,7 @@ class Cluster:
     def night(self, cells: Sequence[Cell], grace: float = LONG) -> Iterator[dict[str, Any]]:
         """Run a night; yields its events."""
         file = self._folder / "cells.json"
-        file.write_text(json.dumps([cell.to_dict() for cell in cells]))
+        file.write_text(json.dumps([to_plain(cell) for cell in cells]))
         module = "tests.nightly.cluster.cluster_night"
         self.last, stream = self._start(module, ADDRESS, str(file), str(grace))
         return (json.loads(line) for line in stream)
@@ -122,7 +123,7 @@ def waiting_build(directory: Path, file: Path) -> Path:
 
 def records(events: Iterator[dict[str, Any]]) -> dict[str, CellRecord]:
     """What came of each cell, which is told once."""
-    found = [CellRecord.from_dict(event["finished"]) for event in events if "finished" in event]
+    found = [from_plain(CellRecord, event["finished"]) for event in events if "finished" in event]
     assert len({record.cell.id for record in found}) == len(found)
     return {record.cell.build: record for record in found}
 

@@ -19,6 +19,7 @@ from lkltest.nightly.model.cell import CellOutcome
 from lkltest.nightly.report import html, json_report, kcidb, markdown
 from lkltest.nightly.report.model import CellModel, NightModel
 from lkltest.nightly.report.write_all import write_all
+from lkltest.plain import from_plain
 from lkltest.verdict.results import Outcome, PointResult, Problem, ProblemKind, SuiteResult
 from tests.nightly.report.views import COMMIT, HOSTILE, NIGHT, cell, example_night
 
@@ -105,7 +106,7 @@ class TestJson:
         data = json.loads(json_report.document(night))
         assert data["format"] == "lkltest-night" and data["version"] == 1
         assert len(data["changes"]) == len(night.changes)
-        assert SuiteResult.from_dict(data["cells"][0]["result"]) == night.cells[0].result
+        assert from_plain(SuiteResult, data["cells"][0]["result"]) == night.cells[0].result
         assert data["changes"][0]["kind"] == "new"
         assert data["suite_trends"][2]["nights"][20]["regressed"] is True
 

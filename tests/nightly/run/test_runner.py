@@ -22,6 +22,7 @@ from lkltest.nightly.run.lock import Overlap, locked
 from lkltest.nightly.run.progress import Display, State, state_line
 from lkltest.nightly.run.runner import Quiet, run_cell, run_cells
 from lkltest.nightly.run.store import NightFolder, NoNight, new_night, nights, unfinished
+from lkltest.plain import from_plain, to_plain
 from lkltest.text import duration
 from tests.fake_build import fake_build
 from tests.nightly.compare.synthetic import record
@@ -37,7 +38,7 @@ class TestRunner:
         one = run_cell(boot(tmp_path, "pass", repeat=2), "lab-3")
         assert one.outcome is CellOutcome.PASSED and one.machine == "lab-3" and one.arch
         assert len(one.results) == 2
-        assert CellRecord.from_dict(json.loads(json.dumps(one.to_dict()))) == one
+        assert from_plain(CellRecord, json.loads(json.dumps(to_plain(one)))) == one
 
     def test_the_environment_of_other_runs_is_not_taken_over(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
