@@ -8,20 +8,19 @@ human-monitor-command, inject-nmi, screendump) and Fiasco's manual for JDB.
 from __future__ import annotations
 
 import re
-import struct
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from lkltest.host.elf_symbols import elf_symbols
 
 from .monitor import Monitor, MonitorError
 
 if TYPE_CHECKING:
     from .process import QemuProcess
 
-_SYMTAB, _DYNSYM = 2, 11
-_FUNCTION, _NOTYPE = 2, 0
 _FAR = 1 << 20
 """A symbol without a size that is further away than this says nothing."""
 
@@ -36,7 +35,7 @@ class Symbols:
         """`function+0x12 of file`, or empty when no file has a symbol for it."""
         for path in self._files:
             best: tuple[int, str] | None = None
-            for start, size, name in _symbols(path):
+            for start, size, name in elf_symbols(path):
                 inside = start <= address < start + size if size else 0 <= address - start < _FAR
                 if inside and (best is None or start > best[0]):
                     best = (start, name)
@@ -44,49 +43,6 @@ class Symbols:
                 offset = address - best[0]
                 return f"{best[1]}{f'+{offset:#x}' if offset else ''} of {path.name}"
         return ""
-
-
-def _symbols(path: Path) -> Iterator[tuple[int, int, str]]:
-    """Yield (address, size, name); nothing for a file that is no ELF file or a damaged one."""
-    try:
-        data = path.read_bytes()
-        if data[:4] == b"\x7fELF":
-            yield from _read(data)
-    except (OSError, struct.error, IndexError):
-        return
-
-
-def _read(data: bytes) -> Iterator[tuple[int, int, str]]:
-    wide = data[4] == 2
-    order = ">" if data[5] == 2 else "<"
-    if wide:
-        sections_at, entry_size, count = *struct.unpack_from(f"{order}Q", data, 40), *_u16(data, 58)
-    else:
-        sections_at, entry_size, count = *struct.unpack_from(f"{order}I", data, 32), *_u16(data, 46)
-    header = f"{order}IIQQQQIIQQ" if wide else f"{order}IIIIIIIIII"
-    sections = [
-        struct.unpack_from(header, data, sections_at + index * entry_size) for index in range(count)
-    ]
-    entry = f"{order}IBBHQQ" if wide else f"{order}IIIBBH"
-    for section in sections:
-        if section[1] not in (_SYMTAB, _DYNSYM):
-            continue
-        names = sections[section[6]]
-        for symbol in struct.iter_unpack(entry, data[section[4] : section[4] + section[5]]):
-            if wide:
-                name, info, _, where, value, size = symbol
-            else:
-                name, value, size, info, _, where = symbol
-            if where and name and info & 15 in (_FUNCTION, _NOTYPE):
-                start = names[4] + name
-                text = data[start : data.index(b"\0", start)]
-                yield value, size, text.decode("ascii", "backslashreplace")
-
-
-def _u16(data: bytes, offset: int) -> tuple[int, int]:
-    order = ">" if data[5] == 2 else "<"
-    first, second = struct.unpack_from(f"{order}HH", data, offset)
-    return int(first), int(second)
 
 
 SAMPLES = 5

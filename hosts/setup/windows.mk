@@ -23,10 +23,9 @@ $(WINDOWS_TESTS)/disk.exe: $(SUITES)/disk/disk-windows.c
 $(WINDOWS_TESTS)/net-test.exe: $(SUITES)/net/net-windows.c
 
 # -static: the thread library is a DLL otherwise, which Wine does not have.
-# -gdwarf-4: winedbg names no function from what gcc 12 writes by itself, DWARF 5.
 $(WINDOWS_PROGRAMS): $(wildcard $(SUITES)/*.h) $(HERE)/windows.mk
 	@mkdir -p $(@D)
-	$(WINDOWS_CC) -std=gnu11 -D_GNU_SOURCE -O2 -Wall -Wextra -Wno-unused-parameter -gdwarf-4 \
+	$(WINDOWS_CC) -std=gnu11 -D_GNU_SOURCE -O2 -Wall -Wextra -Wno-unused-parameter -g \
 		-DLKLTEST_NO_KERNEL -I$(SUITES) -pthread -static -o $@.part $(filter %.c,$^) -lws2_32
 	mv $@.part $@
 
@@ -45,7 +44,8 @@ KERNEL_SOURCES := $(HERE)/windows/kernel.c $(HERE)/windows/libc.c \
 
 # Free in every 64 bit process, and below 4 GB, as the kernel's code has 32 bit addresses.
 KERNEL_ADDRESS := 0x20000000
-KERNEL_CFLAGS := -std=gnu11 -D_GNU_SOURCE -O2 -fno-stack-protector -mno-red-zone \
+# Frame pointers, as the kernel has them: gcc writes no unwind table for what it compiles for System V.
+KERNEL_CFLAGS := -std=gnu11 -D_GNU_SOURCE -O2 -fno-omit-frame-pointer -fno-stack-protector -mno-red-zone \
 	-nostdinc -isystem /usr/include/x86_64-linux-musl -isystem $$(gcc -print-file-name=include) \
 	-DCONFIG_AUTO_LKL_POSIX_HOST -isystem $(LKL)/include -iquote $(LKL)/lib -I$(SUITES)
 KERNEL_LDFLAGS := -static -nostdlib -no-pie -Wl,-Ttext-segment=$(KERNEL_ADDRESS) \
@@ -66,7 +66,7 @@ $(KERNEL_SIDE)/%.elf: $(wildcard $(SUITES)/*.h $(SUITES)/*/*.h $(HERE)/windows/*
 
 $(KERNEL_TESTS)/%.exe: $(KERNEL_SIDE)/%.elf
 	@mkdir -p $(@D)
-	$(WINDOWS_CC) -std=gnu11 -O2 -Wall -Wextra -gdwarf-4 -static -DKERNEL='"$<"' \
+	$(WINDOWS_CC) -std=gnu11 -O2 -fno-omit-frame-pointer -Wall -Wextra -g -static -DKERNEL='"$<"' \
 			-o $@.part $(addprefix $(HERE)/windows/,windows.c locks.c threads.c)
 	mv $@.part $@
 

@@ -5,12 +5,17 @@ from __future__ import annotations
 
 import ntpath
 import platform
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 
+from lkltest.host.elf_symbols import symbols_in
+
 from .crash import Crash
+from .pe import Symbol, SymbolTable
 from .process import Memory, Thread, anonymous_code, modules, unix_path, windows_thread
 from .symbols import Names, lines_of, names_of
 from .tracer import Stopped, WineTracer
@@ -19,6 +24,10 @@ from .unwind import RSP, Frame, Module, Read, Unwinder
 _STOP_SECONDS = 10.0
 _MOST_THREADS = 64
 _FRAMES = 100
+_OUTLINE_FRAMES = 11
+_LEAVES = re.compile(r"sem_down|mutex_lock|__switch_to|context_switch|__?schedule|schedule")
+"""Functions by which the kernel waits; who called them matters."""
+_ELF = b"\x7fELF\2\1\1"  # of 64 bits
 _WITH_LINES = 4  # stacks whose lines are asked for
 _LOG_FILE = "test.c"  # of upstream's tests: where the kernel's log waits for a test point's end
 
@@ -55,10 +64,10 @@ class WineDebugger:
         pid: of the process, as the runner sees it.
         program: its file.
         prefix: of its Wine, where its libraries are.
-        symbols: a file with the program's symbols, None where they are looked for.
+        symbols: files that may have the program's symbols, beside those that are looked for.
     """
 
-    def __init__(self, pid: int, program: Path, prefix: Path, symbols: Path | None = None) -> None:
+    def __init__(self, pid: int, program: Path, prefix: Path, symbols: Sequence[Path] = ()) -> None:
         self.report = ""
         """The stacks; "" before anything has happened."""
         self._program, self._prefix, self._symbols = program, prefix, symbols
@@ -171,6 +180,8 @@ class WineDebugger:
             return ""
         lines = self._lines()
         parts = [self._stack_text(stack, lines) for stack in self._seen.stacks]
+        if outline := self._outline(self._seen.stacks[0], lines):
+            parts.insert(0, outline)
         if any(not frame.sure for stack in self._seen.stacks for frame in stack.frames):
             parts.append("?: found by searching the stack, which may be wrong")
         module = self._program_module()
@@ -187,6 +198,17 @@ class WineDebugger:
                 "(-Wl,-Map=FILE); --lkl-symbols=FILE names any other file"
             )
         return "" if names.source == self._program else f"names: {names.source}"
+
+    def _outline(self, stack: Stack, lines: Mapping[int, str]) -> str:
+        """Where a thread is in the program's own code, in a few short lines."""
+        rows: list[str] = []
+        for number, frame, _ in _without_recursion(stack.frames):
+            name = self._name(frame.address, returns=number > 0)
+            function = name.rpartition("+")[0]
+            if not frame.sure or name.endswith(")") or (not rows and _LEAVES.fullmatch(function)):
+                continue
+            rows.append(f"{function} {lines.get(frame.address, '')}".rstrip())
+        return "\n".join(rows[:_OUTLINE_FRAMES])
 
     def _stack_text(self, stack: Stack, lines: Mapping[int, str]) -> str:
         dying = stack.thread.number == self._seen.ending
@@ -206,7 +228,8 @@ class WineDebugger:
         """`function+0x12`, with the library where it is none of the program's."""
         module = next((module for module in self._seen.modules if address in module), None)
         if module is None:
-            return "?? (no module)"
+            named = self._loaded_kernel.find(address - returns)
+            return f"{named[0]}+{named[1] + returns:#x}" if named else "?? (no module)"
         own = module == self._program_module()
         file = ntpath.basename(module.path)
         found = self._names_of(module).table.find(address - module.base - returns)
@@ -230,6 +253,17 @@ class WineDebugger:
         found = lines_of(names.lines, list(asked.values()))
         return {address: found[place] for address, place in asked.items() if place in found}
 
+    @cached_property
+    def _loaded_kernel(self) -> SymbolTable:
+        """The names of a kernel that the program has loaded from its own data, an ELF file."""
+        try:
+            data = self._program.read_bytes()
+        except OSError:
+            return SymbolTable((), ())
+        begin = data.find(_ELF)
+        symbols = sorted(symbols_in(data[begin:])) if begin >= 0 else []
+        return SymbolTable.of(tuple(Symbol(address, name) for address, _, name in symbols))
+
     def _program_module(self) -> Module | None:
         return self._seen.modules[0] if self._seen.modules else None
 
@@ -237,7 +271,7 @@ class WineDebugger:
         if module.base not in self._names:
             own = module == self._program_module()
             file = self._program if own else unix_path(module.path, self._prefix)
-            self._names[module.base] = names_of(file, self._symbols if own else None)
+            self._names[module.base] = names_of(file, self._symbols if own else ())
         return self._names[module.base]
 
 

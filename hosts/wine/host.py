@@ -23,6 +23,7 @@ from .debugger import WineDebugger
 from .prefix import cache_directory, copy, diagnose, ensure, why_unusable
 from .program import INSTALL_32_BIT, check_program
 from .server import Server, make_prefix, session_server
+from .symbols import check_symbols
 from .tools import WineTools, find_tools, program_environment
 
 _SENSELESS = {
@@ -48,6 +49,8 @@ class WineHost(Host):
         self._server: Server | None = None
         self._isolate = bool(self.options.get("lkl_wine_isolate"))
         named = self.options.get("lkl_wine_prefix")
+        symbols = self.options.get("lkl_symbols") or ()
+        self._symbols = [Path(file).expanduser().absolute() for file in symbols]
         self._named = Path(named).expanduser().absolute() if named else None
 
     @classmethod
@@ -64,6 +67,8 @@ class WineHost(Host):
         return tools if isinstance(tools, Missing) else None
 
     def check(self) -> None:
+        for file in self._symbols:
+            check_symbols(file)
         found = why_unusable(self._prefix(), ours=self._named is None)
         if found:
             raise LaunchError(found)
@@ -144,7 +149,8 @@ class WineHost(Host):
         finally:
             os.close(out_end)
             os.close(err_end)
-        debugger = WineDebugger(child.pid, launch.program, Path(environment["WINEPREFIX"]))
+        prefix = Path(environment["WINEPREFIX"])
+        debugger = WineDebugger(child.pid, launch.program, prefix, self._symbols)
         console = WineConsole(
             child,
             out,

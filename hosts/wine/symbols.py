@@ -13,7 +13,7 @@ import re
 import shutil
 import subprocess
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,8 +56,8 @@ class Names:
         )
 
 
-def names_of(program: Path, extra: Path | None = None) -> Names:
-    """Find the names of a program: in `extra` when it is given, in itself, or beside it.
+def names_of(program: Path, extra: Sequence[Path] = ()) -> Names:
+    """Find the names of a program: in the first of `extra` that is for it, in itself, beside it.
 
     Never raises: a program whose names cannot be had has none.
     """
@@ -108,10 +108,10 @@ def lines_of(file: Path, addresses: Sequence[int]) -> dict[int, str]:
     }
 
 
-def _sources(program: Path, pe: Pe, extra: Path | None) -> Iterator[Callable[[], Names | None]]:
+def _sources(program: Path, pe: Pe, extra: Sequence[Path]) -> Iterator[Callable[[], Names | None]]:
     """Where names may be, the best first."""
-    if extra is not None:
-        yield lambda: _read_source(extra, pe)
+    for named in extra:
+        yield lambda named=named: _read_source(named, pe)  # type: ignore[misc]
     if not pe.stripped:
         yield lambda: _of_pe(program, pe)
     for copy in _copies(program, pe):
@@ -191,7 +191,7 @@ def _of_linker_map(text: bytes, pe: Pe) -> Iterator[Symbol]:
         for address, name in found
         if any(0 <= address - pe.image_base - s.address < s.size for s in code)
     }
-    if not names:
+    if not names or not _fits(names, pe):
         return
     objects = sorted(
         (int(match[1], 16) - pe.image_base, int(match[2], 16), Path(match[3].decode()).name)
@@ -203,6 +203,12 @@ def _of_linker_map(text: bytes, pe: Pe) -> Iterator[Symbol]:
         if begin not in names and index >= 0 and begin < objects[index][0] + objects[index][1]:
             names[begin] = f"[{objects[index][2]}]"
     yield from (Symbol(address, names[address]) for address in sorted(names))
+
+
+def _fits(names: Mapping[int, str], pe: Pe) -> bool:
+    """Whether a map can be of this program: functions begin where it says."""
+    begins = set(pe.functions)
+    return not begins or 2 * len(begins.intersection(names)) > len(names)
 
 
 def _of_system_map(text: bytes, pe: Pe) -> Iterator[Symbol]:

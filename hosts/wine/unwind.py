@@ -2,9 +2,9 @@
 """The frames of a stopped thread of a Windows program on x86_64.
 
 Functions of a PE image are unwound by its table of them (.pdata), as Windows does it. Where there
-is none (the kernel linked without it, code that is no PE image's), the stack is searched for the
-next address that a call returns to, and a frame found so is marked. Source: "x64 exception
-handling" in Microsoft's documentation.
+is none (the kernel linked without it, code that is no PE image's), frame pointers are followed, or
+else the stack is searched for the next address that a call returns to, and a frame found so is
+marked. Source: "x64 exception handling" in Microsoft's documentation.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _SEARCH_BYTES = 16384
 _MOST_CODES = 255
 _CHAINED = 4
 _CALL = re.compile(
-    rb"(?:\xe8.{4}|\xff[\xd0-\xd7]|\xff[\x10-\x13\x16\x17]|\xff\x14.|\xff\x15.{4}"
+    rb"(?:\xe8.{4}|\xff[\xd0-\xd7]|\xff[\x10-\x13\x16\x17]|\xff\x14.(?:.{4})?|\xff\x15.{4}"
     rb"|\xff[\x50-\x53\x55-\x57].|\xff\x54..|\xff[\x90-\x93\x95-\x97].{4}|\xff\x94.{5})$",
     re.DOTALL,
 )
@@ -120,7 +120,17 @@ class Unwinder:
             if self.returns_to(trial[RIP]) or not trial[RIP]:
                 state[:] = trial
                 return True
-        return self._search(state, stack)
+        return self._follow_frame_pointer(state, stack) or self._search(state, stack)
+
+    def _follow_frame_pointer(self, state: list[int], stack: tuple[int, int]) -> bool:
+        """Take the caller's registers from where RBP points. Return whether they are there."""
+        if not state[RSP] <= state[RBP] <= stack[1] - 16:
+            return False
+        caller, address = struct.unpack("<2Q", self._read(state[RBP], 16))
+        if not self.returns_to(address) or not (state[RBP] < caller <= stack[1] or not caller):
+            return False
+        state[RSP], state[RBP], state[RIP] = state[RBP] + 16, caller, address
+        return True
 
     def _search(self, state: list[int], stack: tuple[int, int]) -> bool:
         """Find the next address on the stack that a call returns to."""

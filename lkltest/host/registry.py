@@ -97,8 +97,16 @@ def add_host_options(parser: OptionGroup, words: Sequence[str]) -> None:
     """Let hosts add their options with `parser.addoption`; one that fails is broken then.
 
     Only those that the command line `words` name an option of (`--lkl-NAME-...`), or all when it
-    asks for help: loading every host would cost each run a tenth of a second.
+    asks for help: loading every host would cost each run a tenth of a second. Before them come the
+    options that are for whatever host it is.
     """
+    parser.addoption(
+        "--lkl-symbols",
+        action="append",
+        metavar="FILE",
+        help="where a stripped program's names are: a copy with symbols, a linker's map, "
+        "a System.map; may be repeated",
+    )
     for name in host_names():
         prefixes = ("-h", "--help", f"--lkl-{name}-")
         if not any(word.startswith(prefixes) for word in words):

@@ -18,7 +18,7 @@ from tests.compiler import ROOT, compile_program
 CACHE = ROOT / "build" / "test-cache"
 """XDG_CACHE_HOME of these tests: the prefix in it takes 15 s, so it stays."""
 SOURCES = ROOT / "tests" / "programs" / "windows"
-_FLAGS = ("-static", "-gdwarf-4")
+_FLAGS = ("-static", "-g")
 
 
 def require_wine() -> None:

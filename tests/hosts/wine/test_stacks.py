@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from lkltest.deadline import Deadlines
+from lkltest.errors import LaunchError
 from lkltest.host.api import Launch
 from lkltest.host.execution import Execution
 from lkltest.hosts.wine.host import WineHost
@@ -55,7 +56,7 @@ def problem(result: ProgramResult, kind: ProblemKind) -> Problem:
 
 def frames(stack: str) -> list[str]:
     """The functions of the first stack of a report."""
-    first = stack.partition("\n\n")[0]
+    first = next(part for part in stack.split("\n\n") if part.startswith("Thread "))
     return re.findall(r"^#\d+ +0x[0-9a-f]{16} in (.+)$", first, re.MULTILINE)
 
 
@@ -84,7 +85,8 @@ def test_a_thread_that_spins_comes_first(wine: WineHost, tmp_path: Path) -> None
     stall = problem(run(wine, program(tmp_path), "spin", silence=2.0), ProblemKind.STALL)
     assert stall.point == "middle"
     assert stall.detail.count("Thread 0x") == 22
-    assert stall.detail.splitlines()[0].endswith("(running):")
+    assert stall.detail.startswith("spin_thread"), "where it is comes first of all"
+    assert stall.detail.partition("Thread ")[2].splitlines()[0].endswith("(running):")
     assert begin_with(frames(stall.detail), ["spin_thread+", "BaseThreadInitThunk+"])
 
 
@@ -104,6 +106,31 @@ def test_an_unstripped_copy_beside_it_is_used(wine: WineHost, tmp_path: Path, na
     subprocess.run([f"{MINGW}strip", file], check=True)
     panic = problem(run(wine, file, "quiet-panic"), ProblemKind.PANIC)
     assert begin_with(frames(panic.detail), PANIC) and f"names: {copy}" in panic.detail
+
+
+def test_a_file_that_is_named_is_used_where_it_fits(wine: WineHost, tmp_path: Path) -> None:
+    file, other = program(tmp_path), tmp_path / "other.exe"
+    named = Path(shutil.copy(file, tmp_path / "names.exe"))
+    shutil.copy(compile_program(SOURCES / "misbehave.c", "-static", compiler=f"{MINGW}gcc",
+                                suffix=".exe"), other)  # fmt: skip
+    subprocess.run([f"{MINGW}strip", file], check=True)
+    wine._symbols = [other, named]
+    try:
+        wine.check()
+        panic = problem(run(wine, file, "quiet-panic"), ProblemKind.PANIC)
+    finally:
+        wine._symbols = []
+    assert begin_with(frames(panic.detail), PANIC) and f"names: {named}" in panic.detail
+
+
+@pytest.mark.parametrize("content", [b"", b"hello\n", b"MZ", None])
+def test_a_file_without_symbols_is_refused(tmp_path: Path, content: bytes | None) -> None:
+    file = tmp_path / "names"
+    if content is not None:
+        file.write_bytes(content)
+    host = WineHost({"lkl_symbols": [str(file)]})
+    with pytest.raises(LaunchError, match=f"^{file}: [^\n]*$"):
+        host.check()
 
 
 def test_what_strip_took_is_used(wine: WineHost, tmp_path: Path) -> None:
