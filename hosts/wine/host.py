@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from .prefix import cache_directory, copy, diagnose, ensure, why_unusable
 from .program import INSTALL_32_BIT, check_program
 from .server import Server, make_prefix, session_server
 from .symbols import check_symbols
+from .toolchain import build_remarks, toolchains
 from .tools import WineTools, find_tools, program_environment
 
 _SENSELESS = {
@@ -175,6 +176,12 @@ class WineHost(Host):
         facts = {"wine": tools.version, "PE32+": "yes"}
         facts["PE32"] = "yes" if tools.bits32 else f"missing: {INSTALL_32_BIT}"
         return facts | {"prefix": f"{prefix} ({state})"}
+
+    def facts(self) -> dict[str, str]:
+        return {**self.properties(), **toolchains()}
+
+    def remarks(self, build: Build) -> Sequence[str]:
+        return list(build_remarks(build))
 
     def _tools(self) -> WineTools:
         tools = find_tools()

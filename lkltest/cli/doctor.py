@@ -21,7 +21,7 @@ from lkltest.command_line import USED_WRONGLY
 from lkltest.errors import BuildError, NoSuites
 from lkltest.host.api import Host
 from lkltest.host.build import Build, named_build
-from lkltest.host.error_boundary import accepts, error_boundary, facts_of
+from lkltest.host.error_boundary import accepts, error_boundary, facts_of, remarks_of
 from lkltest.host.registry import host_names, make_host, why_unusable
 from lkltest.plugin import inner_pytest
 from lkltest.plugin.progress import REPORTER, SuiteReporter
@@ -79,6 +79,8 @@ def _report_host(name: str, build_name: str | None, words: Sequence[str]) -> boo
         _line(f"host {name}", "no", f"build {build.directory} is not for it{known}")
         return False
     _line(f"host {name}", "yes", _build_text(build) + known)
+    for remark in remarks_of(host, build):
+        _line("  build", "", remark)
     for result in _dry_run(host, build_name, words):
         can_run = result.skip == CAN_RUN
         _line(f"  {result.title}", "yes" if can_run else "no", "" if can_run else _reason(result))

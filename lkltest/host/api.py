@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
@@ -199,3 +199,8 @@ class Host(ABC):
     def facts(self) -> dict[str, str]:
         """Facts for `lkltest doctor`, which may take seconds to find out."""
         return self.properties()
+
+    def remarks(self, build: Build) -> Sequence[str]:
+        """What `lkltest doctor` is to say of a build's files, a line each."""
+        del build
+        return ()

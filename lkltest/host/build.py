@@ -124,15 +124,20 @@ def open_build(name: str | None) -> Build:
 
 
 def find_programs(directory: Path) -> dict[str, Path]:
-    """The programs of `directory/tests`, then of `directory`; a name without `.exe` is taken first.
+    """The programs of `directory/tests`, then of `directory`.
 
-    A directory without tests/ has none: what lies in it is a kernel, or anything.
+    Where a name is there with and without `.exe`, the build says which one it has made; the other
+    is of an earlier one. A directory without tests/ has none: what lies in it is a kernel, or
+    anything.
     """
     found: dict[str, Path] = {}
     if not (directory / "tests").is_dir():
         return found
+    settings = read_autoconf(directory / "tests" / "autoconf.sh")
+    first = ".exe" if settings.get("LKL_HOST_CONFIG_NT") == "y" else ""
     for folder in _PROGRAM_FOLDERS:
-        for path in sorted((directory / folder).glob("*")):
+        files = (directory / folder).glob("*")
+        for path in sorted(files, key=lambda path: (path.suffix != first, path.name)):
             if path.suffix in ("", ".exe") and path.stem not in found and _is_program(path):
                 found[path.stem] = path
     return found

@@ -80,6 +80,15 @@ def facts_of(host: Host) -> dict[str, str]:
         return {"host error": str(error)}
 
 
+def remarks_of(host: Host, build: Build) -> list[str]:
+    """`host.remarks(build)`; of a host that raises there, what it raised."""
+    try:
+        with error_boundary(host, "remarks"):
+            return list(host.remarks(build))
+    except LaunchError as error:
+        return [str(error)]
+
+
 def one_line(error: BaseException) -> str:
     """`RuntimeError: no licence (host.py:12)`."""
     text = " ".join(f"{type(error).__name__}: {error}".split()).rstrip(":")

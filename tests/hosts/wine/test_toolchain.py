@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What doctor says of tool chains for Windows and of what they have built."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from lkltest.host.build import Build, find_programs
+from lkltest.hosts.wine.host import WineHost
+from lkltest.hosts.wine.pe import PeError, WeakExternal, open_pe
+from lkltest.hosts.wine.toolchain import build_remarks, toolchains
+from tests.compiler import compile_program
+from tests.hosts.wine.fixtures import SOURCES
+
+MINGW = "x86_64-w64-mingw32"
+
+
+@pytest.fixture
+def mingw() -> str:
+    if shutil.which(f"{MINGW}-gcc") is None:
+        pytest.skip(f"{MINGW}-gcc is missing: apt-get install gcc-mingw-w64-x86-64")
+    return MINGW
+
+
+def objects(folder: Path) -> list[Path]:
+    made = []
+    for name, other in (("a", "one"), ("b", "two")):
+        source = folder / f"{name}.c"
+        source.write_text(
+            f"int {other}(int x) {{ return x; }}\n"
+            f"int __attribute__((weak)) hook_{name}(int x) {{ return x; }}\n"
+            f"int use_{name}(int x) {{ return hook_{name}(x); }}\n"
+        )
+        made.append(folder / f"{name}.o")
+        subprocess.run([f"{MINGW}-gcc", "-O1", "-c", "-o", made[-1], source], check=True)
+    return made
+
+
+def test_weak_symbols_that_a_linker_broke_are_found(mingw: str, tmp_path: Path) -> None:
+    made = objects(tmp_path)
+    for file in made:
+        (weak,) = open_pe(file).weak_externals
+        assert weak.default.startswith(f".weak.{weak.name}.") and not weak.stale
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "lib").mkdir()
+    linked = tmp_path / "lib" / "lkl.o"
+    subprocess.run([f"{mingw}-ld", "-r", "-o", linked, *made], check=True)
+    broken = [weak for weak in open_pe(linked).weak_externals if weak.stale]
+    remarks = "\n".join(build_remarks(Build(tmp_path, "tools/lkl", {})))
+    assert ("lkl.o:" in remarks and "patched ld" in remarks) == bool(broken)
+    assert ("mixes up weak symbols" in toolchains()[mingw]) == bool(broken)
+
+
+def test_a_weak_symbol_needs_its_own_default() -> None:
+    assert not WeakExternal("hook", ".weak.hook.one").stale
+    assert WeakExternal("hook", ".weak.hooked.one").stale
+    assert WeakExternal("hook", "two").stale
+    assert WeakExternal("hook", "").stale
+
+
+def test_a_tool_chain_says_its_data_model(mingw: str) -> None:
+    assert "LLP64" in toolchains()[mingw] and toolchains()[mingw].startswith("gcc ")
+
+
+def test_a_program_says_how_it_was_built(tmp_path: Path) -> None:
+    flags = ("-static", "-Wl,--image-base,0x10000000")
+    file = compile_program(SOURCES / "test.c", *flags, compiler=f"{MINGW}-gcc", suffix=".exe")
+    (tmp_path / "tests").mkdir()
+    boot = Path(shutil.copy(file, tmp_path / "tests" / "boot.exe"))
+    disk = Path(shutil.copy(file, tmp_path / "tests" / "disk.exe"))
+    subprocess.run([f"{MINGW}-strip", disk], check=True)
+    with boot.open("ab") as image:
+        image.write(
+            b"Linux version 6.1.0+ (me@here) (x86_64-pc-cygwin-gcc (GCC) 12.2.0, GNU ld) #1\0"
+        )
+    build = Build(tmp_path, "tools/lkl", find_programs(tmp_path))
+    first, second = WineHost().remarks(build)
+    assert first == (
+        "boot.exe: image base 0x10000000, symbols, lines, kernel by x86_64-pc-cygwin-gcc (LP64)"
+    )
+    assert second.startswith("disk.exe: image base 0x10000000, stripped: ")
+    assert second.endswith(", LLP64 (msvcrt.dll)")
+
+
+def test_the_exe_is_the_program_of_a_windows_build(tmp_path: Path) -> None:
+    tests = tmp_path / "tests"
+    tests.mkdir()
+    shutil.copy("/bin/true", tests / "boot")
+    shutil.copy("/bin/true", tests / "boot.exe")
+    assert find_programs(tmp_path)["boot"] == tests / "boot"
+    (tests / "autoconf.sh").write_text("LKL_HOST_CONFIG_NT=y\n")
+    assert find_programs(tmp_path)["boot"] == tests / "boot.exe"
+    build = Build(tmp_path, "tools/lkl", find_programs(tmp_path))
+    assert "boot beside boot.exe is of another build" in next(build_remarks(build))
+
+
+@pytest.mark.parametrize("content", [b"", b"MZ", b"MZ" + bytes(200), b"\x64\x86", b"text"])
+def test_what_is_no_pe_file_is_refused(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(content)
+    with pytest.raises(PeError):
+        open_pe(file)
