@@ -17,6 +17,7 @@ _NO_DRIVER = re.compile(r"^\s*lkl_mount_dev\(.*\) = -19\b", re.MULTILINE)
 
 @pytest.mark.parametrize("filesystem", ["ext4", "btrfs", "vfat", "xfs"])
 def test_disk(lkl: SuiteRun, disk_image: Callable[[str], Disk], filesystem: str) -> None:
+    lkl.need("disk")
     disk = disk_image(filesystem)
 
     def unsupported(point: PointResult) -> str | None:

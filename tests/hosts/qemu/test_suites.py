@@ -44,7 +44,7 @@ def images(tmp_path: Path) -> Path:
 def test_suites_run_from_a_folder_of_images(images: Path) -> None:
     done = lkltest("run", "--host", "qemu", "--build", images, "--junit-dir", images / "junit")
     assert "boot@qemu                ok" in done.stdout
-    assert "no image for disk" in done.stdout
+    assert "(images) has no disk" in done.stdout
     assert done.returncode == 0, done.stdout
     assert (images / "junit").is_dir()
 
