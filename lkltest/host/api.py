@@ -107,6 +107,9 @@ class Host(ABC):
     reboot_is_failure: ClassVar[bool] = False
     """Whether a program's points that come twice mean that its machine has started again."""
 
+    takes_target: ClassVar[bool] = False
+    """Whether there may be several, `NAME:TARGET`; the option `lkl_target` has the target then."""
+
     def __init__(self, options: Mapping[str, Any] | None = None) -> None:
         """`options` are the command line's, by destination; the host's own may be missing."""
         self.options: Mapping[str, Any] = options or {}

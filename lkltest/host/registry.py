@@ -82,12 +82,18 @@ def load_host_class(name: str) -> type[Host] | BrokenHost:
 
 
 def make_host(name: str, options: Mapping[str, Any] | None = None) -> Host:
-    """Make the host called `name`. Raises KeyError for an unknown name."""
-    loaded = load_host_class(name)
+    """Make the host called `name`: `uml`, or with one of its targets `ssh:freebsd`.
+
+    Raises KeyError for an unknown name.
+    """
+    kind, _, target = name.partition(":")
+    loaded = load_host_class(kind)
     if isinstance(loaded, BrokenHost):
         return loaded
+    if target and not loaded.takes_target:
+        raise KeyError(name)
     try:
-        return loaded(options)
+        return loaded({**(options or {}), "lkl_target": target} if target else options)
     except BUGS as error:
         show_traceback(error, options or {})
         return BrokenHost(name, one_line(error))

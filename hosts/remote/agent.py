@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The agent: our script on a target (target.sh), and what is asked of it."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import os
+import shlex
+import shutil
+import tarfile
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from lkltest.errors import LaunchError
+from lkltest.host.disk import Disk
+from lkltest.hosts.remote.target import Target
+from lkltest.hosts.remote.transport import Transport
+
+_SCRIPT = Path(__file__).with_name("target.sh")
+_BLOCK = 1 << 20
+
+
+_GREETING = """\
+umask 077
+folder={folder}
+mkdir -p "$folder" && cat >"$folder/target.$$" <<'END OF TARGET.SH' || exit 1
+{script}END OF TARGET.SH
+mv "$folder/target.$$" "$folder/target.sh" && uname -s && uname -m && date +%s && echo "$folder"
+"""
+"""The first thing a target is asked: takes our script, whole or not at all, and says what it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """What a target is: `name` and `machine` as uname(1) has them (Linux, FreeBSD; x86_64, amd64).
+
+    `folder` is where our files are there, `clock_skew` how many seconds its clock is ahead.
+    """
+
+    name: str
+    machine: str
+    folder: str
+    clock_skew: int
+
+
+class Agent:
+    """What is asked of one connected target. Every method raises LaunchError, one line."""
+
+    def __init__(self, transport: Transport, target: Target) -> None:
+        self.address = transport.address or "the device"
+        self._transport = transport
+        self._target = target
+
+    @cached_property
+    def system(self) -> System:
+        """Found out at first use; afterwards the script is there."""
+        folder = self._target.folder or '"$HOME/.cache/lkltest-target"'
+        greeting = _GREETING.format(folder=folder, script=_SCRIPT.read_text(encoding="utf-8"))
+        lines = self._transport.call("/bin/sh", stdin=greeting.encode()).decode().splitlines()
+        if len(lines) < 4 or not lines[-2].isdigit():
+            raise LaunchError(f"{self.address}: has no POSIX shell: it says {lines[-1:] or ''}")
+        name, machine, clock, folder = lines[-4:]  # what a login shell prints comes before
+        return System(name, machine, folder, int(clock) - int(time.time()))
+
+    def command(self, verb: str, *words: str, terminal: bool = False) -> list[str]:
+        """The command line, here, that asks the script."""
+        return self._transport.command(self._words(verb, *words), terminal=terminal)
+
+    def ask(self, verb: str, *words: str, stdin: bytes = b"") -> bytes:
+        """What the script prints."""
+        return self._transport.call(*self._words(verb, *words), stdin=stdin)
+
+    def put_program(self, digest: str, program: Path) -> None:
+        """Bring a program there; the script checks its SHA-256."""
+        with program.open("rb") as file, tempfile.TemporaryFile() as packed:
+            with gzip.GzipFile(fileobj=packed, mode="wb", compresslevel=1) as pack:
+                shutil.copyfileobj(file, pack, _BLOCK)
+            packed.seek(0)
+            self._transport.call(*self._words("put", digest), stdin=packed)
+
+    def put_image(self, run: str, name: str, disk: Disk) -> None:
+        """Bring a disk image there, as gzip(1)'s members of a block each (RFC 1952, 2.2)."""
+        size = os.fstat(disk.descriptor).st_size
+        nothing = bytes(_BLOCK)
+        zeros = gzip.compress(nothing, 1)
+        with tempfile.TemporaryFile() as packed:
+            for at in range(0, size, _BLOCK):
+                block = os.pread(disk.descriptor, _BLOCK, at)
+                packed.write(zeros if block == nothing else gzip.compress(block, 1))
+            packed.seek(0)
+            self._transport.call(*self._words("image", run, name, str(size)), stdin=packed)
+
+    def fetch_image(self, run: str, name: str, disk: Disk) -> None:
+        """Take a disk image back; holes stay holes where the target's tar(1) knows them."""
+        packed = self._transport.call(*self._words("fetch", run, name))
+        size = os.fstat(disk.descriptor).st_size
+        try:
+            with tarfile.open(fileobj=io.BytesIO(packed), mode="r|gz") as archive:
+                member = archive.next()
+                image = archive.extractfile(member) if member else None
+                if member is None or image is None or member.size != size:
+                    raise LaunchError(f"{self.address}: {name}: came back in another size")
+                os.truncate(disk.descriptor, 0)
+                os.truncate(disk.descriptor, size)
+                nothing = bytes(_BLOCK)
+                for at in range(0, size, _BLOCK):
+                    block = image.read(_BLOCK)
+                    if block != nothing:
+                        os.pwrite(disk.descriptor, block, at)
+        except (EOFError, OSError, tarfile.TarError) as error:
+            raise LaunchError(f"{self.address}: {name}: {error}") from None
+
+    def _words(self, verb: str, *words: str) -> tuple[str, ...]:
+        folder = self.system.folder
+        return ("/bin/sh", f"{folder}/target.sh", folder, verb, *words)
+
+
+def words_file(words: Sequence[str], environment: Mapping[str, str]) -> bytes:
+    """What the script sources: the program's arguments as $1, $2, ..., and its environment."""
+    lines = [f"export {name}={shlex.quote(value)}" for name, value in environment.items()]
+    lines.append(f"set -- {' '.join(map(shlex.quote, words))}")
+    return os.fsencode("\n".join(lines) + "\n")
+
+
+def digest_of(program: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal digits."""
+    with program.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,239 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The remote hosts: programs run on a machine that is reached by ssh(1) or adb(1).
+
+`--lkl-host=ssh --lkl-ssh-target=user@machine`, or `--lkl-host=ssh:NAME` for several at once, where
+`--lkl-ssh-targets=FILE` says what they are (target.py).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+import stat
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+from lkltest.errors import ExecutableError, LaunchError, Missing
+from lkltest.host.api import Host, Interface, Launch, OptionGroup
+from lkltest.host.build import Build
+from lkltest.host.console import open_terminal
+from lkltest.host.disk import Disk
+from lkltest.host.executable import identify
+from lkltest.hosts.remote.agent import Agent, digest_of, words_file
+from lkltest.hosts.remote.process import RemoteConsole, Run
+from lkltest.hosts.remote.target import Target, find_target
+from lkltest.hosts.remote.transport import Adb, ConnectionLost, Ssh, Transport
+from lkltest.sandbox.scope import Scope
+
+_MACHINES = {"amd64": "x86_64", "arm64": "aarch64", "armv7l": "arm", "armv8l": "arm"}
+"""uname(1)'s machines, where they are called otherwise in `lkltest.host.executable`."""
+_RUNS_TOO = {"x86_64": "i386", "aarch64": "arm"}
+_GRACE_SECONDS = 60
+"""How much longer than its limit a run may stay on a target that has lost us."""
+
+
+class RemoteHost(Host):
+    """Runs a build's programs on the target that its options name."""
+
+    takes_target = True
+
+    transport_program: ClassVar[Missing]
+
+    def __init__(self, options: Mapping[str, Any] | None = None) -> None:
+        super().__init__(options)
+        target = self.options.get("lkl_target")
+        if target:
+            self.name = f"{type(self).name}:{target}"  # type: ignore[misc]  # one of several
+        self.target_name = str(target or self._option("target") or "")
+        self._agent: Agent | None = None
+        self._digests: dict[Path, str] = {}
+        self._pipes: dict[Path, str] = {}  # a scope's folder: the run whose folder has its pipes
+        self._stack = contextlib.ExitStack()
+
+    @classmethod
+    def add_options(cls, parser: OptionGroup) -> None:
+        name = cls.name
+        parser.addoption(f"--lkl-{name}-target", metavar="TARGET", help="where programs run")
+        parser.addoption(
+            f"--lkl-{name}-targets", metavar="FILE", help="TOML file with [targets.NAME]"
+        )
+
+    def missing(self) -> Missing | None:
+        if shutil.which(self.transport_program.what) is None:
+            what = f"{self.transport_program.what} is missing"
+            return Missing(what, self.transport_program.install)
+        if not self.target_name:
+            return Missing("no target", f"name one with --lkl-{type(self).name}-target=TARGET")
+        return None
+
+    def check(self) -> None:
+        self._target()
+
+    def accepts(self, build: Build) -> bool:
+        if not self.target_name:
+            return False
+        try:
+            return any(identify(path).format == "ELF" for path in build.programs.values())
+        except ExecutableError:
+            return False
+
+    def unsupported(self, feature: str, build: Build) -> str | None:
+        if feature.startswith("net") and "net-test" not in build.programs:
+            return f"build {build.directory.name} ({build.kind}) has no tests/net-test"
+        if feature in ("net:tap", "net:raw", "net:macvtap"):
+            return f"host {self.name} makes no network devices on its target"
+        if feature == "net:pipe" and build.kind == "bundled" and not build.has("LKLTEST_NET_PIPE"):
+            return "the build has no pipe back end"
+        kind, _, what = feature.partition(":")
+        return build.unsupported_filesystem(what) if kind == "filesystem" else None
+
+    @contextlib.contextmanager
+    def session(self, shared: Path | None = None) -> Iterator[None]:
+        del shared
+        with self._stack:
+            self._connected()
+            yield
+        self._agent = None
+
+    def launch(self, launch: Launch, scope: Scope) -> RemoteConsole:
+        try:
+            return self._launch(launch, scope)
+        except ConnectionLost:
+            self._agent = None  # once more, by another connection
+            return self._launch(launch, scope)
+
+    def properties(self) -> dict[str, str]:
+        found = {"target": self.target_name}
+        if self._agent is not None:
+            system = self._agent.system
+            found["target system"] = f"{system.name} {system.machine}"
+            if abs(system.clock_skew) > 1:
+                found["target clock"] = f"{system.clock_skew:+d} s"
+        return found
+
+    def facts(self) -> dict[str, str]:
+        with self.session():
+            runs = self._connected().ask("list").decode().split()
+            return {**self.properties(), **({"runs left there": ", ".join(runs)} if runs else {})}
+
+    @abstractmethod
+    def transport(self, target: Target) -> Transport:
+        """The way to `target`."""
+
+    def _launch(self, launch: Launch, scope: Scope) -> RemoteConsole:
+        agent = self._connected()
+        check_machine(launch.program, agent)
+        run = Run(agent, secrets.token_hex(16), {})
+        runs = f"{agent.system.folder}/runs"
+        pipes = self._pipes.setdefault(scope.folder, run.name)
+        words = [_word(argument, run, runs) for argument in launch.arguments]
+        words = [word.replace(str(scope.folder), f"{runs}/{pipes}") for word in words]
+        digest = self._digest(launch.program)
+        command = (*self._target().wrapper, f"{agent.system.folder}/store/{digest}", *words)
+        environment = {**self._target().environment, **launch.environment}
+        seconds = str(int(launch.deadlines.total) + _GRACE_SECONDS)
+        wanted = agent.ask(
+            *("new", run.name, seconds, digest, *(_pipes(scope) if pipes == run.name else ())),
+            stdin=words_file(command, environment),
+        )
+        if wanted:
+            agent.put_program(digest, launch.program)
+        for name, disk in run.disks.items():
+            agent.put_image(run.name, name, disk)
+        return self._spawn(run, launch, scope)
+
+    def _spawn(self, run: Run, launch: Launch, scope: Scope) -> RemoteConsole:
+        ours, theirs = open_terminal()
+        side, side_end = os.pipe2(os.O_CLOEXEC)
+        command = run.agent.command("run", run.name, run.mark, terminal=True)
+        try:
+            child = scope.spawn(
+                command, stdin=theirs, stdout=theirs, stderr=side_end, terminal=True
+            )
+        except OSError as error:
+            os.close(ours)
+            os.close(side)
+            raise LaunchError(f"{command[0]}: {error.strerror}") from None
+        finally:
+            os.close(theirs)
+            os.close(side_end)
+        return RemoteConsole(child, (ours, side), tuple(command), launch.deadlines, run)
+
+    def _connected(self) -> Agent:
+        if self._agent is None:
+            target = self._target()
+            transport = self.transport(target)
+            folder = self._stack.enter_context(Scope()).folder
+            self._stack.enter_context(transport.connect(folder))
+            self._agent = Agent(transport, target)
+        return self._agent
+
+    def _target(self) -> Target:
+        file = self._option("targets")
+        return find_target(self.target_name, Path(file) if file else None)
+
+    def _option(self, name: str) -> Any:
+        return self.options.get(f"lkl_{type(self).name}_{name}")
+
+    def _digest(self, program: Path) -> str:
+        if program not in self._digests:
+            self._digests[program] = digest_of(program)
+        return self._digests[program]
+
+
+class SshHost(RemoteHost):
+    """A machine that OpenSSH's client reaches."""
+
+    name = "ssh"
+    transport_program = Missing("ssh", "apt-get install openssh-client")
+
+    @classmethod
+    def add_options(cls, parser: OptionGroup) -> None:
+        super().add_options(parser)
+        parser.addoption("--lkl-ssh-config", metavar="FILE", help="ssh's configuration (its -F)")
+
+    def transport(self, target: Target) -> Transport:
+        config = self._option("config")
+        return Ssh(target.address, Path(config) if config else None)
+
+
+class AdbHost(RemoteHost):
+    """An Android device."""
+
+    name = "adb"
+    transport_program = Missing("adb", "apt-get install adb")
+
+    def transport(self, target: Target) -> Transport:
+        return Adb(target.address)
+
+
+def check_machine(program: Path, agent: Agent) -> None:
+    """Raise LaunchError when `program` is nothing that the target could run."""
+    try:
+        executable = identify(program)
+    except ExecutableError as error:
+        raise LaunchError(str(error)) from None
+    system = agent.system
+    machine = _MACHINES.get(system.machine, system.machine)
+    here = executable.machine in (machine, _RUNS_TOO.get(machine))
+    if executable.format != "ELF" or not here:
+        raise LaunchError(
+            f"{program}: is {executable}; {agent.address} is {system.name} on {system.machine}"
+        )
+
+
+def _word(argument: str | Disk | Interface, run: Run, runs: str) -> str:
+    if isinstance(argument, Disk):
+        name = f"disk{len(run.disks)}"
+        run.disks[name] = argument
+        return f"{runs}/{run.name}/{name}"
+    return argument.name if isinstance(argument, Interface) else argument
+
+
+def _pipes(scope: Scope) -> list[str]:
+    """The named pipes that a suite has made in the run's folder; the target gets its own."""
+    return [path.name for path in scope.folder.iterdir() if stat.S_ISFIFO(path.stat().st_mode)]

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# What lkltest does on a POSIX target, a verb a connection: dash, ash, bash, FreeBSD's sh, mksh.
+#
+# store/SHA256      programs, kept between runs
+# runs/NAME/        one run: words, fifos, disk images; it goes with the run
+#
+# usage: sh target.sh FOLDER VERB ARGUMENT...
+umask 077
+LC_ALL=C
+export LC_ALL
+PATH=$PATH:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin
+cd "$1" || exit 1
+verb=$2
+shift 2
+
+sum_of() {
+	{ sha256sum || shasum -a 256 || sha256 -q || openssl dgst -sha256 -r; } <"$1" 2>/dev/null |
+		sed -n '1s/^\([0-9a-f]\{64\}\).*/\1/p'
+}
+
+# Everything that a run has started has its name in its environment, daemons too. One that forks while
+# it is looked for is missed, so that two looks have to find nothing. Where there is no /proc the run's
+# process group alone is ended, by its script.
+end_processes() {
+	found_nothing=0
+	while [ $found_nothing -lt 2 ]; do
+		found_nothing=$((found_nothing + 1))
+		for file in $(grep -ls "LKLTEST_RUN=$1" /proc/[0-9]*/environ 2>/dev/null); do
+			file=${file%/environ}
+			kill -9 "${file#/proc/}" 2>/dev/null && found_nothing=0
+		done
+	done
+}
+
+end_run() {
+	end_processes "$1"
+	rm -rf "runs/$1"
+}
+
+# What a target that was switched off, or a killed script, has left.
+end_old_runs() {
+	now=$(date +%s)
+	for lease in runs/*/lease; do
+		if [ -s "$lease" ] && [ "$(cat "$lease")" -lt "$now" ]; then
+			run=${lease#runs/}
+			end_run "${run%/lease}"
+		fi
+	done
+}
+
+case $verb in
+new) # NAME SECONDS SHA256 FIFO...: a run's folder, to be gone in SECONDS; stdin: its words
+	mkdir -p store runs
+	end_old_runs
+	mkdir "runs/$1" && echo $(($(date +%s) + $2)) >"runs/$1/lease" && cat >"runs/$1/words" || exit 1
+	[ -x "store/$3" ] || echo wanted
+	cd "runs/$1" && shift 3
+	[ $# -eq 0 ] || mkfifo "$@"
+	;;
+put) # SHA256: a program, from stdin
+	gzip -dc >"store/$1.$$" || { rm -f "store/$1.$$"; exit 1; }
+	found=$(sum_of "store/$1.$$")
+	[ -z "$found" ] || [ "$found" = "$1" ] || { rm -f "store/$1.$$"; echo "$1: arrived damaged" >&2; exit 1; }
+	chmod 700 "store/$1.$$" && mv "store/$1.$$" "store/$1"
+	;;
+image) # NAME FILE BYTES: a disk image, from stdin; holes stay holes where dd knows how
+	cd "runs/$1" || exit 1
+	if dd if=/dev/null of=/dev/null conv=sparse 2>/dev/null; then
+		gzip -dc | dd of="$2" bs=65536 conv=sparse 2>dd.log || { cat dd.log >&2; exit 1; }
+		dd if=/dev/null of="$2" bs=1 seek="$3" 2>/dev/null
+	else
+		gzip -dc >"$2"
+	fi
+	[ "$(wc -c <"$2")" -eq "$3" ] || { echo "$2: is not whole: no space left on the target?" >&2; exit 1; }
+	;;
+fetch) # NAME FILE: a disk image, to stdout; without its holes where tar(1) can
+	cd "runs/$1" || exit 1
+	if tar -cSf /dev/null words 2>/dev/null; then
+		tar -cSf - "$2" | gzip -1
+	else
+		tar -cf - "$2" | gzip -1
+	fi
+	;;
+run) # NAME MARK: on a terminal; ends with the run when that is told or lost, or its lease is over
+	name=$1 mark=$2
+	trap : HUP INT TERM
+	seconds=$(($(cat "runs/$name/lease") - $(date +%s)))
+	(
+		cd "runs/$name" || exit 1
+		TMPDIR=$PWD LKLTEST_RUN=$name
+		export TMPDIR LKLTEST_RUN
+		. ./words
+		sh -c 'echo $$ >pid; exec "$@"' sh "$@" </dev/null 2>&1
+		status=$?
+		[ $status -le 128 ] || status=$(kill -l $status 2>/dev/null || echo $status)
+		printf '\036%s %s\n' "$mark" "$status"
+	) 2>/dev/null &
+	(sleep $seconds; end_run "$name"; kill -9 0) >/dev/null 2>&1 &
+	read -r _
+	trap '' HUP INT TERM # for grep and rm, too, which a hangup would end
+	end_run "$name"
+	kill -9 0 # the process group, this script with it
+	;;
+look) # NAME: what the program is doing
+	pid=$(cat "runs/$1/pid")
+	if command -v gdb >/dev/null; then
+		gdb -nx -batch -p "$pid" -ex 'thread apply all backtrace' </dev/null 2>/dev/null
+	else
+		for task in /proc/"$pid"/task/*; do
+			echo "$(cat "$task/comm") (${task##*/}): $(sed -n 's/^State:[[:space:]]*//p' "$task/status"), in $(cat "$task/wchan")"
+			cat "$task/stack"
+		done 2>/dev/null
+		ps -o pid,stat,wchan,args -p "$pid" 2>/dev/null
+	fi
+	;;
+stop) # NAME: its processes
+	end_processes "$1"
+	;;
+list) # the runs that are there, without those whose time is over
+	end_old_runs
+	for lease in runs/*/lease; do
+		[ -s "$lease" ] && echo "${lease%/lease}"
+	done
+	;;
+esac

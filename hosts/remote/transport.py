@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Transports: how a command gets to a target. OpenSSH's client and Android's adb.
+
+A command goes through a login shell there that may be sh, csh or fish. So it is of words that none
+of them takes for more than a word; all else (scripts, arguments, files) goes by standard input.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import select
+import subprocess
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from lkltest.deadline import Deadline
+from lkltest.errors import LaunchError
+
+_SECONDS = 60.0
+_CONNECT_SECONDS = 30.0
+_PLAIN = re.compile(r"[\w@%+=:,./-]+")
+
+
+class ConnectionLost(LaunchError):
+    """A connection that did not come about, or that ended before what it carried."""
+
+
+class Transport(ABC):
+    """A way to one target; a context manager around what it keeps open."""
+
+    address: str
+
+    @abstractmethod
+    def command(self, words: tuple[str, ...], *, terminal: bool = False) -> list[str]:
+        """The command line, here, that runs `words` there."""
+
+    @abstractmethod
+    def lost(self, status: int, said: str) -> str | None:
+        """Why a command has not run or not ended by itself; None when its status is its own."""
+
+    @contextlib.contextmanager
+    def connect(self, folder: Path) -> Iterator[None]:
+        """Hold a connection, its socket in `folder`. Raises ConnectionLost, one line."""
+        del folder
+        yield
+
+    def call(self, *words: str, stdin: IO[bytes] | bytes = b"") -> bytes:
+        """Run words on the target, return what they print. Raises LaunchError, one line."""
+        try:
+            done = subprocess.run(
+                self.command(words),
+                input=stdin if isinstance(stdin, bytes) else None,
+                stdin=None if isinstance(stdin, bytes) else stdin,
+                capture_output=True,
+                check=False,
+                timeout=_SECONDS,
+            )
+        except subprocess.TimeoutExpired:
+            raise ConnectionLost(f"{self.address}: no answer within {_SECONDS:g} s") from None
+        self.judge(done.returncode, done.stderr)
+        return done.stdout
+
+    def judge(self, status: int, stderr: bytes) -> None:
+        """Raise LaunchError or ConnectionLost for a command that failed."""
+        said = stderr.decode("utf-8", "replace")
+        if (reason := self.lost(status, said)) is not None:
+            raise ConnectionLost(f"{self.address}: {reason}")
+        if status != 0:
+            raise LaunchError(f"{self.address}: {_last(said) or f'status {status}'}")
+
+
+class Ssh(Transport):
+    """OpenSSH's client, with the user's own configuration and keys, or those of `config`.
+
+    One connection carries all (ssh_config(5), ControlMaster). Programs of a run are clients of it,
+    which need neither keys nor network, so they work in the run's own namespaces, too.
+    """
+
+    def __init__(self, address: str, config: Path | None = None) -> None:
+        self.address = address
+        self._config = config
+        self._socket: Path | None = None
+
+    def command(self, words: tuple[str, ...], *, terminal: bool = False) -> list[str]:
+        _check(words)
+        if self._socket is None:
+            raise ConnectionLost(f"{self.address}: not connected")
+        # A master that is gone is not to be replaced by a connection that would lack the keys.
+        client = ["ssh", "-F", "none", "-S", str(self._socket), "-o", "ProxyCommand=false"]
+        return [*client, "-e", "none", *(["-tt"] if terminal else ["-T"]), self.address, *words]
+
+    def lost(self, status: int, said: str) -> str | None:
+        if status != 255:
+            return None
+        return _last(said) or "the connection was lost"
+
+    @contextlib.contextmanager
+    def connect(self, folder: Path) -> Iterator[None]:
+        """The master runs cat(1) there, which reads what nobody writes: it ends with this process,
+        however that ends, as nobody else holds the pipe.
+        """
+        socket = folder / "ssh"
+        config = ["-F", str(self._config)] if self._config else []
+        options = ["-o", "BatchMode=yes", "-o", "ControlMaster=yes", "-o", "ControlPersist=no"]
+        limit = ["-o", f"ConnectTimeout={_CONNECT_SECONDS:g}", "-o", "ServerAliveInterval=15"]
+        master = subprocess.Popen(
+            ["ssh", *config, *options, *limit, "-S", str(socket), "-T", self.address, "cat"],  # noqa: S607
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C is for us to hear
+        )
+        try:
+            self._wait_for(master, socket)
+            self._socket = socket
+            yield
+        finally:
+            self._socket = None
+            for stream in (master.stdin, master.stderr):
+                if stream is not None:
+                    stream.close()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                master.wait(2)
+            master.kill()
+            master.wait()
+
+    def _wait_for(self, master: subprocess.Popen[bytes], socket: Path) -> None:
+        """Wait for the master's socket. Raises ConnectionLost with what ssh said last."""
+        limit = Deadline(_CONNECT_SECONDS + 5)
+        pidfd = os.pidfd_open(master.pid)
+        try:
+            while not socket.exists() and not limit.expired:
+                if select.select([pidfd], [], [], 0.005)[0]:
+                    said = master.stderr.read().decode("utf-8", "replace") if master.stderr else ""
+                    raise ConnectionLost(f"cannot connect to {self.address}: {_last(said)}")
+        finally:
+            os.close(pidfd)
+        if limit.expired:
+            raise ConnectionLost(f"cannot connect to {self.address}: no answer")
+
+
+class Adb(Transport):
+    """Android's debug bridge: `address` is the serial of a device, "" for the only one."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+
+    def command(self, words: tuple[str, ...], *, terminal: bool = False) -> list[str]:
+        _check(words)
+        device = ["-s", self.address] if self.address else []
+        return ["adb", *device, "shell", *(["-t", "-t"] if terminal else ["-T"]), *words]
+
+    def lost(self, status: int, said: str) -> str | None:
+        last = _last(said)
+        return last if status != 0 and last.startswith(("adb: ", "error: ")) else None
+
+
+def _check(words: tuple[str, ...]) -> None:
+    for word in words:
+        if not _PLAIN.fullmatch(word):
+            raise LaunchError(f"{word!r}: a path on a target is of letters, digits and @%+=:,./-_")
+
+
+def _last(said: str) -> str:
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    return lines[-1] if lines else ""

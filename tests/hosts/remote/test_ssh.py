@@ -1,0 +1,233 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The ssh host, on a real sshd: the contract, disks, and what a connection can do to a run."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lkltest.deadline import Deadlines
+from lkltest.errors import LaunchError
+from lkltest.host.api import Host, Launch
+from lkltest.host.disk import Disk
+from lkltest.host.execution import Execution
+from lkltest.hosts.remote.host import SshHost
+from lkltest.sandbox.scope import Scope
+from lkltest.testing import PROGRAM_SOURCE, HostContract
+from lkltest.verdict.results import ProblemKind
+from tests.compiler import compile_program
+from tests.hosts.remote.sshd import ssh_config
+
+PATIENCE = Deadlines(total=120, silence=60, first_byte=60, plan=60)
+
+
+@pytest.fixture(scope="module")
+def options(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    folder = tmp_path_factory.mktemp("ssh")
+    targets = folder / "targets.toml"
+    there = folder / "there"
+    targets.write_text(f'[targets.near]\naddress = "box"\nfolder = "{there}"\n')
+    return {
+        "lkl_ssh_target": "near",
+        "lkl_ssh_targets": str(targets),
+        "lkl_ssh_config": str(ssh_config(folder)),
+        "there": str(there),
+    }
+
+
+@pytest.fixture(scope="module")
+def connected(options: dict[str, str]) -> Iterator[SshHost]:
+    host = SshHost(options)
+    with host.session():
+        yield host
+
+
+@pytest.fixture
+def program() -> Path:
+    return compile_program(PROGRAM_SOURCE)
+
+
+def runs(options: dict[str, str]) -> list[str]:
+    folder = Path(options["there"]) / "runs"
+    return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+
+
+def gone(options: dict[str, str]) -> bool:
+    """Whether everything there has ended; what ends by itself is waited for."""
+    limit = time.monotonic() + 60
+    while runs(options) and time.monotonic() < limit:
+        time.sleep(0.05)
+    return not runs(options)
+
+
+def master_of(command: tuple[str, ...]) -> int:
+    """The ssh process that holds the connection which the client `command` uses."""
+    socket = command[command.index("-S") + 1]
+    pattern = f"^ssh .*ControlMaster=yes .*{socket} "
+    found = subprocess.run(["pgrep", "-f", pattern], capture_output=True, text=True, check=True)
+    return int(found.stdout)
+
+
+class TestSsh(HostContract):
+    stall_seconds = 4.0
+
+    @pytest.fixture
+    def host(self, connected: SshHost) -> Host:
+        return connected
+
+    @pytest.fixture
+    def program(self) -> Path:
+        return compile_program(PROGRAM_SOURCE)
+
+    @pytest.fixture(autouse=True)
+    def nothing_is_left(self, options: dict[str, str]) -> Iterator[None]:
+        yield
+        assert gone(options)
+
+
+def test_a_daemon_ends_with_its_run(
+    connected: SshHost, options: dict[str, str], program: Path
+) -> None:
+    with Scope() as scope:
+        assert Execution(connected, connected.launch(Launch(program, ("daemon",)), scope)).run()
+    assert gone(options)
+    found = subprocess.run(
+        ["pgrep", "-f", options["there"] + "/store"], check=False, capture_output=True
+    )
+    assert found.stdout == b""
+
+
+def test_a_disk_comes_back_as_the_program_left_it(
+    connected: SshHost, tmp_path: Path, options: dict[str, str]
+) -> None:
+    source = tmp_path / "writer.c"
+    source.write_text(
+        '#include <stdio.h>\nint main(int c, char **v) { FILE *f = fopen(v[1], "r+");'
+        ' fseek(f, 5 << 20, SEEK_SET); char b[6] = ""; fread(b, 1, 5, f);'
+        " fseek(f, 9 << 20, SEEK_SET); fputs(b, f); fclose(f);"
+        ' printf("1..1 # w\\nok 1 copied\\n"); }\n'
+    )
+    with (tmp_path / "image").open("w+b") as image, Scope() as scope:
+        image.truncate(64 << 20)
+        os.pwrite(image.fileno(), b"hello", 5 << 20)
+        launch = Launch(compile_program(source), (Disk(image.fileno(), "ext4"),), {}, PATIENCE)
+        assert Execution(connected, connected.launch(launch, scope)).run().passed
+        assert os.pread(image.fileno(), 5, 9 << 20) == b"hello"
+        assert os.fstat(image.fileno()).st_size == 64 << 20
+        assert os.fstat(image.fileno()).st_blocks * 512 < 8 << 20, "holes stay holes"
+    assert gone(options)
+
+
+def test_a_program_is_copied_once(
+    connected: SshHost, options: dict[str, str], program: Path
+) -> None:
+    store = Path(options["there"]) / "store"
+    for _ in range(2):
+        with Scope() as scope:
+            launch = Launch(program, ("pass",), {}, PATIENCE)
+            assert Execution(connected, connected.launch(launch, scope)).run().passed
+        (stored,) = [path for path in store.iterdir() if path.read_bytes() == program.read_bytes()]
+        first = stored.stat().st_ino
+    assert stored.stat().st_ino == first
+
+
+@pytest.mark.parametrize("victim", ["client", "master"])
+def test_a_lost_connection_is_an_error_and_leaves_nothing(
+    options: dict[str, str], program: Path, victim: str
+) -> None:
+    host = SshHost(options)
+    with host.session(), Scope() as scope:
+        process = host.launch(Launch(program, ("hang",), {}, PATIENCE), scope)
+        execution = Execution(host, process)
+        points = execution.points()
+        assert next(points).name == "first"
+        if victim == "client":
+            process.kill()
+        else:
+            os.kill(master_of(process.command), signal.SIGKILL)
+        list(points)
+        assert execution.result is not None
+        kinds = {problem.kind for problem in execution.result.problems}
+        assert ProblemKind.SETUP in kinds
+    assert gone(options)
+
+
+def test_the_next_run_takes_another_connection(options: dict[str, str], program: Path) -> None:
+    host = SshHost(options)
+    launch = Launch(program, ("pass",), {}, PATIENCE)
+    with host.session(), Scope() as scope:
+        process = host.launch(launch, scope)
+        process.close()
+        os.kill(master_of(process.command), signal.SIGKILL)
+        assert Execution(host, host.launch(launch, scope)).run().passed
+
+
+def test_nothing_is_left_of_a_runner_that_is_killed(options: dict[str, str], program: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from lkltest.hosts.remote.host import SshHost\n"
+        "from lkltest.host.api import Launch\n"
+        "from lkltest.host.execution import Execution\n"
+        "from lkltest.sandbox.scope import Scope\n"
+        f"host = SshHost({options!r})\n"
+        "with host.session(), Scope() as scope:\n"
+        f"    launch = Launch(Path({str(program)!r}), ('hang',))\n"
+        "    for point in Execution(host, host.launch(launch, scope)).points():\n"
+        "        print(point.name, flush=True)\n"
+    )
+    runner = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert runner.stdout is not None and runner.stdout.readline() == "first\n"
+    assert runs(options)
+    runner.kill()
+    runner.wait()
+    assert gone(options)
+
+
+@pytest.mark.parametrize(
+    ("address", "says"),
+    [
+        ("nowhere.invalid", "cannot connect to nowhere.invalid: "),
+        ("other", "Host key verification"),
+    ],
+)
+def test_no_connection_is_one_line(
+    options: dict[str, str], tmp_path: Path, address: str, says: str
+) -> None:
+    config = tmp_path / "config"
+    text = Path(options["lkl_ssh_config"]).read_text()
+    config.write_text(text.replace("Host box", "Host other") + "Host *\n  ConnectTimeout 5\n")
+    host = SshHost({"lkl_ssh_target": address, "lkl_ssh_config": str(config)})
+    with pytest.raises(LaunchError, match=says) as caught, host.session():
+        pass
+    assert "\n" not in str(caught.value)
+
+
+def test_a_program_for_another_machine_is_not_copied(
+    connected: SshHost, options: dict[str, str], tmp_path: Path
+) -> None:
+    foreign = tmp_path / "boot"
+    header = bytearray(Path("/bin/true").read_bytes()[:4096])
+    header[18:20] = (243).to_bytes(2, "little")
+    foreign.write_bytes(header)
+    with Scope() as scope, pytest.raises(LaunchError, match="for riscv; box is Linux on"):
+        connected.launch(Launch(foreign), scope)
+    assert not runs(options)
+
+
+def test_targets_have_names_of_their_own(options: dict[str, str]) -> None:
+    from lkltest.host.registry import make_host
+
+    host = make_host("ssh:near", options)
+    assert host.name == "ssh:near"
+    host.check()
+    with pytest.raises(LaunchError, match="unknown target 'naer'; did you mean 'near'"):
+        make_host("ssh:naer", options).check()
+    with pytest.raises(KeyError):
+        make_host("native:near", options)
