@@ -5,6 +5,7 @@ No network but the run's own is touched: devices are made in its namespace, wher
 """
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +13,7 @@ from lkltest.host.api import Interface
 from lkltest.plugin.suite_run import SuiteRun
 from lkltest.sandbox.netdev import Network
 from lkltest.sandbox.tcp_echo import EchoPeer
+from lkltest.suites.net.frame_wire import FrameWire
 
 KERNEL, KERNEL6 = "192.168.113.2", "fc03::2"
 PEER, PEER6 = "192.168.113.1", "fc03::1"
@@ -35,28 +37,46 @@ def test_net(lkl: SuiteRun, backend: str) -> None:
 
 
 def run_pair(lkl: SuiteRun) -> None:
-    """Two kernels, joined by two FIFOs; the second serves the first one's TCP echo."""
-    up, down = lkl.scope.folder / "up", lkl.scope.folder / "down"
-    os.mkfifo(up)
-    os.mkfifo(down)
-    common = ("--backend", "pipe", "--netmask-len", "24")
+    """Two kernels, joined by FIFOs; the second serves the first one's TCP echo."""
     if not lkl.build.has("LKLTEST_NET_TCP"):
-        # Upstream's program cannot serve: it stays up until it is ended.
-        server = lkl.start(
-            *("net-test", *common, "--ifname", f"{down}|{up}", "--ip", PEER, "--sleep", "1800"),
-            ends_itself=False,
-        )
-    else:
-        server = lkl.start(
-            *("net-test", *common, "--ifname", f"{down}|{up}", "--ip", PEER),
-            environment={"LKLTEST_TCP_LISTEN": "2", "LKLTEST_IP6": PEER6},
-        )
+        run_upstream_pair(lkl)
+        return
+    up, down = make_fifos(lkl, "up", "down")
+    common = ("--backend", "pipe", "--netmask-len", "24")
+    server = lkl.start(
+        *("net-test", *common, "--ifname", f"{down}|{up}", "--ip", PEER),
+        environment={"LKLTEST_TCP_LISTEN": "2", "LKLTEST_IP6": PEER6},
+    )
     # Its address is set then. A ping before that is lost, and the program waits a second for one.
     server.wait_for("sleep", lkl.deadlines.plan)
     lkl.run(
         *("net-test", *common, "--ifname", f"{up}|{down}", "--ip", KERNEL, "--dst", PEER),
         environment=extras(lkl, PEER6, KERNEL6),
     )
+
+
+def run_upstream_pair(lkl: SuiteRun) -> None:
+    """Upstream's programs: the second cannot serve, it stays up until it is ended."""
+    a_in, a_out, b_in, b_out = make_fifos(lkl, "a-in", "a-out", "b-in", "b-out")
+    common = ("--backend", "pipe", "--netmask-len", "24")
+    with FrameWire(a_out, b_in, b_out, a_in):
+        server = lkl.start(
+            *("net-test", *common, "--ifname", f"{b_in}|{b_out}", "--ip", PEER),
+            *("--sleep", "1800"),
+            ends_itself=False,
+        )
+        server.wait_for("sleep", lkl.deadlines.plan)
+        lkl.run(
+            *("net-test", *common, "--ifname", f"{a_in}|{a_out}", "--ip", KERNEL, "--dst", PEER),
+            environment=extras(lkl, PEER6, KERNEL6),
+        )
+
+
+def make_fifos(lkl: SuiteRun, *names: str) -> list[Path]:
+    paths = [lkl.scope.folder / name for name in names]
+    for path in paths:
+        os.mkfifo(path)
+    return paths
 
 
 def make_interface(network: Network, backend: str) -> Interface:
