@@ -14,6 +14,7 @@ from lkltest.host.console import Console, open_terminal
 from lkltest.host.debugger import Debugger, HeldLog
 from lkltest.host.disk import CHILD_DESCRIPTOR, Disk
 from lkltest.host.executable import SCRIPT, identify, is_dynamic, machine_is_native
+from lkltest.host.wrapper import Wrapper
 from lkltest.sandbox.scope import Scope
 
 _HELD_LOG = HeldLog("'test.c'::log_buf", "'test.c'::head")
@@ -33,6 +34,7 @@ class NativeHost(Host):
     """Runs a build's programs on this machine."""
 
     name = "native"
+    wraps = True
 
     def missing(self) -> Missing | None:
         return None
@@ -68,7 +70,8 @@ class NativeHost(Host):
     def launch(self, launch: Launch, scope: Scope) -> Console:
         check_runnable(launch.program)
         pass_fds: dict[int, int] = {}
-        words = [str(launch.program)]
+        wrapper = Wrapper.of(self.options, launch.build, scope)
+        words = [*wrapper.words, str(launch.program)]
         words += [_word(argument, pass_fds) for argument in launch.arguments]
         debugger = Debugger(launch.program, scope, _HELD_LOG)
         ours, theirs = open_terminal()
@@ -99,6 +102,7 @@ class NativeHost(Host):
             tuple(words),
             launch.deadlines,
             debugger=debugger,
+            wrapper=wrapper,
         )
 
 

@@ -108,6 +108,7 @@ def _add_run(run: argparse.ArgumentParser, words: Sequence[str]) -> None:
     _add_timeout(run)
     run.add_argument("-j", "--jobs", type=count, default=1, metavar="N", help="suites at once")
     run.add_argument("-v", "--verbose", action="store_true", help="show every test point")
+    _add_wrapper(run)
     _add_host_options(run, words)
 
 
@@ -128,6 +129,18 @@ def _add_exec(execute: argparse.ArgumentParser, words: Sequence[str]) -> None:
         "--interactive",
         action="store_true",
         help="no limits, and a verdict only on a stream that comes to its end",
+    )
+    _add_wrapper(execute)
+    bare = execute.add_mutually_exclusive_group()
+    bare.add_argument(
+        "--gdb", dest="bare", action="store_const", const="gdb", help="under gdb, on this terminal"
+    )
+    bare.add_argument(
+        "--pass-through",
+        dest="bare",
+        action="store_const",
+        const="alone",
+        help="on this terminal, with nothing interpreted: the exit status is the program's",
     )
     _add_host_options(execute, words)
     execute.add_argument("program", metavar="PROGRAM", help="an executable or an image")
@@ -178,6 +191,21 @@ def _add_suites(parser: argparse.ArgumentParser) -> None:
         nargs="*",
         metavar="SUITE[VARIANT]",
         help="default: all that are installed; files and folders of others: my/test_hello.py, my/",
+    )
+
+
+def _add_wrapper(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        *spellings("--wrapper"),
+        dest="lkl_wrapper",
+        metavar="CMD",
+        help="run programs by this command: 'strace -f -o trace', 'taskset -c 0' (native)",
+    )
+    parser.add_argument(
+        *spellings("--valgrind"),
+        dest="lkl_valgrind",
+        action="store_true",
+        help="run programs by valgrind's memcheck, whose errors are test points (native)",
     )
 
 

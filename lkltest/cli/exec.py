@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from lkltest.command_line import FAILED, PASSED, USED_WRONGLY
 from lkltest.deadline import DEFAULT_TIMEOUT, Deadlines
@@ -26,7 +28,7 @@ from lkltest.host.error_boundary import (
 )
 from lkltest.host.executable import identify
 from lkltest.host.execution import Execution
-from lkltest.host.registry import host_names, make_host
+from lkltest.host.registry import check, host_names, make_host
 from lkltest.report.terminal import (
     count_text,
     echo,
@@ -74,6 +76,8 @@ def execute(
     """
     path = Path(program).absolute()
     try:
+        if host_options.get("bare"):
+            _become(path, arguments, host_options)
         host = _host(host_name, path, host_options)
         missing = missing_of(host)
         if missing is not None:
@@ -86,8 +90,7 @@ def execute(
         if interactive:
             deadlines = Deadlines.none()
         launch = Launch(path, tuple(arguments), {}, deadlines, kernel, interactive)
-        with error_boundary(host, "check"):
-            host.check()
+        check(host)
         # A program that cannot run is told before the host starts anything.
         alone = Build(path.parent, "program", {path.name: path})
         with error_boundary(host, "program"):
@@ -125,6 +128,18 @@ def execute(
         return PASSED
     _print_verdict(path.name, host, result)
     return PASSED if result.passed else FAILED
+
+
+def _become(path: Path, arguments: Sequence[str], options: Mapping[str, Any]) -> NoReturn:
+    """Turn into the program, alone or under gdb: the terminal is a person's. Raises LaunchError."""
+    identify(path)
+    words = shlex.split(options.get("lkl_wrapper") or "")
+    words += ["gdb", "-q", "--args"] if options["bare"] == "gdb" else []
+    words += [str(path), *arguments]
+    try:
+        os.execvp(words[0], words)  # noqa: S606
+    except OSError as error:
+        raise LaunchError(f"{words[0]}: {error.strerror}") from None
 
 
 def _host(name: str | None, path: Path, options: Mapping[str, Any]) -> Host:

@@ -49,6 +49,8 @@ def run(options: argparse.Namespace) -> int:
         value = getattr(options, name)
         if value is not None:
             arguments.append(f"--lkl-{name.replace('_', '-')}={value}")
+    arguments += [f"--lkl-wrapper={options.lkl_wrapper}"] if options.lkl_wrapper else []
+    arguments += ["--lkl-valgrind"] if options.lkl_valgrind else []
     arguments += _host_arguments(options)
     if options.jobs > 1:
         if importlib.util.find_spec("xdist") is None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from lkltest.host.disk import Disk
     from lkltest.sandbox.scope import Scope
-    from lkltest.verdict.results import Exit, Problem
+    from lkltest.verdict.results import Exit, PointResult, Problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +88,10 @@ class Process(Protocol):
     def bailed_out(self) -> None:
         """Told when the program has given up (`Bail out!`): what does not end now is ended."""
 
+    def more_points(self) -> list[PointResult]:
+        """Test points that are not the program's; asked for when it has ended."""
+        return []
+
     def problems(self) -> list[Problem]:
         """What the host saw beside the stream, such as a crash report."""
 
@@ -109,6 +113,9 @@ class Host(ABC):
 
     takes_target: ClassVar[bool] = False
     """Whether there may be several, `NAME:TARGET`; the option `lkl_target` has the target then."""
+
+    wraps: ClassVar[bool] = False
+    """Whether it runs programs by a command in front of them (`--wrapper`, `--valgrind`)."""
 
     def __init__(self, options: Mapping[str, Any] | None = None) -> None:
         """`options` are the command line's, by destination; the host's own may be missing."""

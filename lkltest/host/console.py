@@ -15,9 +15,10 @@ from pexpect.fdpexpect import fdspawn
 
 from lkltest.deadline import Deadline, Deadlines
 from lkltest.host.api import Process
-from lkltest.verdict.results import Cause, Exit, Problem
+from lkltest.verdict.results import Cause, Exit, PointResult, Problem
 
 if TYPE_CHECKING:
+    from lkltest.host.wrapper import Wrapper
     from lkltest.sandbox.scope import Child
 
 _CHUNK = 65536
@@ -81,9 +82,11 @@ class Console(Process):
         lifeline: int | None = None,
         diagnose: Callable[[], str] | None = None,
         debugger: Observer | None = None,
+        wrapper: Wrapper | None = None,
     ) -> None:
         self.child = child
         self.command = command
+        self._wrapper = wrapper
         self.exit = Exit(cause="ended")
         self.side_output = bytearray()
         self.hang_report = ""
@@ -132,6 +135,10 @@ class Console(Process):
         """Begin to count the time that is left to it."""
         if self._after_bail_out is None:
             self._after_bail_out = Deadline(_AFTER_BAIL_OUT)
+
+    def more_points(self) -> list[PointResult]:
+        """What a wrapper has found."""
+        return self._wrapper.points() if self._wrapper else []
 
     def problems(self) -> list[Problem]:
         """Nothing beside the stream and the exit."""

@@ -75,6 +75,7 @@ class Execution:
         seconds = time.monotonic() - self._started
         problems = _tied(self.process.problems(), self._recorder.in_flight)
         verdict = self._recorder.finish(self.process.exit, problems, seconds)
+        verdict = replace(verdict, points=(*verdict.points, *self.process.more_points()))
         self.result = _with_hang_report(verdict, self.process.hang_report)
         yield from self.result.points[reported:]
 

@@ -19,6 +19,7 @@ from lkltest.host.error_boundary import (
     one_line,
     show_traceback,
 )
+from lkltest.host.wrapper import wanted
 
 if TYPE_CHECKING:
     from lkltest.sandbox.scope import Scope
@@ -140,14 +141,22 @@ def entry_points(group: str) -> tuple[importlib.metadata.EntryPoint, ...]:
     return tuple(importlib.metadata.entry_points(group=group))
 
 
+def check(host: Host) -> None:
+    """Raise LaunchError, one line, when the options of the command line are not for `host`."""
+    with error_boundary(host, "check"):
+        host.check()
+    option = wanted(host.options)
+    if option and not host.wraps:
+        raise LaunchError(f"host {host.name}: {option} cannot be had; native has it")
+
+
 def why_unusable(host: Host) -> str:
     """Why a host cannot be used here, one line; "" when it can."""
     missing = missing_of(host)
     if missing is not None:
         return str(missing)
     try:
-        with error_boundary(host, "check"):
-            host.check()
+        check(host)
     except LaunchError as error:
         return str(error)
     return ""

@@ -14,8 +14,8 @@ import pytest
 
 from lkltest.deadline import DEFAULT_TIMEOUT, timeout
 from lkltest.errors import BuildError, LaunchError
-from lkltest.host.error_boundary import error_boundary, missing_of
-from lkltest.host.registry import add_host_options
+from lkltest.host.error_boundary import missing_of
+from lkltest.host.registry import add_host_options, check
 from lkltest.plain import to_plain
 from lkltest.plugin import xdist_workers as workers
 from lkltest.plugin.fixtures import disk_image, lkl, network
@@ -49,6 +49,11 @@ _OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
             "help": f"limit for one program (default {DEFAULT_TIMEOUT:g}); "
             "other limits follow from it",
         },
+    ),
+    ("--lkl-wrapper", {"metavar": "CMD", "help": "run programs by this command: 'strace -o x'"}),
+    (
+        "--lkl-valgrind",
+        {"action": "store_true", "help": "run programs by valgrind; its errors are test points"},
     ),
     (
         "--lkl-suite",
@@ -117,8 +122,7 @@ def pytest_configure(config: pytest.Config) -> None:
             for name in option.lkl_host:
                 host = session.host(name)
                 if missing_of(host) is None:
-                    with error_boundary(host, "check"):
-                        host.check()
+                    check(host)
                     if session.build_name or not option.collectonly:
                         session.build(name)
         except (BuildError, LaunchError, UnknownHost) as error:

@@ -73,6 +73,8 @@ def _given(option: Any, host: str) -> list[str]:
     words = []
     if option.lkl_timeout != DEFAULT_TIMEOUT:
         words += ["--timeout", f"{option.lkl_timeout:g}"]
+    words += ["--wrapper", option.lkl_wrapper] if option.lkl_wrapper else []
+    words += ["--valgrind"] if option.lkl_valgrind else []
     for name, value in vars(option).items():
         if name.startswith(f"lkl_{host}_") and value not in (None, False):
             word = f"--{name.replace('_', '-')}"

@@ -5,8 +5,11 @@ from __future__ import annotations
 
 import signal
 
-from lkltest.verdict.results import Exit, Problem, ProblemKind
+from lkltest.verdict.results import Exit, Outcome, Problem, ProblemKind
 
+SAID_WITHOUT_POINTS = {113: Outcome.SKIPPED, 114: Outcome.TODO}
+"""What upstream's scripts (tests/test.sh) say with their status where they have no test point."""
+_BAILED_OUT = 115
 _SHELL_SIGNAL = 128  # a shell adds it to the number of the signal that killed its child
 
 
@@ -32,6 +35,8 @@ def exit_problem(exit: Exit, status_matters: bool = True) -> Problem | None:
         return Problem(ProblemKind.STALL, f"was silent for too long{note}")
     if exit.cause == "signalled" or exit.signal is not None:
         return Problem(ProblemKind.SIGNAL, f"killed by {signal_name(exit.signal or 0)}{note}")
+    if exit.cause == "exited" and exit.status == _BAILED_OUT:
+        return Problem(ProblemKind.BAIL_OUT, f"exited with status {_BAILED_OUT}{note}")
     if exit.cause == "exited" and exit.status != 0 and status_matters:
         return Problem(ProblemKind.EXIT_STATUS, f"exited with status {_status(exit.status)}{note}")
     return None

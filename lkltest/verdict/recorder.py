@@ -29,7 +29,7 @@ from lkltest.tap.parser import (
 )
 from lkltest.verdict.collector import Collector, OnPassed, one_line
 from lkltest.verdict.consequences import is_told_by
-from lkltest.verdict.exit_status import exit_problem
+from lkltest.verdict.exit_status import SAID_WITHOUT_POINTS, exit_problem
 from lkltest.verdict.results import Exit, Outcome, PointResult, Problem, ProblemKind, ProgramResult
 from lkltest.verdict.stream_log import StreamLog
 from lkltest.verdict.subtests import Announced, SubtestStack, bounded, subtest_problems
@@ -204,10 +204,14 @@ class Recorder:
             given = [problem for problem in given if problem.kind is not ProblemKind.PANIC]
         if self.bailed_out:  # nobody waited for the rest
             given = [problem for problem in given if problem.kind is not ProblemKind.PLAN_NOT_MET]
-        self._settle_exit(exit, given)
         ledger = self._stack.top.ledger
+        said = self._said_without_points(exit)
+        if said and not collector.points:
+            reason = f"exited with status {exit.status}"
+            collector.report(PointResult("exit status", said, reason=reason), [])
+        self._settle_exit(Exit(status=0, cause="exited") if said else exit, given)
         unmet = ledger.close()
-        if ledger.count is None and not ledger.seen:
+        if not said and ledger.count is None and not ledger.seen:
             unmet = [Problem(ProblemKind.NO_PLAN, "the stream has no plan and no test point")]
         causes = [*collector.all_problems(), *given]
         for problem in unmet:
@@ -373,6 +377,12 @@ class Recorder:
         ended = exit.cause == "exited" and exit.status == 0 and self._exit_status_matters
         events = line.whole if self._is_file or ended else line.cut
         return [point for event in events for point in self.add(event, at)]
+
+    def _said_without_points(self, exit: Exit) -> Outcome | None:
+        ledger = self._stack.top.ledger
+        silent = not ledger.seen and not ledger.count and not self._stack.busy
+        known = exit.cause == "exited" and self._exit_status_matters and silent
+        return SAID_WITHOUT_POINTS.get(exit.status or 0) if known else None
 
     def _settle_exit(self, exit: Exit, given: list[Problem]) -> None:
         """Report how the program ended, and fail what was in flight then."""

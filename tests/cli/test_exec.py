@@ -78,6 +78,28 @@ class TestExec:
         assert lkltest("exec", str(script)).returncode == 2
 
     @pytest.mark.parametrize(
+        ("text", "status", "words"),
+        [
+            ("exit 113", 0, "1 point: 1 skipped"),
+            ("echo '1..0 # x'; echo none here; exit 113", 0, "1 point: 1 skipped"),
+            ("exit 114", 0, "1 point: 1 todo"),
+            ("exit 115", 1, "bail out"),
+            ("echo '1..1 # x'; exit 113", 1, "exited with status 113"),
+            ("echo '1..1'; echo ok 1; exit 113", 1, "exited with status 113"),
+            ("echo 'WARNING: possible circular locking dependency detected'; exit 113", 1, "WARN"),
+        ],
+    )
+    def test_the_statuses_of_upstreams_scripts(
+        self, tmp_path: Path, text: str, status: int, words: str
+    ) -> None:
+        script = tmp_path / "x.sh"
+        script.write_text(f"#!/bin/sh\n{text}\n")
+        script.chmod(0o755)
+        done = lkltest("exec", str(script))
+        assert done.returncode == status, done.stderr
+        assert words in done.stderr
+
+    @pytest.mark.parametrize(
         ("content", "mode", "what"),
         [
             (b"hello\n", 0o755, "is a text file"),

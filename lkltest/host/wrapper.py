@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A command in front of a program: `--wrapper 'strace -o trace'`, memcheck (`--valgrind`)."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree
+
+from lkltest.errors import LaunchError
+from lkltest.verdict.names import Names
+from lkltest.verdict.results import Outcome, PointResult
+
+if TYPE_CHECKING:
+    from lkltest.host.build import Build
+    from lkltest.sandbox.scope import Scope
+
+_MEMCHECK = (
+    *("valgrind", "--leak-check=full", "--show-leak-kinds=definite"),
+    *("--errors-for-leak-kinds=definite", "--xml=yes"),
+)
+SUPPRESSIONS = "valgrind.supp"
+"""In the tests/ of a build of LKL: what its kernel does on purpose."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wrapper:
+    """The words in front of a program; memcheck writes a file a process into `reports`."""
+
+    words: tuple[str, ...] = ()
+    reports: Path | None = None
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any], build: Build | None, scope: Scope) -> Wrapper:
+        """What the command line asks for. Raises LaunchError when it is not there."""
+        try:
+            words = shlex.split(options.get("lkl_wrapper") or "")
+        except ValueError as error:
+            raise LaunchError(f"--wrapper {options['lkl_wrapper']!r}: {error}") from None
+        reports = None
+        if options.get("lkl_valgrind"):
+            reports = scope.folder
+            words += [*_MEMCHECK, f"--xml-file={reports}/memcheck-%p.xml"]
+            known = build.find(SUPPRESSIONS) if build else None
+            words += [f"--suppressions={known}"] if known else []
+        missing = next((word for word in words[:1] if shutil.which(word) is None), None)
+        if missing:
+            raise LaunchError(f"{missing} is missing: apt-get install {missing}")
+        return cls(tuple(words), reports)
+
+    def points(self) -> list[PointResult]:
+        """Memcheck's errors as failed test points; one that passed where there are none."""
+        if self.reports is None:
+            return []
+        names = Names()
+        found = [
+            _point(error, names)
+            for file in sorted(self.reports.glob("memcheck-*.xml"))
+            for error in _errors(file)
+        ]
+        return found or [PointResult("memcheck", Outcome.PASSED)]
+
+
+def wanted(options: Mapping[str, Any]) -> str:
+    """The option that puts a command in front of programs, if one was given; else ""."""
+    names = {"lkl_wrapper": "--wrapper", "lkl_valgrind": "--valgrind"}
+    return next((word for name, word in names.items() if options.get(name)), "")
+
+
+def _errors(file: Path) -> list[ElementTree.Element]:
+    """What a report says, as far as it goes: a program that was killed leaves it open."""
+    errors: list[ElementTree.Element] = []
+    with contextlib.suppress(ElementTree.ParseError):
+        for _, element in ElementTree.iterparse(file):  # noqa: S314 - valgrind's own
+            if element.tag == "error":
+                errors.append(element)
+    return errors
+
+
+def _point(error: ElementTree.Element, names: Names) -> PointResult:
+    kind = error.findtext("kind") or "error"
+    frames = [
+        (frame.findtext("fn") or "?", frame.findtext("file"), frame.findtext("line"))
+        for frame in error.findall("stack/frame")
+    ]
+    inner = [function for function, file, _ in frames if file] or [f for f, _, _ in frames] or ["?"]
+    stack = [f"at {f} ({file}:{line})" if file else f"at {f}" for f, file, line in frames]
+    reason = error.findtext("what") or error.findtext("xwhat/text") or kind
+    name = names.claim(f"memcheck: {kind} in {inner[0]}")
+    return PointResult(name, Outcome.FAILED, reason=reason, log="\n".join(stack))
