@@ -157,6 +157,7 @@ def libraries_of(
 
     In alphabetical order, as L4Re's tool adds them. Raises ModulesError for one that is missing.
     """
+    search = [*search, *_library_folders(search)]
     needed: set[str] = set()
     found: dict[str, Module] = {}
     names = {module.name for module in present}
@@ -169,6 +170,20 @@ def libraries_of(
             found[name] = _module(_Wanted(name), search)
         files = [(found.get(name) or at_hand[name]).file for name in new]
     return tuple(found[name] for name in sorted(found))
+
+
+def _library_folders(search: Sequence[Path]) -> list[Path]:
+    """Where a build tree has the libraries of what lies in `bin/SYSTEM/ABI`.
+
+    That is `lib/SYSTEM/ABI`, in newer trees `lib/SYSTEM/std/ABI`.
+    """
+    folders = [
+        folder.parents[2] / "lib" / folder.parent.name / variant / folder.name
+        for folder in map(Path.absolute, search)
+        if len(folder.parents) > 2 and folder.parent.parent.name == "bin"
+        for variant in ("", "std")
+    ]
+    return [folder for folder in folders if folder.is_dir()]
 
 
 def with_program(entry: Sequence[Module], program: Module, script: Module) -> tuple[Module, ...]:

@@ -274,3 +274,15 @@ def test_commands_are_refused_unless_allowed(lists: Path) -> None:
     with pytest.raises(ModulesError, match="--lkl-qemu-allow-commands"):
         read_entry(lists, "x", [])
     assert read_entry(lists, "x", [], allow_commands=True).modules[-1].name == "ned"
+
+
+def test_libraries_of_a_build_tree_are_found_beside_its_programs(lists: Path) -> None:
+    programs = lists.parent / "obj" / "bin" / "amd64_gen" / "l4f"
+    libraries = lists.parent / "obj" / "lib" / "amd64_gen" / "std" / "l4f"
+    for folder in (programs, libraries):
+        folder.mkdir(parents=True)
+    elf.write(programs / "uses", ["libtop.so"])
+    elf.write(libraries / "libtop.so", [])
+    lists.write_text("searchpath bin\nentry x\nmodule uses\n")
+    modules = read_entry(lists, "x", [programs]).modules
+    assert modules[-1].file == libraries / "libtop.so"
