@@ -63,7 +63,8 @@ def run_cells(
         machine: the name under which times are compared, "" for each worker's own.
 
     Raises:
-        ClusterError: Dask is not installed, or there is no scheduler.
+        ClusterError: Dask is not installed, or there is no scheduler, or no more: what it had not
+            finished was not run.
     """
     client = _connect(scheduler)
     try:
@@ -253,7 +254,7 @@ class _Night:
         from distributed import KilledWorker
 
         if task.future.status != "error":
-            return f"lost the scheduler {self._scheduler}"
+            raise self._lost()
         error = task.future.exception()
         if isinstance(error, KilledWorker):
             last = getattr(error.last_worker, "name", "") or error.last_worker.address
@@ -289,9 +290,14 @@ class _Night:
 
     def _no_worker(self, cell: Cell) -> str:
         if self._client.status != "running":
-            return f"lost the scheduler {self._scheduler}"
+            raise self._lost()
         what = f"host {cell.host}" + ("" if cell.path else f" and a default build for {cell.host}")
         return f"no worker of {self._scheduler} has {what}"
+
+    def _lost(self) -> ClusterError:
+        return ClusterError(
+            f"lost the scheduler {self._scheduler}; --resume goes on with the night"
+        )
 
 
 def _needs(cell: Cell) -> str:

@@ -13,8 +13,9 @@ import contextlib
 import platform
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
-from lkltest.command_line import PASSED, USED_WRONGLY, count
+from lkltest.command_line import FAILED, PASSED, USED_WRONGLY, count
 from lkltest.errors import BuildError
 from lkltest.host.error_boundary import accepts, error_boundary
 from lkltest.host.registry import host_names, make_host, why_unusable
@@ -24,6 +25,8 @@ from lkltest.report.terminal import echo, echo_error
 from lkltest.sandbox.scope import Scope, ScopeError
 
 _CONNECT = 30.0
+_LOST = "worker-handle-scheduler-connection-broken"
+"""Why a worker closes whose scheduler is gone, in Dask's words."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Work until the scheduler ends or the worker is interrupted. Returns the exit status."""
+    """Work until the scheduler ends (0) or is lost (1). Returns the exit status."""
     unknown = sorted({*(options.host or ())} - {*host_names()})
     if unknown:
         return _fail(f"unknown host {unknown[0]!r}; there are: {', '.join(host_names())}")
@@ -92,17 +95,30 @@ def usable(names: Iterable[str], jobs: int) -> dict[str, float]:
 
 def _run(options: argparse.Namespace, resources: dict[str, float], folder: Path) -> int:
     try:
-        asyncio.run(_work(options, resources, folder))
+        lost = asyncio.run(_work(options, resources, folder))
     except Exception as error:  # noqa: BLE001 - for a bad address Dask raises whatever fails first
         reason = " ".join(str(error).split()) or type(error).__name__
         return _fail(f"no Dask scheduler at {options.scheduler}: {reason}")
+    if lost:
+        echo_error(f"lost the scheduler {options.scheduler}", "lkltest worker")
+        return FAILED
     return PASSED
 
 
-async def _work(options: argparse.Namespace, resources: dict[str, float], folder: Path) -> None:
+async def _work(options: argparse.Namespace, resources: dict[str, float], folder: Path) -> bool:
+    """Work until the worker ends; returns whether that is because it lost its scheduler."""
     from distributed import Worker
 
-    worker = Worker(
+    reasons: list[str] = []
+
+    class Telling(Worker):
+        """A worker that says why it ends."""
+
+        async def close(self, **words: Any) -> Any:  # type: ignore[override]
+            reasons.append(str(words.get("reason", "")))
+            return await super().close(**words)
+
+    worker: Any = Telling(
         options.scheduler,
         nthreads=options.jobs,
         name=options.name,
@@ -118,6 +134,7 @@ async def _work(options: argparse.Namespace, resources: dict[str, float], folder
         echo(f"working for {options.scheduler} as {worker.address}", flush=True)
         with contextlib.suppress(asyncio.CancelledError):
             await worker.finished()
+    return reasons[:1] == [_LOST]
 
 
 def _fail(message: str) -> int:

@@ -2,7 +2,7 @@
 """Whether a point has become slower or faster, judged by its own history alone. Pure.
 
 The last nights are held against the nights before them in units of how much those vary, their own
-noise: there is no percentage. Two kinds of detectors, whose thresholds are by simulation: less than
+noise: there is no percentage. Two kinds of detectors, whose thresholds are by simulation: about
 one false alarm in 1,000 points and 60 nights (`python -m tests.bench nights`).
 
 - A large step: each of the last three nights is beyond what noise explains. One slow night, or two,
@@ -121,7 +121,7 @@ class _Usual:
             return nearest / needed if nearest * scores[0] > 0 else 0.0
         mean = sum(map(_clipped, scores)) / len(scores) / _CLIPPED_DEVIATION
         error = math.sqrt((1 / len(scores) + 1 / self.nights) * self.inflation)
-        return mean / error / (4.5 + self._doubt(4000))
+        return mean / error / (4.35 + self._doubt(4000))
 
     def _doubt(self, weight: float) -> float:
         """More is needed where few nights tell how much a point varies."""
