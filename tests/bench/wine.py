@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import statistics
 import subprocess
 import tempfile
 import time
@@ -12,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
+from lkltest.deadline import Deadlines
 from lkltest.errors import Missing
 from lkltest.host.api import Launch
 from lkltest.host.execution import Execution
@@ -20,10 +22,11 @@ from lkltest.hosts.wine.prefix import copy
 from lkltest.hosts.wine.tools import WineTools, find_tools, program_environment
 from lkltest.sandbox.scope import Scope
 from tests.bench.measure import Figures, Sample, table
-from tests.compiler import ROOT
+from tests.compiler import ROOT, compile_program
 
 ROUNDS = 15
 AT_ONCE = 8
+CRASHES = 5
 PROGRAM = ROOT / "build/windows/tests/boot.exe"
 
 
@@ -48,6 +51,28 @@ def boot() -> None:
         floor = Figures("wine boot.exe by hand", tuple(by_hand))
         print(table([floor, Figures("boot through the host", tuple(by_host))], floor))
         side_by_side(host)
+        crash_to_report(host)
+
+
+def crash_to_report(host: WineHost) -> None:
+    """What a crash and a hang cost until their stacks are there, symbols and lines included."""
+    for mode, silence in (("panic", 60.0), ("spin", 1.0)):
+        launch = Launch(crashing(), (mode,), {}, Deadlines(60, silence, 60, 60))
+        seconds = []
+        for _ in range(CRASHES):
+            started = time.monotonic()
+            with Scope(join=host.namespace_pid()) as scope:
+                result = Execution(host, host.launch(launch, scope)).run()
+            seconds.append(time.monotonic() - started - (silence if mode == "spin" else 0))
+            if not any("Thread 0x" in problem.detail for problem in result.problems):
+                raise RuntimeError(f"no stacks: {result.problems}")
+        print(f"{mode} to report {statistics.median(seconds):.2f} s, its run included")
+
+
+def crashing() -> Path:
+    """The program that panics and spins."""
+    source = ROOT / "tests/programs/windows/test.c"
+    return compile_program(source, "-static", compiler="x86_64-w64-mingw32-gcc", suffix=".exe")
 
 
 def side_by_side(host: WineHost) -> None:
