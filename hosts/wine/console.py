@@ -85,7 +85,7 @@ class WineConsole(Console):
         if self.observer is None or (not crashes and self._complete):
             return crashes  # a status that a program chose says nothing of where it was
         first = self.observer.explain(crashes[0] if crashes else None)
-        return [replace(crash, function=first) for crash in crashes[:1]] + crashes[1:]
+        return [*([first] if first else []), *crashes[1:]]
 
     def close(self) -> None:
         self._drain_side()

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+import signal
 from dataclasses import dataclass
 
 ACCESS_VIOLATION = 0xC0000005
@@ -67,6 +68,14 @@ _WIDE_STATUSES = (
     0xC0000374,
     0xC0000409,
 )
+_NULL = ("write access to 0x0", "page fault on access to 0x0")
+_SIGNALS = {
+    signal.SIGSEGV: (0xC0000005, "page fault"),
+    signal.SIGBUS: (0xC0000005, "page fault"),
+    signal.SIGFPE: (0xC0000094, "arithmetic exception"),
+    signal.SIGILL: (0xC000001D, "illegal instruction"),
+    signal.SIGTRAP: (0x80000003, "breakpoint"),
+}
 _ABORT = 3  # what the C runtime's abort() exits with
 
 
@@ -91,7 +100,7 @@ class Crash:
     @property
     def is_panic(self) -> bool:
         """Whether it is how LKL ends a panic on Windows: panic() of nt-host.c writes to 0."""
-        return self.function.lstrip("_") == "panic" and self.what.endswith("write access to 0x0")
+        return self.function.lstrip("_") == "panic" and self.what.endswith(_NULL)
 
     def __str__(self) -> str:
         text = f"{self.what} in {self.function}" if self.function else self.what
@@ -100,6 +109,17 @@ class Crash:
         if self.address is not None:
             text += f", at {self.address:#x}"
         return text + (f" (thread {self.thread})" if self.thread else "")
+
+
+def crash_by_signal(number: int, target: int, address: int, thread: int) -> Crash:
+    """A crash that Wine has not told of, by the signal that its processor's exception came as.
+
+    Wine says nothing where it cannot unwind the stack to the thread's beginning.
+    """
+    code, what = _SIGNALS.get(signal.Signals(number), (None, "unhandled exception"))
+    if what == "page fault":
+        what += f" on access to {target:#x}"
+    return Crash(code, what, address, f"{thread:04x}")
 
 
 def find_crashes(stderr: str) -> list[Crash]:

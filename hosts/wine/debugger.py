@@ -7,19 +7,19 @@ import ntpath
 import platform
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 
 from lkltest.host.elf_symbols import symbols_in
 
-from .crash import Crash
+from .crash import Crash, crash_by_signal
 from .pe import Symbol, SymbolTable
 from .process import Memory, Thread, anonymous_code, modules, unix_path, windows_thread
 from .symbols import Names, lines_of, names_of
 from .tracer import Stopped, WineTracer
-from .unwind import RSP, Frame, Module, Read, Unwinder
+from .unwind import RIP, RSP, Frame, Module, Read, Unwinder
 
 _STOP_SECONDS = 10.0
 _MOST_THREADS = 64
@@ -53,6 +53,8 @@ class Seen:
     stacks: list[Stack] = field(default_factory=list)
     faults: list[Stack] = field(default_factory=list)
     ending: int = 0
+    untold: Crash | None = None
+    """The fault that a thread is still in."""
     modules: list[Module] = field(default_factory=list)
     held_log: bytes = b""
 
@@ -97,22 +99,23 @@ class WineDebugger:
         if self._seen.held_log:
             yield b"\n" + self._seen.held_log + b"\n"
 
-    def explain(self, crash: Crash | None) -> str:
-        """Say what the threads did when the program had died; None: it has ended itself.
+    def explain(self, told: Crash | None) -> Crash | None:
+        """Say what the threads did when the program had died; None: Wine has told of no crash.
 
-        Returns the function that it crashed in, "" where that is not known.
+        Returns the crash, with the function where that is known; None: the program ended itself.
         """
         seen = self._seen
+        crash = told or seen.untold
         if crash is None or crash.address is None:
             self.report = self.report or (self._describe() if seen.ending else "")
-            return ""
+            return crash
         dying = next((stack for stack in seen.faults if _is_of(stack, crash)), None)
         if dying is not None:
             others = [s for s in seen.stacks if s.thread.task != dying.thread.task]
             seen.stacks = [dying, *others]
             seen.ending = dying.thread.number
         self.report = self.report or self._describe()
-        return self._function(crash.address)
+        return replace(crash, function=self._function(crash.address))
 
     def _function(self, address: int) -> str:
         name, _, offset = self._name(address).rpartition("+")
@@ -146,6 +149,10 @@ class WineDebugger:
                 if then is not None:
                     read = _overlaid(memory.read, then.registers[RSP], fault.stack)
                     seen.faults.append(_stack(then, Unwinder(read, seen.modules, code)))
+                    if thread.registers[RSP] < then.registers[RSP]:
+                        at = then.registers[RIP]
+                        number = then.number
+                        seen.untold = crash_by_signal(fault.number, fault.address, at, number)
         seen.stacks.sort(key=lambda s: (s.thread.number != seen.ending, s.thread.waits))
         seen.held_log = self._held_log(memory)
 

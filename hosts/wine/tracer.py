@@ -25,6 +25,7 @@ from lkltest.host.ptrace import (
     TRACE_EXIT,
     WAIT_ANY_OF_THIS_THREAD,
     event_message,
+    fault_address,
     ptrace,
     registers,
     seize_all,
@@ -42,9 +43,15 @@ _STOP_SECONDS = 2.0  # for a thread that sleeps in the kernel
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A fault that a thread has had: its registers then, and the stack from where they point."""
+    """A fault that a thread has had: its registers then, and the stack from where they point.
+
+    Attributes:
+        number: of the signal.
+        address: what it is about: the memory that was accessed.
+    """
 
     number: int
+    address: int
     registers: tuple[int, ...]
     stack: bytes
 
@@ -175,7 +182,7 @@ class WineTracer:
         if number in _FAULTS:
             values = registers(thread)
             faults = self._faults.setdefault(thread, [])
-            faults.append(Fault(number, values, self._copy_of_stack(values)))
+            faults.append(Fault(number, fault_address(thread), values, self._copy_of_stack(values)))
             del faults[:-_FAULTS_KEPT]
 
     def _copy_of_stack(self, values: tuple[int, ...]) -> bytes:

@@ -9,11 +9,12 @@ import os
 
 CONT, DETACH = 7, 17
 SEIZE, INTERRUPT, LISTEN = 0x4206, 0x4207, 0x4208
-_GETREGS, _GETEVENTMSG = 12, 0x4201
+_GETREGS, _GETEVENTMSG, _GETSIGINFO = 12, 0x4201, 0x4202
 TRACE_CLONE, TRACE_EXIT = 1 << 3, 1 << 6
 EVENT_EXIT, EVENT_STOP = 6, 128
 WAIT_ANY_OF_THIS_THREAD = 0x40000000 | 0x20000000
 """__WALL | __WNOTHREAD, wait(2)."""
+_SIGINFO_WORDS, _SI_ADDR = 16, 2  # siginfo_t where pointers have 64 bits
 _REGISTERS = 27  # struct user_regs_struct on x86_64, sys/user.h
 
 
@@ -53,6 +54,13 @@ def event_message(thread: int) -> int:
     """What comes with an event: of EVENT_EXIT the wait status."""
     value = ctypes.c_ulong()
     return value.value if ptrace(_GETEVENTMSG, thread, ctypes.addressof(value)) else 0
+
+
+def fault_address(thread: int) -> int:
+    """The address that the signal for a fault is about (sigaction(2), si_addr)."""
+    information = (ctypes.c_ulong * _SIGINFO_WORDS)()
+    done = ptrace(_GETSIGINFO, thread, ctypes.addressof(information))
+    return information[_SI_ADDR] if done else 0
 
 
 @functools.cache

@@ -27,7 +27,7 @@ struct calls {
 	uint64_t (SYSV *now_ns)(void);
 	uint64_t (SYSV *process)(void);
 	void (SYSV *sleep_ms)(uint32_t ms);
-	void (SYSV *crash)(void);
+	void (SYSV *panic)(void);
 
 	/* Each -1 when it fails; the standard streams are 1 and 2 for write. */
 	int64_t (SYSV *write)(int fd, const void *data, uint64_t size);

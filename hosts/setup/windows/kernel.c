@@ -100,7 +100,7 @@ int _start(const struct calls *calls, int argc, char **argv)
 {
 	windows = *calls;
 
-	TAKE(panic, crash);
+	TAKE(panic, panic);
 	TAKE(time, now_ns);
 	TAKE(sem_alloc, sem_alloc);
 	TAKE(sem_free, sem_free);

@@ -140,7 +140,7 @@ int pthread_mutex_unlock(pthread_mutex_t *mutex)
 
 void abort(void)
 {
-	windows.crash();
+	windows.panic();
 	__builtin_unreachable();
 }
 

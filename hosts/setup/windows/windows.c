@@ -45,7 +45,8 @@ static SYSV void sleep_ms(uint32_t ms)
 	Sleep(ms);
 }
 
-static SYSV void crash(void)
+/* As upstream's panic() on Windows does it. */
+static SYSV void panic(void)
 {
 	*(volatile int *)0 = 1;
 }
@@ -108,7 +109,7 @@ static struct calls calls = {
 	.now_ns = now_ns,
 	.process = process,
 	.sleep_ms = sleep_ms,
-	.crash = crash,
+	.panic = panic,
 	.write = write_stream,
 	.open = open_file,
 	.close = close_file,
