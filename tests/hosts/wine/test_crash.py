@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import signal
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from lkltest.hosts.wine.crash import Crash, explain_status, find_crashes
+from lkltest.hosts.wine.crash import Crash, crash_by_signal, explain_status, find_crashes
 
 RECORDED = Path(__file__).parents[2] / "golden" / "wine"
 
@@ -96,3 +98,14 @@ def test_a_status_is_explained(status: int, words: str) -> None:
 
 def test_zero_needs_no_explanation() -> None:
     assert explain_status(0) == ""
+
+
+def test_a_crash_that_wine_tells_nothing_of_is_told_by_its_signal() -> None:
+    crash = crash_by_signal(signal.SIGSEGV, 0, 0x140001530, 0xD4)
+    said = "page fault on access to 0x0, exception 0xc0000005, at 0x140001530 (thread 00d4)"
+    assert str(crash) == said
+    assert replace(crash, function="panic").is_panic
+    assert not replace(crash, function="main").is_panic
+    elsewhere = crash_by_signal(signal.SIGSEGV, 8, 0x140001530, 0xD4)
+    assert not replace(elsewhere, function="panic").is_panic
+    assert crash_by_signal(signal.SIGILL, 0, 1, 2).what == "illegal instruction"
