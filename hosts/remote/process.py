@@ -72,7 +72,7 @@ class RemoteConsole(Console):
                 return
         if rest := self._splitter.rest():
             yield rest
-        if self.exit.cause not in ("deadline", "stall"):
+        if self.exit.cause not in ("deadline", "stall") and self._after_bail_out is None:
             self._lose()
 
     def problems(self) -> list[Problem]:
