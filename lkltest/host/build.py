@@ -145,8 +145,11 @@ def find_programs(directory: Path) -> dict[str, Path]:
 
 def _is_program(path: Path) -> bool:
     try:
+        # A broken .exe is found, too: what is wrong with it is said when it is to run.
         return path.is_file() and (
-            os.access(path, os.X_OK) or _first_bytes(path).startswith(_MAGIC)
+            path.suffix == ".exe"
+            or os.access(path, os.X_OK)
+            or _first_bytes(path).startswith(_MAGIC)
         )
     except OSError:
         return False
