@@ -95,7 +95,7 @@ def _row(
 
 def _warning_in(sources: bytes, title: str, functions: bytes = rb"\S*") -> Signature:
     """Return the row for the kernel's own WARNING where it is from certain files."""
-    where = rb"WARNING: (?:CPU: [0-9]+ PID: [0-9]+ at )?(?:\[[^\]]*\] )?"
+    where = rb"WARNING: (?:CPU: [^\r\n]{1,40}? at )?(?:\[[^\]]*\] )?"
     return _row(where + sources + rb":[0-9]+(?: at)? " + functions, WARNING, title)
 
 
@@ -282,14 +282,14 @@ TABLE: tuple[tuple[bytes, tuple[Signature, ...]], ...] = (
             ),
             _warning_in(rb"\S+", "WARNING in {frame}/usb_submit_urb", rb"usb_submit_urb"),
             _row(
-                rb"WARNING: (?:CPU: [0-9]+ PID: [0-9]+ at )?(?:\[[^\]]*\] )?"
+                rb"WARNING: (?:CPU: [^\r\n]{1,40}? at )?(?:\[[^\]]*\] )?"
                 + _SOURCE
                 + rb"(?: at)? FUNCTION",
                 WARNING,
                 "WARNING in {frame}",
             ),
             _row(
-                rb"WARNING: (?:CPU: [0-9]+ PID: [0-9]+ at |" + _SOURCE + rb" at )",
+                rb"WARNING: (?:CPU: [^\r\n]{1,40}? at |" + _SOURCE + rb" at )",
                 WARNING,
                 "WARNING in {frame}",
             ),

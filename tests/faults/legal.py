@@ -42,7 +42,7 @@ _BROKEN = re.compile(
     _STAMP + rb"(?:watchdog: )?(?:Kernel panic - not syncing|BUG: |kernel BUG at |Oops: |WARNING: "
     rb"|UBSAN: |general protection fault|Unable to handle kernel)"
 )
-_CUT = re.compile(rb"([^ \t\n][^\n]*?)" + _STAMP)
+_CUT = re.compile(rb"([^ \t\n][^\n]*?)(?:\[[ \d.]*)?" + _STAMP)  # by one that was cut itself, too
 _TAP = re.compile(rb"(?:not )?ok(?=[\s#]|$)|1\.\.\d+(?=[\s#]|$)|\* \d+(?=\s|$)|(?i:bail out!)")
 _BEGINS_TAP = re.compile(rb"n(ot?)?|not (o|ok)?|o|1\.{0,2}|\* ?|b(a(i(l( (o(ut?)?)?)?)?)?)?", re.I)
 _CUT_END = re.compile(rb"([ \t]+)(\.{0,3})(?:<\d+>)?" + _STAMP)

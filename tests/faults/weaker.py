@@ -49,7 +49,7 @@ def why_not_l4re(data: bytes) -> str:
         return "it crashed"
     planned = (line for line in clean.split(b"\n") if _PLAN.match(_TAG.sub(b"", line)))
     tag = _TAG.match(next(planned, b""))
-    lines = _of(tag[0][:8] if tag else b"", clean)
+    lines = list(mended(_of(tag[0][:8] if tag else b"", clean)))
     plans = [int(found[1]) for line in lines if (found := _PLAN.match(line))]
     if not plans:
         return "there is no plan"

@@ -64,6 +64,7 @@ DEATH = "RIP: 0010:guilty+0x12/0x34\n" + TRACE
         ("traps: PANIC: double fault, error_code: 0x0", K.PANIC, "PANIC: double fault in guilty"),
         ("Internal error: Oops: 96000004 [#1] SMP", K.OOPS, "Internal error in guilty"),
         ("Internal error: Oops - BUG: 0 [#1] SMP ARM", K.OOPS, "Internal error in guilty"),
+        ("WARNING: CPU: 0 PMD: 1 at kernel/x.c:1 guilty+0x1/0x2", K.WARNING, "WARNING in guilty"),
         ("Unhandled fault: imprecise abort (0x406) at 0x1", K.OOPS, "Unhandled fault in guilty"),
         (
             "Unable to handle kernel paging request at virtual address dead",
