@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -24,6 +25,9 @@ _FAULTS = frozenset({ProblemKind.OOPS, ProblemKind.BUG, ProblemKind.SANITIZER})
 _STOPS = frozenset(
     {ProblemKind.PANIC, ProblemKind.CRASH, ProblemKind.NO_BOOT, ProblemKind.BAIL_OUT}
 )
+
+# LKL follows frame pointers out of the kernel when it prints a stack, and dies of that.
+_WHILE_WARNING = re.compile(r"\bshow_stack\b.*\n(?:.*\n){0,6}.*\b__warn\b")
 
 
 def distinct(problems: Iterable[Problem]) -> list[Problem]:
@@ -48,4 +52,6 @@ def is_told_by(problem: Problem, cause: Problem) -> bool:
     if problem.kind not in _KILLED and problem.kind is not ProblemKind.EXIT_STATUS:
         return False
     near = problem.point is None or problem.point == cause.point
+    if cause.kind is ProblemKind.WARNING and problem.kind is ProblemKind.SIGNAL:
+        return near and _WHILE_WARNING.search(problem.detail) is not None
     return cause.kind in _STOPS or (cause.kind in _FAULTS and near)

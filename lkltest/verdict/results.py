@@ -88,6 +88,13 @@ class Problem:
     detail: str = ""
 
     def __str__(self) -> str:
+        """Kind and reason, each word once: `kernel WARNING in f`, `kernel BUG: x`."""
+        if self.reason.startswith(f"{self.kind} "):
+            return self.reason
+        if self.kind in (ProblemKind.BUG, ProblemKind.WARNING):
+            word = self.kind.removeprefix("kernel ")
+            if self.reason.startswith((f"{word} ", f"{word}: ")):
+                return f"kernel {self.reason}"
         return f"{self.kind}: {self.reason}"
 
 

@@ -38,3 +38,11 @@ def test_a_panic_has_the_stack_of_its_signal() -> None:
     assert distinct([panic, signal]) == [replace(panic, detail="in main ()")]
     own = replace(panic, detail="Call Trace:")
     assert distinct([own, signal]) == [own]
+
+
+def test_a_kernel_that_died_while_it_warned_has_one_problem() -> None:
+    warning = Problem(ProblemKind.WARNING, "WARNING in f", "write", "cut here")
+    stack = "show_stack x.c:1\ndump_stack y.c:2\n__warn z.c:3\nf a.c:1\n"
+    assert distinct([warning, Problem(ProblemKind.SIGNAL, "SIGSEGV", "write", stack)]) == [warning]
+    other = Problem(ProblemKind.SIGNAL, "SIGSEGV", "write", "g b.c:1\n__warn z.c:3\n")
+    assert distinct([warning, other]) == [warning, other]

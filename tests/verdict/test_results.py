@@ -140,3 +140,18 @@ def test_unique_names_stay_when_claimed_again(given_names: list[str]) -> None:
     first, again = Names(limit=4), Names(limit=4)
     claimed = [first.claim(name) for name in given_names]
     assert [again.claim(name) for name in claimed] == claimed
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason", "told"),
+    [
+        (ProblemKind.WARNING, "WARNING in f", "kernel WARNING in f"),
+        (ProblemKind.WARNING, "possible deadlock in f", "kernel WARNING: possible deadlock in f"),
+        (ProblemKind.BUG, "kernel BUG in f", "kernel BUG in f"),
+        (ProblemKind.BUG, "BUG: bad page", "kernel BUG: bad page"),
+        (ProblemKind.BUG, "out of memory: killed a", "kernel BUG: out of memory: killed a"),
+        (ProblemKind.PANIC, "oh", "kernel panic: oh"),
+    ],
+)
+def test_a_problem_says_each_word_once(kind: ProblemKind, reason: str, told: str) -> None:
+    assert str(Problem(kind, reason)) == told
