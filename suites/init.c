@@ -93,7 +93,8 @@ static void mount_on(const char *type, const char *path)
 {
 	if (mkdir(path, 0755) < 0 && errno != EEXIST)
 		fail("mkdir %s: %s", path, strerror(errno));
-	if (mount(type, path, type, 0, NULL) < 0)
+	/* The kernel mounts devtmpfs itself where the root is a file system of its own. */
+	if (mount(type, path, type, 0, NULL) < 0 && errno != EBUSY)
 		report("warning mount %s: %s", path, strerror(errno));
 }
 

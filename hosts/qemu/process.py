@@ -15,6 +15,7 @@ from lkltest.host.api import Process
 from lkltest.host.console import exit_from_status
 from lkltest.sandbox.scope import Child, ScopeError
 from lkltest.verdict.results import Exit, Problem, ProblemKind
+from lkltest.verdict.watchdog import Watchdog
 
 from .console import GuestConsole
 from .deadlines import RunDeadlines
@@ -119,6 +120,7 @@ class QemuProcess(Process):
         self._interactive = interactive
         self._held = held
         self._enter_debugger = enter_debugger
+        self._watchdog = Watchdog()
         self._done = False
         self._closed = False
         self._ended_by_hand = False
@@ -243,6 +245,8 @@ class QemuProcess(Process):
 
     def _hand_on(self, data: bytes) -> Iterator[bytes]:
         self._deadlines.heard()
+        if self._watchdog.feed(data):
+            self._verdict.hung()
         yield from self._some(self._console.feed(data))
         self._verdict.look(self._console)
 
@@ -282,7 +286,10 @@ class QemuProcess(Process):
         decided = self._verdict.decision
         if decided is not None:
             if decided.diagnose:
-                decided.add_detail(self._diagnose(self))
+                report = self._diagnose(self)
+                decided.add_detail(report)
+                if decided.problem is None:
+                    self.hang_report = report
             return
         if cause == "quiet":
             self._verdict.waited(seconds)

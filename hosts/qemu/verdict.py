@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 _DETAIL = 16384
 _AFTER_EXIT = 0.2
 """Seconds to listen on after the program's exit status: what it wrote last may come later."""
+_REPORT_SECONDS = 1.0
+"""Seconds in which a kernel tells all of what it has to say of its own hang."""
 _UNAVAILABLE = 69
 """The exit status by which L4Re's tests say that they cannot run here (EX_UNAVAILABLE)."""
 
@@ -127,6 +129,12 @@ class Verdict:
         if console is None or console.found or console.status != _UNAVAILABLE:
             return ""
         return f"exited with status {_UNAVAILABLE}: not available here"
+
+    def hung(self) -> None:
+        """The guest's kernel says that it hangs: what it tells of it is listened to."""
+        if self.decision is None:
+            self._time_out = Exit(cause="hung")
+            self.decide(Decision(None, _REPORT_SECONDS, diagnose=True))
 
     def waited(self, seconds: float) -> None:
         """All was there, and for so long nothing more came."""

@@ -17,6 +17,7 @@ from lkltest.tap.patterns import STAMP
 from lkltest.verdict.results import Exit, Problem, ProblemKind
 
 _HALTED = re.compile(STAMP + rb" reboot: (?:System halted|Power down)\s*\Z")
+_REBOOTS = re.compile(STAMP + rb" reboot: Restarting system")
 _LAST_BYTES = 256
 _DIED_HALTED = b"# lkltest: the kernel aborted while it exited, after it had halted\n"
 
@@ -45,11 +46,15 @@ class UmlConsole(Console):
         self._ask = ask
         self._asked = False
         self._last = b""
+        self._rebooted = False
         self._problems: list[Problem] = []
 
     def chunks(self) -> Iterator[bytes]:
         """Yield bytes, and judge the end once there are no more."""
         for data in super().chunks():
+            if not self._rebooted and _REBOOTS.search(self._last + data):
+                self._rebooted = True
+                self.kill()  # or it boots again in the same process, and gets stuck
             self._last = (self._last + data)[-_LAST_BYTES:]
             # What the kernel prints when it is asked is its answer, no part of the stream.
             if not self._asked:
@@ -60,7 +65,7 @@ class UmlConsole(Console):
         if died_halted(kernel, report, self._last):
             yield _DIED_HALTED
             kernel = Exit(status=0, cause="exited")
-        self.exit, problem = end_of_run(kernel, report)
+        self.exit, problem = end_of_run(kernel, report, rebooted=self._rebooted)
         if problem is not None:
             self._problems.append(problem)
 
@@ -91,11 +96,15 @@ def died_halted(kernel: Exit, report: GuestReport, last: bytes) -> bool:
     return kernel.signal == signal.SIGABRT and report.ended and bool(_HALTED.search(last))
 
 
-def end_of_run(kernel: Exit, report: GuestReport) -> tuple[Exit, Problem | None]:
+def end_of_run(
+    kernel: Exit, report: GuestReport, *, rebooted: bool = False
+) -> tuple[Exit, Problem | None]:
     """How the program ended, from how the kernel did and from what /init reported. Pure."""
+    if rebooted:
+        return Exit(cause="ended"), Problem(ProblemKind.CRASH, "the guest rebooted")
     if report.failure:
         return Exit(cause="ended"), Problem(ProblemKind.LAUNCH, f"in the guest: {report.failure}")
-    if kernel.cause in ("deadline", "stall", "ended"):
+    if kernel.cause in ("deadline", "stall", "hung", "ended"):
         return kernel, None
     if not report.ended:
         return _unreported(kernel, report)

@@ -39,6 +39,8 @@ from .xstate import preload
 KERNEL = "linux.uml"
 MEMORY = "256M"
 UMID = "kernel"
+_FREE_MODES = ("sh", "-c", 'umask 0; exec "$@"', "sh")
+"""Before the command of a kernel whose files are the machine's: its guest has its own umask."""
 _STATUS_DESCRIPTOR = 9
 _STATUS_DEVICE = "/dev/ttyS0"
 
@@ -100,16 +102,24 @@ class UmlHost(Host):
     def launch(self, launch: Launch, scope: Scope) -> UmlConsole:
         kernel = self._kernel(launch.build)
         check_program(launch.program, [kernel.machine])
+        if not kernel.initrd and not kernel.has_filesystem("hostfs"):
+            raise LaunchError(
+                f"{kernel.path}: is built without CONFIG_BLK_DEV_INITRD and without CONFIG_HOSTFS;"
+                " set either, so that its guest has a root"
+            )
         guest = Guest.of(launch, kernel)
         try:
             folder = Path(tempfile.mkdtemp(prefix="uml-", dir=scope.folder))
-            initrd = folder / "initrd"
-            guest.linux.write_initrd(initrd)
+            root = folder / ("initrd" if kernel.initrd else "root")
+            if kernel.initrd:
+                guest.linux.write_initrd(root)
+            else:
+                guest.linux.write_tree(root)
         except OSError as error:
             raise LaunchError(f"{error.filename}: {error.strerror}") from None
         appended = shlex.split(" ".join(self.options.get("lkl_uml_append") or []))
         memory = self.options.get("lkl_uml_memory") or MEMORY
-        words = [str(kernel.path), *options(initrd, folder, memory), *guest.options, *appended]
+        words = [str(kernel.path), *options(root, folder, memory), *guest.options, *appended]
         own = {"TMPDIR": str(folder), "HOME": str(folder)}
         return start(scope, words, guest, {**own, **preload(kernel)}, launch)
 
@@ -169,19 +179,28 @@ def kernel_of(build: Build) -> UmlKernel:
     return find_kernel(build.kernel)
 
 
-def options(initrd: Path, folder: Path, memory: str) -> list[str]:
+def options(root: Path, folder: Path, memory: str) -> list[str]:
     """The kernel's options that every run has.
 
+    root: an initramfs, or a folder for a kernel that takes none and sees the machine's own files.
     Time stamps tell where a kernel message begins in the middle of a program's line.
     """
     return [
         f"mem={memory}",
-        f"initrd={initrd}",
+        *root_options(root),
         f"uml_dir={folder}/",
         f"umid={UMID}",
         *("con=null", "con0=null,fd:1", "ssl=null", f"ssl0=null,fd:{_STATUS_DESCRIPTOR}"),
-        *("root=/dev/ram0", "printk.time=1"),
+        "printk.time=1",
     ]
+
+
+def root_options(root: Path) -> list[str]:
+    """Where the guest's root is: in an initramfs, or in a folder by hostfs (hostfs.rst)."""
+    if root.is_dir():
+        hostfs = ("root=/dev/root", "rootfstype=hostfs", f"rootflags={root}", "rw")
+        return [*hostfs, "init=/init"]
+    return [f"initrd={root}", "root=/dev/ram0"]
 
 
 def start(
@@ -199,7 +218,7 @@ def start(
     numbers = {CHILD_DESCRIPTOR + index: disk for index, disk in enumerate(guest.disks)}
     try:
         child = scope.spawn(
-            words,
+            [*_FREE_MODES, *words] if "rootfstype=hostfs" in words else words,
             env={**os.environ, **environment},
             stdout=theirs,
             stderr=theirs,

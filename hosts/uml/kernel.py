@@ -20,6 +20,8 @@ INSTALLED_MODULES = Path("/usr/lib/uml/modules")
 """Where Debian's package user-mode-linux keeps the modules of its kernel."""
 
 _BANNER = re.compile(LINUX_VERSION + rb" \(")
+_INITRD_HELP = b"initrd=<initrd image>"
+"""What a kernel with CONFIG_BLK_DEV_INITRD says of its options (arch/um/kernel/initrd.c)."""
 _OWN_OPTION = b"uml_dir="
 """An option that only UML kernels know (arch/um/os-Linux/umid.c)."""
 
@@ -35,6 +37,8 @@ class UmlKernel:
     """Whether it is linked with the machine's own C library."""
     machine: str
     """Its processor, as `lkltest.host.executable` calls it; its programs are for the same."""
+    initrd: bool = True
+    """Whether it takes an initramfs (CONFIG_BLK_DEV_INITRD)."""
 
     def has_filesystem(self, name: str) -> bool:
         """Whether it can mount `name`."""
@@ -63,24 +67,27 @@ def find_kernel(path: Path) -> UmlKernel:
         executable = identify(file)
     except ExecutableError as error:
         raise BuildError(f"{error}; a UML kernel is wanted") from None
-    release = _release(file)
+    release, initrd = _read(file)
     if executable.format != "ELF" or release is None:
         raise BuildError(f"{file}: is {executable}, but no UML kernel")
     if not machine_is_native(executable.machine):
         raise BuildError(f"{file}: is a UML kernel for {executable.machine}, not for this machine")
     if not os.access(file, os.X_OK):
         raise BuildError(f"{file}: is a UML kernel, but not executable: chmod +x it")
-    return UmlKernel(
-        file, release, _find_modules(file, release), is_dynamic(file), executable.machine
-    )
+    modules = _find_modules(file, release)
+    return UmlKernel(file, release, modules, is_dynamic(file), executable.machine, initrd)
 
 
-def _release(file: Path) -> str | None:
-    """The release out of the banner; None when it is no UML kernel."""
+def _read(file: Path) -> tuple[str | None, bool]:
+    """The release in the banner, None for no UML kernel, and whether it takes an initramfs."""
     try:
         content = file.read_bytes()
     except OSError:
-        return None
+        return None, False
+    return _release(content), content.rfind(_INITRD_HELP) >= 0
+
+
+def _release(content: bytes) -> str | None:
     # From the end: in a kernel's strings bytes.rfind can take long steps, in its code it need not
     # look; bytes.find takes ten times as long, a pattern more.
     if content.rfind(_OWN_OPTION) < 0:

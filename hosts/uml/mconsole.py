@@ -8,12 +8,14 @@ Console"; uml_mconsole(1) of the package uml-utilities.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from lkltest.deadline import Deadline
 from lkltest.sandbox.scope import Scope
+from lkltest.verdict.stack import functions
 
 _TOOL = "uml_mconsole"
 _SECONDS = 5.0
@@ -21,13 +23,17 @@ _UNANSWERED_SECONDS = 1.0  # an answer begins in milliseconds
 _STEP = 0.02
 _NOISE = "Warning: couldn't stat file"
 _LIMIT = 1 << 20
+_STAMP = re.compile(r"^(?:\[ *\d+\.\d+\])+")
+_FUNCTION = re.compile(r"^\w+ (?!\.{1,2}/)\S+:\d+$", re.MULTILINE)  # the C library's begin so
+_IDLE = re.compile(r"\b(?:\w*cpu_idle|do_idle|default_idle_call|\w*idle_sleep)\b")
+_SCHEDULER = ("__switch_to", "__schedule", "schedule")
+_OUTLINE_FRAMES = 11
 
 
 class Mconsole:
     """Asks the kernel behind `socket`; the tool runs in `scope` and dies with the runner.
 
-    stacks: the kernel's stacks as a debugger sees them, for a kernel that does not answer: one that
-    spins with its interrupts off.
+    stacks: the kernel's stacks as a debugger sees them, an outline first.
     read_console: returns what the kernel printed by now. It has to be read on, or the kernel waits
     for room to print in and answers nothing.
     """
@@ -46,27 +52,32 @@ class Mconsole:
         self._printed = bytearray()
 
     def what_hangs(self, process: int | None) -> str:
-        """The kernel's stack of `process` in the guest, and then of every task (SysRq t).
+        """What the kernel does; of one that idles, the stack of `process` and of every task.
 
-        Says why when it cannot be had. A kernel that panics over the question is no failure of the
-        program's: the text says so and nothing else does.
+        A debugger is asked first: it sees a kernel that spins, which answers nothing, or dies over
+        the question after the task that runs. Says why when there is nothing. A kernel that panics
+        over a question (SysRq t) is no failure of the program's: the text alone says so.
         """
+        seen = self._stacks()
+        if not is_idle(seen):
+            return seen
         tool = shutil.which(_TOOL)
         if tool is None:
-            return f"no stacks: {_TOOL} is missing: apt-get install uml-utilities"
+            return f"{seen}\n\n(its tasks: {_TOOL} is missing: apt-get install uml-utilities)"
         limit = Deadline(_SECONDS)
         answers = []
         if process is not None:
             answers.append(self._ask(tool, ("stack", str(process)), limit))
-        if not answers or self._printed:
+        if process is None or self._printed:
             answers.append(self._ask(tool, ("sysrq", "t"), limit))
-        if not self._printed:
-            answers += ["(so gdb was asked)", self._stacks()]
         printed = bytes(self._printed).decode("utf-8", "backslashreplace").replace("\r\n", "\n")
+        printed = without_splats(printed).strip()
+        if "Call Trace:" not in printed:
+            return "\n".join([seen, "", *filter(None, answers)])
         if "Kernel panic" in printed:
             printed = f"(asked for its tasks, this kernel panics on the way)\n{printed}"
         # The answers are what the console shows, without what came of them.
-        return printed.strip() or "\n".join(answers)
+        return f"{outline(printed)}\n\n{printed}".strip()
 
     def _ask(self, tool: str, command: Sequence[str], limit: Deadline) -> str:
         with open(os.memfd_create("answer", os.MFD_CLOEXEC), "rb") as output:
@@ -97,3 +108,42 @@ class Mconsole:
     def _take(self) -> None:
         while len(self._printed) < _LIMIT and (data := self._read_console()):
             self._printed += data
+
+
+def is_idle(seen: str) -> bool:
+    """Whether a debugger saw the kernel wait (for an event, for a program), or saw nothing."""
+    top = seen.partition("\n\n")[0]
+    if "no backtrace" in top or not _FUNCTION.search(top):
+        return True
+    in_program = "userspace" in top and "handle_" not in top
+    return in_program or _IDLE.search(top) is not None
+
+
+def outline(printed: str) -> str:
+    """The functions of the first stack, from where the kernel waits on."""
+    _, _, trace = printed.partition("Call Trace:")
+    found = functions(trace.partition("Stack:")[0])
+    while found and found[0] in _SCHEDULER:
+        found.pop(0)
+    return "\n".join(found[:_OUTLINE_FRAMES])
+
+
+def without_splats(printed: str) -> str:
+    """Without what lockdep says of the question itself: mconsole looks at tasks without a lock.
+
+    Such a report begins with a ruler and ends before the answer's first line, a blank line or the
+    next ruler; its own stack stands below `stack backtrace:`.
+    """
+    kept: list[str] = []
+    inside = trace = False
+    for line in printed.split("\n"):
+        text = _STAMP.sub("", line).strip()
+        if text.startswith("=" * 20):
+            inside, trace = True, False
+        elif inside and text == "Call Trace:":
+            trace = True
+        elif inside and trace and not text.startswith("[<"):
+            inside = False
+        if not inside:
+            kept.append(line)
+    return "\n".join(kept)

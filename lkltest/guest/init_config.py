@@ -6,6 +6,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from lkltest.guest.initramfs import compress, file, pack
 
@@ -30,6 +31,10 @@ class InitConfig:
     def archive(self) -> bytes:
         """The config as a compressed initramfs, to be appended to one with /init."""
         return compress(pack([file(CONFIG_FILE, self._text(), 0o400)]))
+
+    def write(self, root: Path) -> None:
+        """Write it as a file below the guest's root."""
+        (root / CONFIG_FILE[1:]).write_bytes(self._text())
 
     def _text(self) -> bytes:
         lines = [f"token {self.token}"]

@@ -75,6 +75,20 @@ class LinuxGuest:
         )
         file.write_bytes(shared.read_bytes() + self.config.archive())
 
+    def write_tree(self, folder: Path) -> None:
+        """Write the same as files below a new folder. Raises OSError."""
+        for name in ("bin", "dev", "modules", "proc", "sys", "tmp"):
+            (folder / name).mkdir(parents=True)
+        for program, place in (
+            (guest_program(INIT), "init"),
+            (self.program, f"bin/{self.program.name}"),
+        ):
+            (folder / place).write_bytes(program.read_bytes())
+            (folder / place).chmod(0o755)
+        for path in self.modules:
+            (folder / "modules" / path.name).write_bytes(read_module(path))
+        self.config.write(folder)
+
 
 def filesystem_modules(filesystems: Collection[str]) -> list[str]:
     """Names of the modules that a kernel needs to mount `filesystems`."""

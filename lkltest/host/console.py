@@ -16,6 +16,7 @@ from pexpect.fdpexpect import fdspawn
 from lkltest.deadline import Deadline, Deadlines
 from lkltest.host.api import Process
 from lkltest.verdict.results import Cause, Exit, PointResult, Problem
+from lkltest.verdict.watchdog import Watchdog
 
 if TYPE_CHECKING:
     from lkltest.host.wrapper import Wrapper
@@ -28,6 +29,8 @@ _DEATH_SECONDS = 5.0
 """Seconds that a program has to die of a fault in after it has been looked at."""
 _AFTER_BAIL_OUT = 2.0
 """Seconds in which a program that has given up ends by itself, or is ended."""
+_REPORT_SECONDS = 1.0
+"""Seconds in which a kernel tells all of what it has to say of its own hang."""
 _SIDE_LIMIT = 1 << 20
 _WAKING_BYTES = 400
 
@@ -98,6 +101,8 @@ class Console(Process):
         self._total = Deadline(deadlines.total)
         self._silence = Deadline(deadlines.silence)
         self._after_bail_out: Deadline | None = None
+        self._watchdog = Watchdog()
+        self._hung = False
 
     def chunks(self) -> Iterator[bytes]:
         """Yield bytes as they arrive; afterwards `exit` says how the program ended."""
@@ -109,13 +114,13 @@ class Console(Process):
                 return
             if not ready and self._debugger is not None and self._debugger.join_if_dying():
                 ready = self._wait(_DEATH_SECONDS)
-            if not ready:
+            if not ready or (self._hung and self._silence.expired):
                 yield from self._give_up()
                 return
             if self._descriptor in ready:
                 data = self._read()
                 if data:
-                    self._silence.restart()
+                    self._heard(data)
                     yield data
                     continue
             if self.child.fileno() in ready:
@@ -127,6 +132,16 @@ class Console(Process):
         yield from self._what_was_seen()
         status = self.child.wait(5.0)
         self.exit = Exit(cause="ended") if self._lifeline in ready else exit_from_status(status)
+
+    def _heard(self, data: bytes) -> None:
+        """Count the silence from now on, or what is left to hear of a kernel that has given up."""
+        if self._hung:
+            return
+        self._hung = self._watchdog.feed(data)
+        if self._hung:
+            self._silence = Deadline(_REPORT_SECONDS)
+        else:
+            self._silence.restart()
 
     def stream_done(self) -> None:
         """A program ends by itself: nothing to do."""
@@ -221,7 +236,7 @@ class Console(Process):
         self.child.kill(signal.SIGKILL)
         self.child.wait(5.0)
         for data in self._drain(_QUIET_AFTER_EXIT):
-            if limit is self._total:
+            if limit is self._total or self._hung:
                 yield data
             else:  # the point where it was silent is to blame, not where it is now
                 said = data[:_WAKING_BYTES].decode("utf-8", "backslashreplace").strip()
@@ -229,6 +244,9 @@ class Console(Process):
                 self.hang_report = f"{self.hang_report}\n\n{woke}".strip()
             break  # a flood would go on for ever; the buffer's content is all that can be late
         yield from self._what_was_seen()
+        if self._hung and limit is self._silence:
+            self.exit = Exit(cause="hung")
+            return
         cause: Cause = "deadline" if limit is self._total else "stall"
         self.exit = Exit(cause=cause, note=f"{limit.seconds:g} s")
 

@@ -102,6 +102,7 @@ def _with_hang_report(result: ProgramResult, report: str) -> ProgramResult:
     """Attach what the program was doing to the failure that ended it.
 
     That is the signal or the deadline; a kernel that died by it has said so in a report of its own.
+    Where the kernel's watchdog has reported the hang, it is that report.
     """
     if not report:
         return result
@@ -109,6 +110,10 @@ def _with_hang_report(result: ProgramResult, report: str) -> ProgramResult:
     if not ends:
         return result
     problems = list(result.problems)
-    last = problems[ends[-1]]
-    problems[ends[-1]] = replace(last, detail=f"{report}\n\n{last.detail}".strip())
+    if result.exit.cause == "hung" and len(ends) > 1:
+        cause = problems[ends[-2]]
+        problems[ends[-2]] = replace(cause, detail=f"{cause.detail}\n\n{report}".strip())
+    else:
+        last = problems[ends[-1]]
+        problems[ends[-1]] = replace(last, detail=f"{report}\n\n{last.detail}".strip())
     return replace(result, problems=tuple(problems))

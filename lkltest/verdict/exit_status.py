@@ -9,6 +9,11 @@ from lkltest.verdict.results import Exit, Outcome, Problem, ProblemKind
 
 SAID_WITHOUT_POINTS = {113: Outcome.SKIPPED, 114: Outcome.TODO}
 """What upstream's scripts (tests/test.sh) say with their status where they have no test point."""
+_LATE = {
+    "deadline": (ProblemKind.DEADLINE, "did not end in time"),
+    "stall": (ProblemKind.STALL, "was silent for too long"),
+    "hung": (ProblemKind.STALL, "hangs: its kernel's watchdog says so"),
+}
 _BAILED_OUT = 115
 _SHELL_SIGNAL = 128  # a shell adds it to the number of the signal that killed its child
 
@@ -29,10 +34,9 @@ def exit_problem(exit: Exit, status_matters: bool = True) -> Problem | None:
         status_matters: False where an exit status proves nothing; all else still does.
     """
     note = f", {exit.note}" if exit.note else ""
-    if exit.cause == "deadline":
-        return Problem(ProblemKind.DEADLINE, f"did not end in time{note}")
-    if exit.cause == "stall":
-        return Problem(ProblemKind.STALL, f"was silent for too long{note}")
+    if exit.cause in _LATE:
+        kind, reason = _LATE[exit.cause]
+        return Problem(kind, f"{reason}{note}")
     if exit.cause == "signalled" or exit.signal is not None:
         return Problem(ProblemKind.SIGNAL, f"killed by {signal_name(exit.signal or 0)}{note}")
     if exit.cause == "exited" and exit.status == _BAILED_OUT:

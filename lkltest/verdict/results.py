@@ -18,7 +18,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Literal
 
-Cause = Literal["exited", "signalled", "deadline", "stall", "ended"]
+Cause = Literal["exited", "signalled", "deadline", "stall", "hung", "ended"]
 NO_PROPERTIES: Mapping[str, str] = MappingProxyType({})
 
 

@@ -133,7 +133,8 @@ _POINT = re.compile(r"RIP: |PC is at|pc *: |(?:Call [Tt]race|[Bb]acktrace):")
 _SYSTEM_CALL = re.compile(r"(?:__(?:x64|ia32|arm64|s390x?|riscv|x86)_)(?=(?:compat_)?sys_)")
 _INNER_CALL = re.compile(r"__(?:se|do)_(?:compat_)?sys_|(?:compat_)?SyS_|ksys_")
 _INTERRUPT = re.compile(
-    r"RIP: 0010:|apic_timer_interrupt|</IRQ>|<EOI>|el1_irq|el1h_64_irq\+|__irq_svc"
+    r"RIP: 0010:|RIP: 0033:(?=[A-Za-z_])"  # the latter is UML's, which is a program
+    r"|apic_timer_interrupt|</IRQ>|<EOI>|el1_irq|el1h_64_irq\+|__irq_svc"
 )
 
 

@@ -140,6 +140,18 @@ class TestLimits:
         assert read(console) == b"\n" * 6
         assert console.exit == Exit(status=0)
 
+    def test_a_kernels_word_that_it_hangs_ends_the_wait(self, start: Start) -> None:
+        line = "[   24.080000] watchdog: BUG: soft lockup - CPU#0 stuck for 22s! [sh:27]"
+        script = rf"printf '1..1\n* 1 a\n{line}\n[   24.080000] RIP: 0010:spin+0x1/0x2\n'; yes"
+        console = start(script, diagnose=lambda: "in spin ()")
+        result = Execution(Shell(), console).run()
+        assert console.exit == Exit(cause="hung")
+        found = {problem.kind: problem for problem in result.problems}
+        assert "soft lockup in spin" in found[ProblemKind.BUG].reason
+        assert found[ProblemKind.BUG].point == "a"
+        assert "in spin ()" in found[ProblemKind.BUG].detail
+        assert ProblemKind.STALL in found
+
     def test_a_flood_does_not_put_the_deadline_off(self, start: Start) -> None:
         console = start("yes", total=0.5)
         for _ in console.chunks():

@@ -53,6 +53,15 @@ def test_a_kernel_that_aborts_when_it_has_halted_fails_nothing_and_says_so() -> 
     assert "the kernel aborted while it exited, after it had halted" in result.output_tail
 
 
+def test_a_guest_that_reboots_is_named() -> None:
+    result = played(
+        "echo '1..1 # boot'; echo '* 1 first';"
+        r"printf '[    1.640000] reboot: Restarting system\r\nLinux version 6'; sleep 1000"
+    )
+    (crash,) = [problem for problem in result.problems if problem.kind is ProblemKind.CRASH]
+    assert (crash.point, crash.reason) == ("first", "the guest rebooted")
+
+
 def test_one_that_exits_says_nothing_of_the_kind() -> None:
     result = played(STREAM + EXITED + HALTED)
     assert result.passed and "aborted" not in result.output_tail
