@@ -51,7 +51,8 @@ class PlanLedger:
             number = expected
         self.seen += 1
         self.last = number
-        if number == expected == self._unbroken + 1 and not self._late:
+        usual = number == expected == self._unbroken + 1 and not self._starts  # no gap to close
+        if usual and not self._late:
             self._unbroken = number
             return () if self.count is None or number <= self.count else (self._excess(number),)
         return self._check(number)

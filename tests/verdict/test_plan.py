@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lkltest.verdict.plan import PlanLedger
+from lkltest.verdict.plan import _MAX_RANGES, PlanLedger
 from lkltest.verdict.results import Problem, ProblemKind
 
 MANY, TWICE = ProblemKind.TOO_MANY_POINTS, ProblemKind.DUPLICATE_NUMBER
@@ -34,6 +34,7 @@ def count_points(count: int | None, numbers: Sequence[int | None]) -> list[list[
         (3, [1, 2, 2, 3], [[], [], [TWICE], [], []]),
         (3, [1, 3, 2], [[], [], [], []]),
         (3, [2, 3], [[], [], [UNMET]]),
+        (4, [1, 4, 2, 3, 4], [[], [], [], [], [TWICE], []]),
         (3, [1, 2], [[], [], [UNMET]]),
         (3, [0, 1, 2], [[MANY], [], [], [UNMET]]),
         (3, [999_999_999], [[MANY], [UNMET]]),
@@ -80,6 +81,52 @@ def test_missing_numbers_are_named_in_short() -> None:
         ledger.record(number)
     (problem,) = ledger.close()
     assert problem.reason == "plan 1..100 # big: 92 of 100 points never came: 2, 4, 6, 8, 10, ..."
+
+
+@pytest.mark.parametrize(
+    ("numbers", "listed"),
+    [
+        ((6,), "1-5"),
+        ((2, 4, 6), "1, 3, 5"),
+        ((4, 6), "1-3, 5"),
+        ((4, 6, 5), "1-3"),  # what closes a gap joins the ranges on both sides
+        ((5, 6, 4), "1-3"),
+    ],
+)
+def test_ranges_of_missing_numbers(numbers: tuple[int, ...], listed: str) -> None:
+    ledger = PlanLedger("", 6)
+    for number in numbers:
+        ledger.record(number)
+    (problem,) = ledger.close()
+    assert problem.reason.endswith(f"points never came: {listed}")
+
+
+@pytest.mark.parametrize(("count", "listed"), [(10, "1, 3, 5, 7, 9"), (12, "1, 3, 5, 7, 9, ...")])
+def test_five_ranges_are_named(count: int, listed: str) -> None:
+    ledger = PlanLedger("", count)
+    for number in range(2, count + 1, 2):
+        ledger.record(number)
+    (problem,) = ledger.close()
+    assert problem.reason.endswith(f"points never came: {listed}")
+
+
+def test_a_plan_is_met_by_whatever_closes_its_last_gap() -> None:
+    ledger = PlanLedger("", 4)
+    for number in (1, 4, 2):
+        ledger.record(number)
+    assert not ledger.met
+    ledger.record(3)
+    assert ledger.met
+
+
+def test_numbers_beyond_the_most_ranges_are_forgotten() -> None:
+    ledger = PlanLedger("", 10 * _MAX_RANGES)
+    for number in range(2, 2 * _MAX_RANGES + 3, 2):
+        ledger.record(number)
+    assert ledger.record(2 * _MAX_RANGES) != []  # the last one that is kept came twice
+    assert ledger.record(2 * _MAX_RANGES + 2) == []  # and of the next nothing is known
+    assert ledger.record(1) == []  # the first gap is closed all the same
+    assert ledger.missing()[0] == (3, 3)
 
 
 @given(st.integers(0, 12), st.lists(st.integers(0, 14), max_size=16))
