@@ -131,7 +131,13 @@ class SuiteRun:
         """Skip the test, with the reason, when there is no program, script or library of a name."""
         for name in names:
             if not self._offers(name) and self._source(name) is None:
-                pytest.skip(f"build {self.build.directory.name} ({self.build.kind}) has no {name}")
+                build = self.build
+                what = (
+                    "the bundled build"
+                    if build.kind == "bundled"
+                    else f"build {build.directory.name} ({build.kind})"
+                )
+                pytest.skip(f"{what} has no {name}")
 
     def file(self, name: str) -> Path:
         """The build's program, script or library of this name; skips the test without it."""

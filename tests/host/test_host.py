@@ -34,6 +34,13 @@ from lkltest.sandbox.scope import Scope
 from tests.fake_build import environment, fake_build
 
 
+class AnyOption:
+    """An option group that takes whatever it is given."""
+
+    def addoption(self, *names: str, **settings: Any) -> None:
+        del names, settings
+
+
 class Toy(Host):
     """A host that a conftest.py could bring."""
 
@@ -94,12 +101,11 @@ class TestFinding:
         assert found is not None
         assert found.name == "native"
 
-    def test_no_host_may_suit_a_build(self, tmp_path: Path) -> None:
+    def test_a_text_is_no_program_of_a_build(self, tmp_path: Path) -> None:
         (tmp_path / "tests").mkdir()
         (tmp_path / "tests" / "boot").write_text("hello\n")
-        assert host_for_build(str(tmp_path)) is None
-        with pytest.raises(BuildError):
-            host_for_build(str(tmp_path / "tests"))
+        with pytest.raises(BuildError, match="found no programs"):
+            host_for_build(str(tmp_path))
 
 
 class TestDefaults:
@@ -277,7 +283,7 @@ class TestErrorBoundary:
 
     def test_add_options(self, bug: BaseException) -> None:
         self.broken_in("add_options", bug)
-        add_host_options(None, ["--lkl-broken-size=3"])
+        add_host_options(AnyOption(), ["--lkl-broken-size=3"])
         assert isinstance(make_host("broken"), BrokenHost)
 
     def is_one_line(self, text: str, method: str, bug: BaseException) -> None:
