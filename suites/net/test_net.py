@@ -13,7 +13,8 @@ from lkltest.host.api import Interface
 from lkltest.plugin.suite_run import SuiteRun
 from lkltest.sandbox.netdev import Network
 from lkltest.sandbox.tcp_echo import EchoPeer
-from lkltest.suites.net.frame_wire import FrameWire
+
+from .frame_wire import FrameWire
 
 KERNEL, KERNEL6 = "192.168.113.2", "fc03::2"
 PEER, PEER6 = "192.168.113.1", "fc03::1"

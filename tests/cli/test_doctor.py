@@ -26,7 +26,7 @@ class TestDoctor:
         lines = lkltest("doctor", f"--build={build}").stdout.splitlines()
         said = {line.split()[0]: line for line in lines}
         assert said["boot"].split() == ["boot", "yes"]
-        assert f"no  launch: build {build}: has no program disk" in said["disk[ext4]"]
+        assert f"no  build {build.name} (tools/lkl) has no disk" in said["disk[ext4]"]
         assert f"no  launch: {program}: is a text file" in said["net[loopback]"]
 
     @pytest.mark.parametrize(

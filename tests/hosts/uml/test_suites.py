@@ -33,7 +33,7 @@ def lines(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 def test_no_suite_is_missing(lines: dict[str, str]) -> None:
-    assert set(lines) == {*OWN, *NO_DEVICE, "kunit"}
+    assert set(lines) >= {*OWN, *NO_DEVICE, "kunit"}
 
 
 @pytest.mark.parametrize("name", sorted(OWN))
