@@ -60,14 +60,14 @@ class RemoteConsole(Console):
         self._splitter = _Splitter(run.mark.encode())
         self._problems: list[Problem] = []
         self._fetched = False
-        self._hung = False
+        self._looked_at = False
 
     def chunks(self) -> Iterator[bytes]:
         """Yield bytes as they arrive; afterwards `exit` says how the program ended."""
         for data in super().chunks():
             if console := self._splitter.feed(data):
                 yield console
-            if self._splitter.status and not self._hung:
+            if self._splitter.status and not self._looked_at:
                 self._finish(_exit(self._splitter.status))
                 return
         if rest := self._splitter.rest():
@@ -99,7 +99,7 @@ class RemoteConsole(Console):
 
     def _look(self) -> str:
         """What a program that hangs is doing; afterwards it is ended and its disks are here."""
-        self._hung = True  # its end is ours, not its own
+        self._looked_at = True  # its end is ours, not its own
         try:
             report = self._run.agent.ask("look", self._run.name).decode("utf-8", "replace").strip()
             self._run.agent.ask("stop", self._run.name)

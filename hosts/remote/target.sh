@@ -93,7 +93,7 @@ run) # NAME MARK: on a terminal; ends with the run when that is told or lost, or
 		sh -c 'echo $$ >pid; exec "$@"' sh "$@" </dev/null 2>&1
 		status=$?
 		[ $status -le 128 ] || status=$(kill -l $status 2>/dev/null || echo $status)
-		printf '\036%s %s\n' "$mark" "$status"
+		[ -e stopped ] || printf '\036%s %s\n' "$mark" "$status"
 	) 2>/dev/null &
 	(sleep $seconds; end_run "$name"; kill -9 0) >/dev/null 2>&1 &
 	read -r _
@@ -113,7 +113,8 @@ look) # NAME: what the program is doing
 		ps -o pid,stat,wchan,args -p "$pid" 2>/dev/null
 	fi
 	;;
-stop) # NAME: its processes
+stop) # NAME: its processes; its end is not to be told as one of its own
+	: >"runs/$1/stopped"
 	end_processes "$1"
 	;;
 list) # the runs that are there, without those whose time is over
