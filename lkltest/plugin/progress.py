@@ -3,8 +3,12 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
 import time
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -64,8 +68,28 @@ class SuiteReporter:
     def _reproduce(self, result: SuiteResult) -> str:
         option = self._config.option
         words = _given(option, result.host)
-        line = terminal.reproduce_line(result, named_build(option.lkl_build), words)
-        return printable(line)
+        build = named_build(option.lkl_build)
+        return printable(terminal.reproduce_line(result, build, words, _command(os.environ)))
+
+
+def _command(environment: Mapping[str, str]) -> list[str]:
+    """What starts lkltest in the shell that the line is pasted into, with what LKL's programs read.
+
+    `make` runs the one of the checkout's .venv, which is in no PATH.
+    """
+    ours = Path(sys.prefix) / "bin" / "lkltest"
+    found = shutil.which("lkltest")
+    if (found and Path(found).resolve() == ours.resolve()) or not ours.is_file():
+        command = "lkltest"
+    else:
+        here = Path.cwd()
+        command = str(ours.relative_to(here) if ours.is_relative_to(here) else ours)
+    settings = [
+        f"{name}={value}"
+        for name, value in sorted(environment.items())
+        if name.startswith("LKL_") and name != "LKL_BUILD"  # that is --build
+    ]
+    return ["env", *settings, command] if settings else [command]
 
 
 def _given(option: Any, host: str) -> list[str]:
@@ -76,7 +100,7 @@ def _given(option: Any, host: str) -> list[str]:
     words += ["--wrapper", option.lkl_wrapper] if option.lkl_wrapper else []
     words += ["--valgrind"] if option.lkl_valgrind else []
     for name, value in vars(option).items():
-        if name.startswith(f"lkl_{host}_") and value not in (None, False):
+        if name.startswith(f"lkl_{host.partition(':')[0]}_") and value not in (None, False):
             word = f"--{name.replace('_', '-')}"
             values = value if isinstance(value, list) else [value]
             words += [word if item is True else f"{word}={item}" for item in values]

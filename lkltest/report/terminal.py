@@ -80,12 +80,18 @@ def problem_lines(problems: Iterable[Problem], *, whole: bool = False) -> list[s
 
 
 def reproduce_line(
-    result: SuiteResult, build: str | None = None, options: Sequence[str] = ()
+    result: SuiteResult,
+    build: str | None = None,
+    options: Sequence[str] = (),
+    command: Sequence[str] = ("lkltest",),
 ) -> str:
-    """The command that runs just this suite again, with `options` of its host and of the run."""
+    """The line that runs just this suite again, with `options` of its host and of the run.
+
+    `command` is what starts lkltest where the line is pasted: `env A=b .venv/bin/lkltest`, say.
+    """
     name = f"{result.suite}[{result.variant}]" if result.variant else result.suite
     file = result.properties.get(SUITE_FILE)
-    words = ["lkltest", "run", *filter(None, [file]), name, "--host", result.host]
+    words = [*command, "run", *filter(None, [file]), name, "--host", result.host]
     if build:
         words += ["--build", build]
     return shlex.join([*words, *options])

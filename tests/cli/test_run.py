@@ -5,6 +5,7 @@ import os
 import shlex
 import shutil
 import signal
+import subprocess
 import time
 from pathlib import Path
 from xml.etree import ElementTree
@@ -90,6 +91,18 @@ class TestVerdicts:
         assert suites == [["boot@native", "FAILED"], ["net[loopback]@native", "ok"]]
 
 
+def in_a_shell(line: str) -> subprocess.CompletedProcess[str]:
+    """What becomes of a line `reproduce: ...` that is pasted, without the variables of the run."""
+    pasted = line.partition("reproduce: ")[2]
+    return subprocess.run(
+        ["sh", "-c", pasted],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
 class TestReproduce:
     @pytest.mark.parametrize("mode", ["fail", "segfault", "status 3"])
     def test_the_printed_line_fails_in_the_same_way(self, tmp_path: Path, mode: str) -> None:
@@ -98,9 +111,9 @@ class TestReproduce:
         lines = [line for line in first.stdout.splitlines() if "reproduce: " in line]
         line = next(line for line in lines if "net[loopback]" in line)
         words = shlex.split(line.partition("reproduce: ")[2])
-        assert words[0] == "lkltest"
-        again = lkltest(*words[1:])
-        assert again.returncode == 1
+        assert words[0].endswith("lkltest")
+        again = in_a_shell(line)
+        assert again.returncode == 1, again.stderr
         assert line in again.stdout, "it prints itself"
         assert last_line(again.stdout).startswith("1 suite: 1 failed;")
 
@@ -110,13 +123,21 @@ class TestReproduce:
         done = lkltest(
             "run", "boot", f"--build={build}", "--timeout=2.5", "--host=mine", cwd=tmp_path
         )
-        line = f"reproduce: lkltest run boot --host mine --build {build} --timeout 2.5\n"
+        line = f"lkltest run boot --host mine --build {build} --timeout 2.5\n"
         assert line in done.stdout, done.stdout + done.stderr
+
+    def test_what_lkl_reads_of_the_environment_is_in_it(self, tmp_path: Path) -> None:
+        build = fake_build(tmp_path / "lkl", boot="fail")
+        settings = {"LKL_PRINT": "a b'c", "LKL_BUILD": str(build)}
+        first = lkltest("run", "boot", env=environment(**settings))
+        (line,) = [line for line in first.stdout.splitlines() if "reproduce: " in line]
+        assert shlex.split(line)[1:3] == ["env", "LKL_PRINT=a b'c"]
+        assert line in in_a_shell(line).stdout
 
     def test_a_build_from_the_environment_is_named(self, tmp_path: Path) -> None:
         build = fake_build(tmp_path, boot="fail")
         done = lkltest("run", "boot", env=environment(LKL_BUILD=str(build)))
-        assert f"reproduce: lkltest run boot --host native --build {build}\n" in done.stdout
+        assert f"lkltest run boot --host native --build {build}\n" in done.stdout
 
 
 class TestSelection:

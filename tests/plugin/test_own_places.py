@@ -53,7 +53,7 @@ def test_list_and_doctor_know_it(mine: Path) -> None:
 def test_a_failure_is_reproduced_by_path(mine: Path) -> None:
     (mine / "my" / "test_hello.py").write_text("def test_hello(lkl): lkl.point('no', False)")
     done = lkltest("run", "my/", "--build=lkl", cwd=mine)
-    line = f"reproduce: lkltest run {mine}/my/test_hello.py hello --host native"
+    line = f"lkltest run {mine}/my/test_hello.py hello --host native"
     assert line in done.stdout
 
 
