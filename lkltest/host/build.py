@@ -26,6 +26,8 @@ _PROGRAM_FOLDERS = ("tests", ".")
 _FILE_FOLDERS = (*_PROGRAM_FOLDERS, "bin", "lib", "lib/hijack")
 _MAGIC = (b"\x7fELF", b"MZ")
 
+_BUILDS_OF_A_TREE = ("tools/lkl", "tools/um", "tools/testing/selftests/um")
+"""Where a kernel's tree has test programs, of LKL and of UML's library mode (v7, v8)."""
 _SETTING = re.compile(r"^\s*(?:export\s+)?(\w+)=(.*?)\s*$")
 _BANNER = re.compile(LINUX_VERSION + rb" \(")
 _VERSION = re.compile(rb"([0-9]+)\.([0-9]+)")
@@ -118,9 +120,23 @@ def open_build(name: str | None) -> Build:
     directory = directory.resolve()
     programs = find_programs(directory)
     if not programs:
-        raise BuildError(f"build {directory}: found no programs in {directory / 'tests'}")
+        where = directory / "tests"
+        raise BuildError(f"build {directory}: found no programs in {where}{_hint(directory)}")
     features = read_autoconf(directory / "tests" / "autoconf.sh")
     return Build(directory, _kind(directory, features), programs, features)
+
+
+def _hint(directory: Path) -> str:
+    """What was probably meant: tools/lkl of a kernel's tree, or the directory above tests/."""
+    for name in _BUILDS_OF_A_TREE:
+        for tree in (directory, *directory.parents):
+            if not (tree / "Kbuild").is_file() or not (tree / name).is_dir():
+                continue
+            if find_programs(tree / name):
+                return f"; there are some in --lkl-build={tree / name}"
+            if name == _BUILDS_OF_A_TREE[0] and (tree / "arch" / "lkl").is_dir():
+                return f"; make -C {tree / name} first, and name that as the build"
+    return ""
 
 
 def find_programs(directory: Path) -> dict[str, Path]:
@@ -128,10 +144,10 @@ def find_programs(directory: Path) -> dict[str, Path]:
 
     Where a name is there with and without `.exe`, the build says which one it has made; the other
     is of an earlier one. A directory without tests/ has none: what lies in it is a kernel, or
-    anything.
+    anything. selftests/um alone, where UML's library mode (v8) puts its programs, is without one.
     """
     found: dict[str, Path] = {}
-    if not (directory / "tests").is_dir():
+    if not (directory / "tests").is_dir() and not directory.match("selftests/um"):
         return found
     settings = read_autoconf(directory / "tests" / "autoconf.sh")
     first = ".exe" if settings.get("LKL_HOST_CONFIG_NT") == "y" else ""

@@ -158,3 +158,30 @@ def test_a_bad_program_is_named_when_it_is_looked_at(tmp_path: Path) -> None:
         build.executable("boot")
     with pytest.raises(KeyError):
         build.executable("disk")
+
+
+@pytest.mark.parametrize("named", [".", "tools", "tools/lkl/tests", "fs"])
+def test_a_part_of_a_kernels_tree_has_a_hint(tmp_path: Path, named: str) -> None:
+    (tmp_path / "fs").mkdir()
+    (tmp_path / "Kbuild").touch()
+    make_build(tmp_path / "tools" / "lkl", "boot")
+    with pytest.raises(BuildError) as caught:
+        open_build(str(tmp_path / named))
+    assert str(caught.value).endswith(f"; there are some in --lkl-build={tmp_path}/tools/lkl")
+
+
+def test_a_tree_that_is_not_built_has_a_hint(tmp_path: Path) -> None:
+    (tmp_path / "arch" / "lkl").mkdir(parents=True)
+    (tmp_path / "tools" / "lkl").mkdir(parents=True)
+    (tmp_path / "Kbuild").touch()
+    with pytest.raises(BuildError, match=f"make -C {tmp_path}/tools/lkl first"):
+        open_build(str(tmp_path))
+
+
+def test_library_mode_of_selftests(tmp_path: Path) -> None:
+    folder = tmp_path / "tools" / "testing" / "selftests" / "um"
+    folder.parent.mkdir(parents=True)
+    (make_build(tmp_path / "made", "boot", "disk") / "tests").rename(folder)
+    build = open_build(str(folder))
+    assert build.kind == "tools/um"
+    assert {"boot", "disk"} <= build.programs.keys()
