@@ -3,7 +3,7 @@
 #   make run-tests    run the suites on a real kernel; sets up what it needs
 #   make quick        lint, type check and the pure tests: seconds (CONTRIBUTING.md)
 #   make check        all of lkltest's own tests, lint and type check
-#   make tests        the tests alone; KIND=unit, kernel, wine, qemu or uml: a part of them
+#   make tests        the tests alone; KIND=unit, simulation, kernel, wine, qemu or uml: a part
 #   make fresh        what the README promises, tried in a fresh Debian (needs root)
 #   make faults       attacks lkltest itself for half an hour (docs/faults.md)
 #   make coverage     branch coverage of lkltest/ and hosts/ by the checks (docs/coverage.md)
@@ -27,7 +27,7 @@ VENV := .venv
 SETUP = $(PYTHON) -m lkltest.setup --install
 
 .PHONY: help quick run-tests check lint types tests tests-again faults coverage bench doctor fresh clean setup \
-	setup-dev setup-tests build python
+	develop setup-dev setup-tests build python
 .DEFAULT_GOAL := run-tests
 
 run-tests: setup
@@ -45,11 +45,11 @@ check: lint types tests
 quick: lint types
 	$(VENV)/bin/pytest tests -q -m unit -n $(WORKERS)
 
-lint: setup-dev
+lint: develop
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 
-types: setup-dev
+types: develop
 	$(VENV)/bin/mypy
 
 tests: setup-tests
@@ -81,6 +81,9 @@ python:
 # Somebody's own build (BUILD=dir) needs no build of ours.
 setup: python
 	@$(SETUP) --also setup/run.toml $(HOST) $(if $(BUILD),--no-build)
+
+develop: python
+	@$(SETUP) --no-build setup/develop.toml
 
 setup-dev: python
 	@$(SETUP) --also setup/develop.toml

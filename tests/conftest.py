@@ -96,12 +96,15 @@ UNIT = (
     *("tap", "verdict", "report", "nightly/compare", "nightly/config"),
     *("test_architecture.py", "test_face.py", "test_plain.py", "host/test_executable.py"),
 )
+SIMULATIONS = tuple(f"nightly/compare/test_{name}.py" for name in ("chance", "synthetic", "times"))
 HOSTS = ("wine", "qemu", "uml")
 
 
 def kind_of(path: Path) -> str:
-    """The marker of a test's file: `unit`, a host that it needs, or `kernel`."""
+    """The marker of a test's file: `unit`, `simulation`, a host that it needs, or `kernel`."""
     place = path.relative_to(Path(__file__).parent)
+    if place.as_posix() in SIMULATIONS:
+        return "simulation"
     if any(place.is_relative_to(unit) for unit in UNIT):
         return "unit"
     return next((host for host in HOSTS if place.is_relative_to(f"hosts/{host}")), "kernel")
