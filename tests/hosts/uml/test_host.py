@@ -84,6 +84,8 @@ def trouble(tmp_path: Path) -> Path:
 
 @needs_uml
 class TestUml(HostContract):
+    stall_seconds = 5.0  # a kernel boots within it, also where two tests share the machine
+
     @pytest.fixture
     def host(self) -> Host:
         return UmlHost()
