@@ -83,7 +83,7 @@ setup: python
 	@$(SETUP) --also setup/run.toml $(HOST) $(if $(BUILD),--no-build)
 
 develop: python
-	@$(SETUP) --no-build setup/develop.toml
+	@$(SETUP) setup/develop.toml
 
 setup-dev: python
 	@$(SETUP) --also setup/develop.toml
@@ -99,7 +99,7 @@ build: python
 # In a fresh Debian: SUITE=trixie another one, AS=user as a user with sudo, CHECK=1 `make check`, too.
 SUITE ?= bookworm
 fresh: python
-	@$(SETUP) --no-build setup/fresh.toml
+	@$(SETUP) setup/fresh.toml
 	@$(PYTHON) -m tests.fresh --suite $(SUITE) $(if $(CHECK),--check) $(if $(filter user,$(AS)),--user)
 
 clean:

@@ -5,14 +5,16 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 import signal
+import subprocess
 import time
 from pathlib import Path
 
 import pexpect
 import pytest
 
-from .conftest import Machine, python, second, wait_until
+from .conftest import ROOT, Machine, python, second, wait_until
 
 TWO = """
 about = "a build of the test's own"
@@ -139,3 +141,21 @@ def test_progress_is_shown_in_place_on_a_terminal(machine: Machine) -> None:
     terminal.expect(pexpect.EOF)
     terminal.close()
     assert terminal.exitstatus == 0
+
+
+def test_make_lint_makes_the_environment_that_it_runs(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    for name in ("lkltest", "setup", "hosts"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    done = subprocess.run(
+        ["make", "lint", f"PYTHON={python()}"],
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], "PIP_NO_INDEX": "1", "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "making the virtual environment .venv: done" in done.stdout
+    assert "installing lkltest and what its tests need into .venv: FAILED" in done.stdout
+    assert done.returncode != 0
