@@ -25,7 +25,7 @@ from lkltest.host.error_boundary import accepts, error_boundary, facts_of, remar
 from lkltest.host.registry import host_names, make_host, why_unusable
 from lkltest.plugin import inner_pytest
 from lkltest.plugin.progress import REPORTER, SuiteReporter
-from lkltest.plugin.suite_run import CAN_RUN
+from lkltest.plugin.suite_run import ASKED_FOR, CAN_RUN
 from lkltest.report.terminal import echo, echo_error, wants_colour
 from lkltest.sandbox.scope import probe
 from lkltest.text import printable
@@ -81,10 +81,19 @@ def _report_host(name: str, build_name: str | None, words: Sequence[str]) -> boo
     _line(f"host {name}", "yes", _build_text(build) + known)
     for remark in remarks_of(host, build):
         _line("  build", "", remark)
-    for result in _dry_run(host, build_name, words):
+    results = _dry_run(host, build_name, words)
+    for result in results:
         can_run = result.skip == CAN_RUN
         _line(f"  {result.title}", "yes" if can_run else "no", "" if can_run else _reason(result))
+    if not words and (unused := in_no_suite(build, results)):
+        _line("  in no suite", "", " ".join(unused))
     return True
+
+
+def in_no_suite(build: Build, results: Sequence[SuiteResult]) -> list[str]:
+    """The programs of `build` that none of the dry runs of all suites has asked for."""
+    asked = {name for result in results for name in result.properties.get(ASKED_FOR, "").split()}
+    return sorted(set(build.programs) - asked)
 
 
 def _dry_run(host: Host, build_name: str | None, words: Sequence[str]) -> Sequence[SuiteResult]:

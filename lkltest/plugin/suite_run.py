@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 CAN_RUN = "can run"
 """Why a dry run (`lkltest doctor`) skips a suite where its first program would be launched."""
+ASKED_FOR = "asked for"
+"""The property of a dry run that names what the suite has asked its build for."""
 
 _ENDS = frozenset(
     {
@@ -283,6 +285,7 @@ class SuiteRun:
         return Execution(self.host, process, hear)
 
     def _program(self, name: str) -> Path:
+        self._ask_for(name)
         source = self._source(name)
         if source is not None and not self._offers(name):
             return self.host.compile(self.build, source)
@@ -292,7 +295,13 @@ class SuiteRun:
         source = self._sources / f"{name}.c" if self._sources else None
         return source if source and source.is_file() else None
 
+    def _ask_for(self, name: str) -> None:
+        if self._dry_run:
+            before = self.properties.get(ASKED_FOR, "").split()
+            self.properties[ASKED_FOR] = " ".join(dict.fromkeys([*before, name]))
+
     def _offers(self, name: str) -> bool:
+        self._ask_for(name)
         try:
             with error_boundary(self.host, "offers"):
                 return self.host.offers(self.build, name)

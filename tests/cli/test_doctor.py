@@ -41,6 +41,14 @@ class TestDoctor:
         done = lkltest("run", "boot", f"--build={build}", env=environment(**{name: value}))
         assert done.returncode == 0, done.stdout + done.stderr
 
+    def test_programs_that_no_suite_runs_are_said(self, tmp_path: Path) -> None:
+        build = fake_build(tmp_path, boot="pass", cptofs="pass", fs2tar="pass", own_tool="pass")
+        lines = lkltest("doctor", f"--build={build}").stdout.splitlines()
+        assert [line.split() for line in lines if "no suite" in line] == [
+            ["in", "no", "suite", "fs2tar", "own-tool"]
+        ]
+        assert "no suite" not in lkltest("doctor", "boot", f"--build={build}").stdout
+
     def test_no_program_is_run(self, tmp_path: Path) -> None:
         build = fake_build(tmp_path, boot="hang", disk="hang", net_test="hang")
         assert lkltest("doctor", f"--build={build}").returncode == 0
