@@ -40,7 +40,8 @@ doctor: setup
 help:
 	@sed -n '3,/^$$/{ s/^# \{0,1\}//p }' Makefile
 
-check: lint types tests
+# First what all three need: one round of packages.
+check: setup-tests lint types tests
 
 quick: lint types
 	$(VENV)/bin/pytest tests -q -m unit -n $(WORKERS)

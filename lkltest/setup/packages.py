@@ -96,9 +96,10 @@ class Apt:
         if stamp.exists() and time.time() - stamp.stat().st_mtime < _READ_AGAIN_SECONDS:
             return
         # Its failure is only one when the packages cannot be had: a source of somebody's own that
-        # is down says nothing about Debian's.
-        done = self._run("reading the package lists", "apt-update", ["update"])
-        if done.status == 0 and not re.search(r"^(W|E): ", done.text, re.MULTILINE):
+        # is down says nothing about Debian's. Without --error-on a list that cannot be fetched is
+        # a warning, and status 0.
+        done = self._run("reading the package lists", "apt-update", ["update", "--error-on=any"])
+        if done.status == 0:
             stamp.touch()
 
     def _size(self, names: Sequence[str]) -> str:

@@ -73,7 +73,7 @@ def test_all_packages_come_in_one_round(machine: Machine) -> None:
     done = machine.run("--install", machine.recipe(PACKAGES))
     assert done.returncode == 0, done.stderr
     assert machine.calls == [
-        "apt-get -q update",
+        "apt-get -q update --error-on=any",
         "apt-get --assume-no --no-install-recommends install package-a package-b",
         "apt-get -q -y --no-install-recommends install package-a package-b",
     ]
@@ -84,7 +84,7 @@ def test_the_lists_are_not_read_again_after_a_later_failure(machine: Machine) ->
     machine.program("apt-get", 'case "$*" in *-y*) exit 100;; esac')
     machine.run("--install", recipe)
     machine.run("--install", recipe)
-    assert machine.calls.count("apt-get -q update") == 1
+    assert machine.calls.count("apt-get -q update --error-on=any") == 1
 
 
 def test_without_install_the_command_is_named(machine: Machine) -> None:
@@ -158,10 +158,13 @@ def test_apt_has_no_network(machine: Machine) -> None:
     machine.program(
         "apt-get",
         """case "$*" in
-        *update*) echo "W: Failed to fetch http://x  Temporary failure resolving 'x'";;
+        *update*--error-on=any*)
+            echo "W: Failed to fetch http://x  Temporary failure resolving 'x'"; exit 100;;
         *-y*) seq 1000; echo "E: Unable to locate package package-a" >&2; exit 100;; esac""",
     )
-    assert said(machine.run("--install", machine.recipe(PACKAGES))) == (
+    done = machine.run("--install", machine.recipe(PACKAGES))
+    assert "reading the package lists: FAILED" in done.stdout
+    assert said(done) == (
         "installing package-a package-b: no network: connect this machine, or set its proxy, and "
         f"try again; all of it: {machine.place}/log/apt-update.log"
     )
