@@ -8,7 +8,17 @@ from __future__ import annotations
 
 from bisect import bisect_left
 
-from lkltest.tap.grammar import BailOut, Comment, Event, Plan, Point, Pragma, Version, recognise
+from lkltest.tap.grammar import (
+    BailOut,
+    Comment,
+    Event,
+    Plan,
+    Point,
+    Pragma,
+    Version,
+    recognise,
+    says_something,
+)
 
 _TAB = 4  # columns
 
@@ -25,8 +35,8 @@ class Levels:
         self.find_base = False
 
     def close_all(self) -> None:
-        """A line of the stream itself has come."""
-        del self._columns[1:]
+        """A line of the stream itself has come, without indentation."""
+        self._columns = [0]
 
     def may_hold(self, indent: bytes) -> bool:
         """Whether a line that is indented like this can be TAP here."""
@@ -38,6 +48,8 @@ class Levels:
         if self.find_base and body.startswith((b"TAP version", b"KTAP version")):
             self.find_base = False
             self._columns = [column]
+        if column < self._columns[0] and says_something(body):
+            self._columns = [column]  # the first version line was that of a subtest
         depth = bisect_left(self._columns, column)
         is_new = depth == len(self._columns) or (self._columns[depth] != column and depth > 0)
         events = recognise(body, depth)

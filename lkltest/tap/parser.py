@@ -32,7 +32,8 @@ Which line is what:
   if the first line of TAP has one.
 - A line of TAP that a kernel message tore apart is put together (torn_line.py), and `not` alone on
   a line belongs to the `ok` on the next one.
-- A carriage return before a result ends the line that it stands in: `50 %\rok 1 copy`.
+- A carriage return before a result ends the line that it stands in: `50 %\rok 1 copy`. Where that
+  line says something itself, the console lost a newline: Diagnostic("line-torn").
 - A last line without newline: a result and the end of a block come as a LastLine, a plan counts
   for nothing (Diagnostic), all else as if the newline were there.
 """
@@ -56,6 +57,7 @@ from lkltest.tap.grammar import (
     decode,
     quote,
     recognise,
+    says_something,
 )
 from lkltest.tap.indentation import Levels
 from lkltest.tap.lines import LINE_LIMIT, Lines
@@ -63,7 +65,6 @@ from lkltest.tap.torn_line import (
     Torn,
     may_be_lost,
     mend,
-    says_something,
     tear,
 )
 from lkltest.tap.yaml_block import LOG_LIMIT, Block, stray_finder
@@ -282,11 +283,18 @@ class Parser:
     def _line(self, line: bytes, out: list[Event]) -> None:
         """One line outside of a block."""
         if b"\r" in line and any(map(says_something, line.split(b"\r")[1:])):
-            for part in line.split(b"\r"):
-                if part:
-                    self._line(part, out)
+            self._overwritten(line, out)
         elif self._torn is None or not self._is_message(self._torn, line, out):
             self._whole_line(self._rest_of_torn(line, out), out)
+
+    def _overwritten(self, line: bytes, out: list[Event]) -> None:
+        """A line that was begun again. It says two things only where a newline was lost."""
+        parts = [part for part in line.split(b"\r") if part]
+        if sum(map(says_something, parts)) > 1:
+            what = f"a carriage return ran two lines together: {quote(line)}"
+            out.append(Diagnostic("line-torn", what))
+        for part in parts:
+            self._line(part, out)
 
     def _whole_line(self, line: bytes, out: list[Event]) -> None:
         body = line.strip()
@@ -334,7 +342,9 @@ class Parser:
         self._torn = None
         whole = mend(torn.before, line)
         if whole is not None:
-            return whole
+            indent = whole[: len(whole) - len(whole.lstrip())]
+            lost = not self._levels.may_hold(indent) and says_something(line)
+            return whole.lstrip() if lost else whole
         if torn.by_message and may_be_lost(torn.before):
             what = f"a kernel message tore a line, its rest is missing: {quote(torn.before)}"
             out.append(Diagnostic("line-torn", what))

@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from lkltest.tap.grammar import BailOut, Comment, Plan, Point, Started, recognise
+from lkltest.tap.grammar import Comment, Plan, Point, recognise, says_something
 from lkltest.tap.patterns import MESSAGE
 
 _BROKEN_STAMP = re.compile(rb"(?:<[0-9]*+>?)?(?:\[[ 0-9.TC]*+\]?)+ ?\Z")  # of a message torn itself
@@ -75,12 +75,6 @@ def mend(before: bytes, rest: bytes) -> bytes | None:
 def _may_have_comment(before: bytes) -> bool:
     said = recognise(before.strip(), 0)
     return bool(said) and isinstance(said[-1], Plan | Point)
-
-
-def says_something(line: bytes) -> bool:
-    """Whether a line is a result, a plan, an announcement or the end of everything."""
-    said = recognise(line.strip(), 0)
-    return bool(said) and isinstance(said[-1], Point | Plan | Started | BailOut)
 
 
 def may_be_lost(before: bytes) -> bool:

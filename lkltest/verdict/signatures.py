@@ -14,6 +14,7 @@ import re
 from dataclasses import dataclass
 from enum import Enum
 
+from lkltest.tap.patterns import MESSAGE
 from lkltest.verdict.results import ProblemKind
 
 
@@ -338,6 +339,11 @@ TABLE: tuple[tuple[bytes, tuple[Signature, ...]], ...] = (
                 rb"(?P<which> '\w+')? value",
                 WARNING,
                 "WARNING: kernel stack {what} has bad{which} value",
+            ),
+            _row(  # another message cut its line
+                rb"WARNING: (?:CPU:? ?(?:[0-9]+ ?(?:PID:? ?)?[0-9]*)?)?" + MESSAGE,
+                WARNING,
+                "WARNING",
             ),
             _row(rb"WARNING: ODEBUG bug", WARNING, "WARNING: ODEBUG bug in {frame}"),
             _row(

@@ -105,6 +105,8 @@ def test_line(line: bytes, event: Event) -> None:
         b"nothing",
         b"not ",
         b"1..5 is a range",
+        b"1..0 to go",
+        b"1..0 + SKIP x",
         b"1..",
         b"1.5",
         b"* bullet",
@@ -175,6 +177,7 @@ MESSAGE = b"[    1.250000] random: crng init done\n"
         (b"not \nok 2 b\n", [point(2, "b", ok=False)]),
         (b"not\n" + MESSAGE + b"ok 2 b\n", [point(2, "b", ok=False)]),
         (b"not\nso\nok 2 b\n", [point(2, "b")]),
+        (b" not " + MESSAGE + b"ok 2 b\n", [point(2, "b", ok=False)]),
         (b"o" + MESSAGE + b"k 2 b\n", [point(2, "b")]),
         (b"ok 2 na" + MESSAGE + b"me\n", [point(2, "name")]),
         (b"ok 2 b" + MESSAGE + b"\nok 3 c\n", [point(2, "b"), point(3, "c")]),
@@ -224,8 +227,16 @@ def test_a_torn_bail_out() -> None:
 
 def test_a_carriage_return_before_a_point() -> None:
     assert parse(b"\r10 %\r50 %\rok 1 a\n") == [Output(b"10 %\n"), Output(b"50 %\n"), point(1, "a")]
-    assert points(parse(b"ok 1 a\rnot ok 2 b\n")) == [point(1, "a"), point(2, "b", ok=False)]
     assert parse(b"10 %\r50 %\n") == [Output(b"10 %\r50 %\n")]
+
+
+@pytest.mark.parametrize("end", [b"\n", b""])
+def test_a_carriage_return_that_ran_two_lines_together(end: bytes) -> None:
+    events = parse(b"ok 1 a\rnot ok 2 b" + end)
+    if isinstance(events[-1], LastLine):
+        events = list(events[-1].whole)
+    assert diagnostics(events) == ["line-torn"]
+    assert points(events) == [point(1, "a"), point(2, "b", ok=False)]
 
 
 def test_an_escape_after_the_last_line_is_no_damage() -> None:
@@ -364,6 +375,14 @@ def test_a_kernel_log_in_a_stream_is_none() -> None:
     stream = b"1..1\nok 1 a\n[    0.060000] KTAP version 1\n[    0.060000] ok 1 b\n"
     parser = Parser(printk=None)
     assert points(parser.feed(stream) + parser.close()) == [point(1, "a")]
+
+
+def test_a_subtest_whose_version_line_came_first_is_no_stream() -> None:
+    assert parse(b"  KTAP version 1\nok 1 suite\n  1..1\n", printk=True) == [
+        Version(1, True, 0),
+        point(1, "suite"),
+        Plan(1, "", None, 1),
+    ]
 
 
 def test_printk_time_stamps_come_off_when_asked_to() -> None:
