@@ -49,6 +49,7 @@ _CALLER = re.compile(rb"[^\n\[]{0,60}" + STAMP + CALLER)
 _SOURCE = re.compile(r"\b[\w/.+-]+\.[chS]:[0-9]")
 _PLACE = re.compile(r" in \{frame\}\S*")
 _RULER = re.compile(rb"={20}|-{4,}\[ cut here \]")
+_REGISTERS = re.compile(rb"(?:\A|\s)(?:Modules linked in:|Pid: [0-9]|R[A-Z0-9]{2}: )")
 _BOOT = re.compile(LINUX_VERSION)
 _ESCAPE = re.compile(ESCAPE)
 _PREFIX = re.compile(r"^(?:<\d>)?\s*(?:\[[^\]]{0,40}\]\s*)*")
@@ -146,7 +147,13 @@ def find_reports(log: bytes, dead: bool = False) -> list[KernelReport]:
         stop = _end_of_report(log, end, signature.extent)
         events.append(
             _Event(
-                signature, match, _start_of_report(log, start), start, stop, signature.fatal, caller
+                signature,
+                match,
+                _start_of_report(log, start, signature),
+                start,
+                stop,
+                signature.fatal,
+                caller,
             )
         )
     reports = []
@@ -194,9 +201,12 @@ def _is_part(log: bytes, last: _Event, signature: Signature, start: int) -> bool
     return signature.repeats and signature is last.signature and start < last.stop
 
 
-def _start_of_report(log: bytes, start: int) -> int:
-    """Return where the ruler above the line at `start` begins, if there is one."""
+def _start_of_report(log: bytes, start: int, signature: Signature) -> int:
+    """Return where what belongs to the line at `start` begins above it: a ruler, registers."""
     above = log.rfind(b"\n", 0, max(0, start - 1)) + 1
+    if signature.registers:
+        while above < start and _REGISTERS.search(log, above, start):
+            start, above = above, log.rfind(b"\n", 0, max(0, above - 1)) + 1
     return above if above < start and _RULER.search(log, above, start) else start
 
 
@@ -231,7 +241,8 @@ def _kernel_report(log: bytes, event: _Event) -> KernelReport:
     stop = min(event.stop, event.start + _REPORT_BYTES)
     detail = _text(_lines_of(log, event.start, stop, event.caller)).rstrip()
     line = _line(log, event)
-    title = _title(event, _lines_of(log, event.line, event.stop, event.caller), line)
+    begin = event.start if event.signature.registers else event.line
+    title = _title(event, _lines_of(log, begin, event.stop, event.caller), line)
     return KernelReport(event.signature, title, line, detail, event.fatal)
 
 

@@ -48,6 +48,7 @@ class Signature:
             stack that says something.
         extent: where the report ends.
         frames: which functions do not say something.
+        registers: whether UML shows the registers above its first line.
         more: what to look for in the whole report; its groups are for the title, too.
         fatal: whether it ends the run: all that follows is part of it.
         follows: whether it is part of a report that was not at its end when it came.
@@ -59,6 +60,7 @@ class Signature:
     title: str
     extent: Extent = Extent.TRACE
     frames: Frames = Frames.USUAL
+    registers: bool = False
     more: re.Pattern[bytes] | None = None
     fatal: bool = False
     follows: bool = False
@@ -85,13 +87,16 @@ def _row(
     extent: Extent = Extent.TRACE,
     frames: Frames = Frames.USUAL,
     *,
+    registers: bool = False,
     more: re.Pattern[bytes] | None = None,
     fatal: bool = False,
     follows: bool = False,
     repeats: bool = False,
 ) -> Signature:
     compiled = re.compile(_START + pattern.replace(b"FUNCTION", _FUNCTION))
-    return Signature(compiled, kind, title, extent, frames, more, fatal, follows, repeats)
+    return Signature(
+        compiled, kind, title, extent, frames, registers, more, fatal, follows, repeats
+    )
 
 
 def _warning_in(sources: bytes, title: str, functions: bytes = rb"\S*") -> Signature:
@@ -465,11 +470,32 @@ TABLE: tuple[tuple[bytes, tuple[Signature, ...]], ...] = (
     ),
     (b"PANIC: ", (_row(rb"PANIC: double fault", PANIC, "PANIC: double fault in {frame}"),)),
     (b"Unhandled fault: ", (_row(rb"Unhandled fault: ", OOPS, "Unhandled fault in {frame}"),)),
-    (b"Kernel mode fault", (_row(rb"Kernel mode fault at", OOPS, "Kernel mode fault in {frame}"),)),
+    (
+        b"Kernel mode fault",
+        (
+            _row(
+                rb"(?:Kernel panic - not syncing: )?Kernel mode fault at",
+                PANIC,
+                "Kernel mode fault in {frame}",
+                Extent.REST,
+                registers=True,
+                fatal=True,
+            ),
+        ),
+    ),
     (b"Alignment trap: ", (_row(rb"Alignment trap: ", OOPS, "Alignment trap in {frame}"),)),
     (
         b"Kernel tried to access",
-        (_row(rb"Kernel tried to access", OOPS, "Kernel tried to access user memory in {frame}"),),
+        (
+            _row(
+                rb"(?:Kernel panic - not syncing: )?Kernel tried to access",
+                PANIC,
+                "Kernel tried to access user memory in {frame}",
+                Extent.REST,
+                registers=True,
+                fatal=True,
+            ),
+        ),
     ),
     (
         b"Kernel panic",

@@ -18,7 +18,7 @@ WARNING, SANITIZER = ProblemKind.WARNING, ProblemKind.SANITIZER
         ("Oops[#1]:", OOPS),
         ("Unable to handle kernel NULL pointer dereference at virtual address 00000010", OOPS),
         ("general protection fault, probably for non-canonical address 0xdead: 0000", OOPS),
-        ("Kernel mode fault at addr 0x10, ip 0x60001234", OOPS),
+        ("Kernel mode fault at addr 0x10, ip 0x60001234", PANIC),
         ("BUG: unable to handle page fault for address: ffffc900", BUG),
         ("BUG: sleeping function called from invalid context at mm/slab.h:494", BUG),
         ("watchdog: BUG: soft lockup - CPU#0 stuck for 22s!", BUG),

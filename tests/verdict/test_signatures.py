@@ -71,12 +71,6 @@ DEATH = "RIP: 0010:guilty+0x12/0x34\n" + TRACE
             K.OOPS,
             "BUG: unable to handle kernel paging request in guilty",
         ),
-        ("Kernel mode fault at addr 0x8, ip 0x60", K.OOPS, "Kernel mode fault in guilty"),
-        (
-            "Kernel tried to access user memory at addr 0x8, ip 0x60",
-            K.OOPS,
-            "Kernel tried to access user memory in guilty",
-        ),
         (
             "BUG: kernel NULL pointer dereference, address: 0000000000000008",
             K.BUG,
@@ -293,3 +287,18 @@ def test_a_report_of_one_thread_is_told_from_what_others_print_into_it() -> None
 )
 def test_a_title_names_no_function_that_is_not_to_blame(report: str, title: str) -> None:
     assert [report.title for report in find_reports(report.encode())] == [title]
+
+
+@pytest.mark.parametrize("what", ["Kernel mode fault", "Kernel tried to access user memory"])
+def test_uml_shows_the_registers_above_a_fault(what: str) -> None:
+    report = (
+        "[ 0.6] Modules linked in:\n"
+        "[ 0.6] Pid: 27, comm: sh Not tainted 6.1.192\n"
+        "[ 0.6] RIP: 0033:guilty+0x21/0x6a\n"
+        "[ 0.6] RAX: 000000000000002e RBX: 0000000060497ba0\n"
+        f"[ 0.6] Kernel panic - not syncing: {what} at addr 0x0, ip 0x6049edda\n"
+        "[ 0.6] Call Trace:\n[ 0.6]  [<6049ea10>] its_caller+0x3b/0x3d\n"
+    )
+    (found,) = find_reports(f"[ 0.5] fine\n{report}".encode())
+    assert (found.kind, found.title, found.fatal) == (K.PANIC, f"{what} in guilty", True)
+    assert found.detail == report.rstrip()
