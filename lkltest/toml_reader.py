@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import re
 import tomllib
 from collections.abc import Collection, Iterator
@@ -202,21 +203,31 @@ class Section:
                 raise self.error(f"{key} must hold strings", key, number)
         return values
 
-    def seconds(self, key: str, default: float | None) -> float | None:
-        """A number of seconds, above 0 and below a million."""
-        value = self._get(key, default, (int, float), "a number of seconds")
+    def seconds(self, key: str) -> float | None:
+        """A number of seconds, above 0 and below a million; None where there is none.
+
+        That is about eleven days: poll(2) counts milliseconds in 32 bits.
+        """
+        value = self._get(key, None, (int, float), "a number of seconds")
         if value is None:
             return None
         if isinstance(value, bool) or not 0 < value <= 1_000_000:
             raise self.error(f"{key}: {value} is no number of seconds to wait", key)
         return float(value)
 
-    def count(self, key: str, default: int | None) -> int | None:
-        """A whole number above 0."""
-        value = self._get(key, default, int, "a whole number")
-        if value is not None and (isinstance(value, bool) or not 0 < value <= 10_000):
-            raise self.error(f"{key}: {value} is no number of times", key)
+    def count(self, key: str, limit: int = 10_000) -> int | None:
+        """A whole number from 1 to `limit`, None where there is none."""
+        value = self._get(key, None, int, "a whole number")
+        if value is not None and (isinstance(value, bool) or not 0 < value <= limit):
+            raise self.error(f"{key} must be a whole number from 1 to {limit}", key)
         return value if value is None else int(value)
+
+    def amount(self, key: str, default: float = 0) -> float:
+        """A number that is not negative."""
+        value = self._get(key, default, (int, float), "a number")
+        if isinstance(value, bool) or not 0 <= value < math.inf:
+            raise self.error(f"{key} must be a number that is not negative", key)
+        return float(value)
 
     def flag(self, key: str) -> bool:
         """`true` or `false`, which is the default."""

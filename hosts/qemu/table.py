@@ -26,16 +26,17 @@ their programs' arguments along: a suite's own do not get there.
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Mapping
-from dataclasses import fields
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from lkltest import toml_reader
 from lkltest.errors import BuildError, LaunchError
+from lkltest.toml_reader import ConfigError, Section, unknown
 
 from ..l4re.expected_output import read_expected
-from ..l4re.module_list import ModulesError, find_modules, read_entry
+from ..l4re.module_list import Entry, ModulesError, find_modules, read_entry
 from ..l4re.own_tests import ENTRY, OwnTest
 from .image import (
     ANY,
@@ -55,8 +56,6 @@ TABLE = "images.toml"
 DEADLINES = ("first_byte", "plan", "silence", "total")
 _ARCHITECTURES = {"arm64": "aarch64", "arm": "arm", "riscv": "riscv", "mips": "mips"}
 """Processors as `Machine` calls them, by what L4Re does."""
-_LONGEST = 1e6
-"""Seconds, about eleven days: poll(2) counts milliseconds in 32 bits."""
 
 
 def read_images(path: Path, *, allow_commands: bool = False) -> dict[str, Image]:
@@ -96,8 +95,8 @@ def image_of_file(path: Path, *, guest: bool, allow_commands: bool = False) -> I
             raise BuildError(f"{file}: has no image {name!r}; there are: {', '.join(images)}")
         return images[name]
     try:
-        entry = {"modules_list": file.name, "entry": name}
-        return Image(name, **_from_list(entry, file.parent, allow_commands))
+        found = read_entry(file, name, [file.parent], allow_commands=allow_commands)
+        return Image(name, **_booted(found))
     except ModulesError as error:
         raise BuildError(str(error)) from None
 
@@ -128,75 +127,142 @@ def image_of_test(test: OwnTest, silence: float) -> Image:
 def read_table(path: Path, allow_commands: bool = False) -> dict[str, Image]:
     """Read a TOML file of images. Raises BuildError, one line, for whatever is wrong in it."""
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise BuildError(f"{path}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BuildError(f"{path}: {error}") from None
-    entries = table.pop("images", None)
-    if not isinstance(entries, dict) or not entries:
-        raise BuildError(f"{path}: names no image: there is no [images.NAME]")
-    images: dict[str, Image] = {}
-    for name, entry in entries.items():
-        if not isinstance(entry, dict):
-            raise BuildError(f"{path}: images.{name} is not a table")
-        try:
-            for part in (table, entry):
-                _check_types(part)
-            merged = {**table, **entry}
-            merged["deadlines"] = {**table.get("deadlines", {}), **entry.get("deadlines", {})}
-            images[name] = _image(name, merged, path.parent, allow_commands)
-        except (BuildError, LaunchError, ModulesError) as error:
-            raise BuildError(f"{path}: images.{name}: {error}") from None
-    return images
+        table = toml_reader.read(path)
+        images = table.table("images")
+        if not images.data:
+            raise table.error("names no image: there is no [images.NAME]", "images")
+        return {
+            name: _image(_Entry(name, own, table), allow_commands)
+            for name, own in table.named_tables("images")
+        }
+    except ConfigError as error:
+        raise BuildError(str(error)) from None
 
 
-def _image(name: str, entry: Mapping[str, Any], base: Path, allow_commands: bool) -> Image:
-    values = {key: value for key, value in entry.items() if key in _PLAIN}
-    for key in ("kernel", "iso", "linux", "program"):
-        if key in entry:
-            values[key] = _file(base, entry[key])
-    booted = [key for key in ("kernel", "iso", "linux") if key in entry]
-    if "modules_list" in entry:
-        values |= _from_list(entry, base, allow_commands)
-    elif len(booted) != 1:
-        raise BuildError("needs one of kernel, iso, linux and modules_list")
-    elif isinstance(entry.get("modules"), list):
-        search = [base / folder for folder in entry.get("search", ["."])]
-        values["modules"] = find_modules(entry["modules"], search)
-        values["search"] = tuple(search)
-    if "linux" in entry:
-        values["module_directory"] = (
-            base / entry["modules"] if "modules" in entry else modules_beside(values["linux"])
-        )
-    if "machine" in entry:
-        _check_choice("machine", entry["machine"], MACHINES)
-        values["machine"] = MACHINES[entry["machine"]]
-    for key in ("kernel", "iso", "linux"):
-        if key in values:
-            values["machine"] = _machine_for(key, values[key], values.get("machine"))
-    values["deadlines"] = dict(entry["deadlines"])
-    values["extra"] = tuple(entry.get("extra", ()))
-    if "expect" in entry:
-        values["expect"] = read_expected(_file(base, entry["expect"]))
-    image = Image(name, **values)
-    _check_choice("disk", image.disk, DISK_DRIVERS)
-    _check_choice("nic", image.nic, NICS)
-    return image
+def _deadlines(table: Section, key: str) -> dict[str, float | None]:
+    deadlines = table.table(key)
+    for name in deadlines.data:
+        if name not in DEADLINES:
+            raise deadlines.error(unknown("deadline", name, DEADLINES), name, "=")
+    return {name: deadlines.seconds(name) for name in deadlines.data}
 
 
+def _modules(table: Section, key: str) -> list[str] | str:
+    return table.string(key) if isinstance(table.data[key], str) else table.strings(key)
+
+
+def _choice(table: Section, key: str) -> str:
+    value = table.string(key)
+    if value not in _CHOICES[key]:
+        raise table.error(unknown(key, value, _CHOICES[key]), key)
+    return value
+
+
+_CHOICES: Mapping[str, Collection[str]] = {"machine": MACHINES, "disk": DISK_DRIVERS, "nic": NICS}
+_BOOTED = ("kernel", "iso", "linux")
 _PLAIN = (
     *("append", "tag", "memory", "cpu", "drain", "disk", "disk_serial", "nic"),
-    *("debug_exit", "display"),
+    *("debug_exit", "display", "deadlines"),
 )
-_TYPES: Mapping[str, tuple[type, ...]] = {
-    "memory": (int,),
-    "drain": (int, float),
-    **dict.fromkeys(("debug_exit", "display"), (bool,)),
-    **dict.fromkeys(("extra", "search"), (list,)),
-    "modules": (list, str),
-    "deadlines": (dict,),
+_READERS: Mapping[str, Callable[[Section, str], Any]] = {
+    **dict.fromkeys((*_BOOTED, "program", "expect", "modules_list"), Section.string),
+    **dict.fromkeys(
+        ("append", "tag", "cpu", "disk_serial", "entry"), lambda table, key: table.string(key, "")
+    ),
+    **dict.fromkeys(_CHOICES, _choice),
+    **dict.fromkeys(("debug_exit", "display"), Section.flag),
+    **dict.fromkeys(("extra", "search"), Section.strings),
+    "memory": lambda table, key: table.count(key, 1 << 24),
+    "drain": Section.seconds,
+    "modules": _modules,
+    "deadlines": _deadlines,
 }
+"""How the value of each key is read."""
+
+
+class _Entry:
+    """The values of one image: its own before those of the whole file."""
+
+    def __init__(self, name: str, own: Section, defaults: Section) -> None:
+        self.name = name
+        self._own = own
+        self._defaults = defaults
+        values, common = _values(own), _values(defaults, "images")
+        self.values = {**common, **values}
+        self.values["deadlines"] = {**common.get("deadlines", {}), **values.get("deadlines", {})}
+
+    @property
+    def base(self) -> Path:
+        """The folder that paths are relative to."""
+        return self._own.file.parent
+
+    @property
+    def search(self) -> list[Path]:
+        return [self.base / folder for folder in self.values.get("search", ["."])]
+
+    def file(self, key: str) -> Path:
+        path = self.base / Path(self.values[key]).expanduser()
+        if not path.is_file():
+            raise self.error(key, f"{path}: no such file")
+        return path.absolute()
+
+    def error(self, key: str, message: str) -> ConfigError:
+        """The error that points at a value, wherever it stands."""
+        inherited = self._defaults.has(key) and not self._own.has(key)
+        return (self._defaults if inherited else self._own).error(message, key)
+
+    @contextmanager
+    def at(self, key: str) -> Iterator[None]:
+        """Let the error of a file that is named point at where it is named."""
+        try:
+            yield
+        except (BuildError, LaunchError, ModulesError) as error:
+            raise self.error(key, str(error)) from None
+
+
+def _values(table: Section, *others: str) -> dict[str, Any]:
+    """The values of a table; `others` are further keys that it may have."""
+    for key in table.data:
+        if key not in (*_READERS, *others):
+            raise table.error(unknown("key", key, _READERS), key, "=")
+    return {key: read(table, key) for key, read in _READERS.items() if table.has(key)}
+
+
+def _image(entry: _Entry, allow_commands: bool) -> Image:
+    given = entry.values
+    values = {key: given[key] for key in _PLAIN if key in given}
+    booted = [key for key in _BOOTED if key in given]
+    values |= {key: entry.file(key) for key in (*booted, "program") if key in given}
+    if "modules_list" in given:
+        with entry.at("modules_list"):
+            found = read_entry(
+                entry.file("modules_list"),
+                given.get("entry", ""),
+                entry.search,
+                allow_commands=allow_commands,
+            )
+        values |= _booted(found, given.get("append", ""))
+        booted.append("kernel")
+    elif len(booted) != 1:
+        raise entry.error("", "needs one of kernel, iso, linux and modules_list")
+    elif isinstance(given.get("modules"), list):
+        with entry.at("modules"):
+            values["modules"] = find_modules(given["modules"], entry.search)
+        values["search"] = tuple(entry.search)
+    if "linux" in given:
+        values["module_directory"] = (
+            entry.base / given["modules"] if "modules" in given else modules_beside(values["linux"])
+        )
+    if "machine" in given:
+        values["machine"] = MACHINES[given["machine"]]
+    for key in booted:
+        with entry.at(key if key in given else "modules_list"):
+            values["machine"] = _machine_for(key, values[key], values.get("machine"))
+    values["extra"] = tuple(given.get("extra", ()))
+    if "expect" in given:
+        with entry.at("expect"):
+            values["expect"] = read_expected(entry.file("expect"))
+    return Image(entry.name, **values)
 
 
 def _machine_for(key: str, path: Path, wanted: Machine | None) -> Machine:
@@ -211,59 +277,11 @@ def _machine_for(key: str, path: Path, wanted: Machine | None) -> Machine:
     return machine
 
 
-_KEYS = {item.name for item in fields(Image)} - {"name"} | {"modules_list", "entry", "search"}
-
-
-def _check_types(entry: Mapping[str, Any]) -> None:
-    for key, value in entry.items():
-        if key not in _KEYS:
-            raise BuildError(f"unknown key {key!r}; there are: {', '.join(sorted(_KEYS))}")
-        _check_type(key, value)
-
-
-def _check_type(key: str, value: Any) -> None:
-    wanted = _TYPES.get(key, (str,))
-    if key == "drain":
-        _check_seconds(key, value)
-    if not isinstance(value, wanted) or (isinstance(value, bool) and bool not in wanted):
-        raise BuildError(f"{key} must be {' or '.join(kind.__name__ for kind in wanted)}")
-    if isinstance(value, list) and not all(isinstance(word, str) for word in value):
-        raise BuildError(f"{key} must be a list of strings")
-    if isinstance(value, dict):
-        for name, seconds in value.items():
-            _check_choice("deadlines", name, dict.fromkeys(DEADLINES))
-            _check_seconds(f"deadlines.{name}", seconds)
-
-
-def _check_seconds(key: str, value: Any) -> None:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not 0 < value <= _LONGEST:
-        raise BuildError(f"{key}: {value!r} is no number of seconds to wait")
-
-
-def _check_choice(key: str, value: str, known: Mapping[str, object]) -> None:
-    if value not in known:
-        raise BuildError(f"{key}: unknown {value!r}; there are: {', '.join(known)}")
-
-
-def _file(base: Path, name: str) -> Path:
-    path = base / Path(name).expanduser()
-    if not path.is_file():
-        raise BuildError(f"{path}: no such file")
-    return path.absolute()
-
-
-def _from_list(entry: Mapping[str, Any], base: Path, allow_commands: bool) -> dict[str, Any]:
-    search = [base / folder for folder in entry.get("search", ["."])]
-    found = read_entry(
-        _file(base, entry["modules_list"]),
-        entry.get("entry", ""),
-        search,
-        allow_commands=allow_commands,
-    )
-    words = " ".join(filter(None, (found.append, entry.get("append", ""))))
-    kernel, modules = found.bootstrap, found.modules
-    return {"kernel": kernel, "modules": modules, "append": words, "search": found.search}
+def _booted(found: Entry, append: str = "") -> dict[str, Any]:
+    words = " ".join(filter(None, (found.append, append)))
+    return {
+        "kernel": found.bootstrap, "modules": found.modules, "append": words, "search": found.search
+    }  # fmt: skip
 
 
 def _found_images(directory: Path) -> dict[str, Image]:

@@ -26,15 +26,15 @@ its own through an entry point of the group `lkltest.recipes` that names a packa
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
+from lkltest import toml_reader
 from lkltest.errors import SetupError
+from lkltest.toml_reader import ConfigError, Section
 
 ENTRY_POINT_GROUP = "lkltest.recipes"
 
@@ -78,37 +78,21 @@ class Recipe:
     steps: tuple[Step, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class _File:
-    """One TOML file, as it stands."""
-
-    path: Path
-    data: Mapping[str, Any] = field(repr=False)
-
-    @property
-    def part(self) -> bool:
-        return bool(self.data.get("part"))
-
-    def packages(self, pairs: Mapping[str, str]) -> tuple[Package, ...]:
-        sizes = self.data.get("megabytes", {})
-        return tuple(Package(probe, name, sizes.get(name, 1)) for probe, name in pairs.items())
-
-    def steps(self) -> Iterator[Step]:
-        for entry in self.data.get("steps", ()):
-            settings = dict(entry)
-            settings["makefile"] = self.path.parent / settings["makefile"]
-            settings["packages"] = self.packages(settings.get("packages", {}))
-            yield Step(**settings)
-
-
 def recipe_names() -> list[str]:
     """The hosts that have a recipe."""
-    return sorted(name for name, path in _files().items() if not _read(path).part)
+    return sorted(name for name, path in _files().items() if not _is(path, "part"))
 
 
 def default_names() -> list[str]:
     """The hosts whose build is made when none is named."""
-    return [name for name in recipe_names() if find_recipe(name).default]
+    return sorted(name for name, path in _files().items() if _is(path, "default"))
+
+
+def _is(path: Path, flag: str) -> bool:
+    try:
+        return toml_reader.read(path).flag(flag)
+    except ConfigError:  # it is told when this recipe is asked for
+        return False
 
 
 def find_recipe(name: str) -> Recipe:
@@ -119,28 +103,51 @@ def find_recipe(name: str) -> Recipe:
         raise SetupError(f"no recipe for a host {name}: there are {known}")
     try:
         return _combine(path)
-    except (ValueError, TypeError, KeyError) as error:
-        raise SetupError(f"{path}: {error}") from None
+    except ConfigError as error:
+        raise SetupError(str(error)) from None
 
 
 def _combine(path: Path) -> Recipe:
     """The recipe in a file, with those that it includes; what comes twice counts once."""
     packages: dict[Package, None] = {}
     steps: dict[Step, None] = {}
-    file = _read(path)
-    for name in file.data.get("includes", ()):
-        included = _combine(path.with_name(f"{name}.toml"))
+    table = toml_reader.read(path)
+    for number, name in enumerate(table.strings("includes")):
+        file = path.with_name(f"{name}.toml")
+        if not file.is_file():
+            raise table.error(f"includes {name}, which is not there: {file}", "includes", number)
+        included = _combine(file)
         packages.update(dict.fromkeys(included.packages))
         steps.update(dict.fromkeys(included.steps))
-    packages.update(dict.fromkeys(file.packages(file.data.get("packages", {}))))
-    steps.update(dict.fromkeys(file.steps()))
-    return Recipe(
-        path.stem,
-        file.data.get("about", ""),
-        bool(file.data.get("default")),
-        tuple(packages),
-        tuple(steps),
+    sizes = table.table("megabytes")
+    packages.update(dict.fromkeys(_packages(table, sizes)))
+    steps.update(dict.fromkeys(_step(entry, sizes) for entry in table.tables("steps")))
+    table.flag("part")
+    recipe = Recipe(
+        path.stem, table.string("about", ""), table.flag("default"), tuple(packages), tuple(steps)
     )
+    table.finish()
+    return recipe
+
+
+def _packages(table: Section, sizes: Section) -> Iterator[Package]:
+    for probe, name in table.words("packages").items():
+        yield Package(probe, name, sizes.amount(name, 1))
+
+
+def _step(table: Section, sizes: Section) -> Step:
+    step = Step(
+        table.string("name"),
+        table.file.parent / table.string("makefile"),
+        table.string("target"),
+        tuple(_packages(table, sizes)),
+        table.string("unless", ""),
+        table.amount("seconds"),
+        table.amount("processor_seconds"),
+        table.amount("megabytes"),
+    )
+    table.finish()
+    return step
 
 
 def _files() -> dict[str, Path]:
@@ -151,10 +158,3 @@ def _files() -> dict[str, Path]:
         for folder in (spec.submodule_search_locations or ()) if spec else ():
             found.update({path.stem: path for path in sorted(Path(folder).glob("*.toml"))})
     return found
-
-
-def _read(path: Path) -> _File:
-    try:
-        return _File(path, tomllib.loads(path.read_text(encoding="utf-8")))
-    except (OSError, tomllib.TOMLDecodeError) as error:
-        raise SetupError(f"{path}: {error}") from None

@@ -17,7 +17,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 60.0
-PARTS = ("__init__.py", "errors.py", "places.py", "signals.py", "deadline.py", "text.py", "setup")
+PARTS = ("__init__.py", "errors.py", "places.py", "signals.py", "deadline.py", "text.py", "setup",
+         "toml_reader.py")  # fmt: skip
 TOOLS = ("sh", "make", "sleep", "touch", "cat", "cp", "rm", "mkdir", "mv", "env", "head", "tar",
          "gzip", "cksum", "cut", "rmdir", "kill", "seq", "true", "false")  # fmt: skip
 

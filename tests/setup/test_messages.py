@@ -270,6 +270,22 @@ def test_an_unknown_host(machine: Machine) -> None:
     assert text == "no recipe for a host nosuch: there are native, qemu, uml, wine"
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[packages\n", "1:10: Expected ']' at the end of a table declaration"),
+        ("[packages]\ngdb = 3\n", "2:7: gdb must be a string"),
+        ("[[steps]]\nname = 'a'\nmakefile = 'm'\n", "1:1: target is missing"),
+        ("[[steps]]\nname = 'a'\nmakefile = 'm'\ntarget = 't'\nsecond = 1\n", "5:1: unknown key"),
+        ("[packages]\ngdb = 'gdb'\n[megabytes]\ngdb = -1\n", "4:7: gdb must be a number that is"),
+        ("includes = ['absent']\n", "1:13: includes absent, which is not there"),
+    ],
+)
+def test_a_bad_recipe_is_one_line(machine: Machine, text: str, message: str) -> None:
+    recipe = machine.recipe(text)
+    assert said(machine.run(recipe)).startswith(f"{recipe}:{message}")
+
+
 def test_an_old_python_is_refused_before_anything_is_installed(machine: Machine) -> None:
     machine.program(
         "old-python",

@@ -124,7 +124,7 @@ def load(file: Path, hosts: Collection[str], suites: Collection[str]) -> Config:
         fail_on=_fail_on(night),
         machine=night.string("machine", ""),
         name=night.string("name", "nightly"),
-        rerun=night.count("rerun", None) or 0,
+        rerun=night.count("rerun") or 0,
     )
     for section in (night, matrix, top):
         section.finish()
@@ -199,9 +199,9 @@ def _pattern(
 
 def _settings(table: Section, *, done: bool = True) -> Settings:
     settings = Settings(
-        table.seconds("timeout", None),
-        table.seconds("limit", None),
-        table.count("repeat", None),
+        table.seconds("timeout"),
+        table.seconds("limit"),
+        table.count("repeat"),
         table.words("environment"),
         tuple(table.strings("options")),
     )
