@@ -16,6 +16,7 @@ from lkltest.host.console import exit_from_status
 from lkltest.sandbox.scope import Child, ScopeError
 from lkltest.verdict.results import Exit, Problem, ProblemKind
 from lkltest.verdict.watchdog import Watchdog
+from lkltest.whole_file import write_whole
 
 from .console import GuestConsole
 from .deadlines import RunDeadlines
@@ -45,11 +46,11 @@ class RawLog:
 
     def save(self, path: Path) -> None:
         """Write the bytes to `path` and, beside it with `.times`, lines of `SECONDS OFFSET`."""
-        path.write_bytes(self._data)
+        write_whole(path, bytes(self._data))
         lines = [f"{seconds:.6f} {offset}\n" for seconds, offset in self._marks]
         if self._left_out:
             lines.append(f"# {self._left_out} more bytes were not kept\n")
-        path.with_name(f"{path.name}.times").write_text("".join(lines), encoding="ascii")
+        write_whole(path.with_name(f"{path.name}.times"), "".join(lines))
 
 
 _ENTER_JDB = b"\x1b"

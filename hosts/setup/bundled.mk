@@ -22,8 +22,7 @@ BUNDLED_ARCHIVE := $(BUILD)/$(LKL_PACKAGE)-$(LKL_VERSION).tgz
 BUNDLED_KERNEL := $(BUILD)/.kernel-$(LKL_VERSION)-$(firstword $(shell cksum <$(HERE)/bundled.patch))
 BUNDLED_LKL := $(BUILD)/src/src/linux/tools/lkl
 
-SUITE_HEADERS := $(wildcard $(SUITES)/*.h $(SUITES)/*/*.h)
-SUITE_CFLAGS := -std=gnu11 -D_GNU_SOURCE -O2 -g -Wall -Wextra -Wno-unused-parameter -pthread -I$(SUITES)
+SUITE_HEADERS := $(wildcard $(SUITES)/*.h $(SUITES)/*/*.h) $(SUITES)/cflags
 
 .PHONY: programs kernel archive bundled-clean
 programs: $(BUNDLED_PROGRAMS) $(BUILD)/tests/autoconf.sh
@@ -69,7 +68,7 @@ $(BUILD)/tests/net-test: $(SUITES)/net/net-test.c
 
 $(BUNDLED_PROGRAMS): $(SUITE_HEADERS) $(HERE)/bundled.mk $(BUNDLED_KERNEL)
 	@mkdir -p $(@D)
-	gcc $(SUITE_CFLAGS) -DCONFIG_AUTO_LKL_POSIX_HOST -isystem $(BUNDLED_LKL)/include \
+	gcc @$(SUITES)/cflags -I$(SUITES) -DCONFIG_AUTO_LKL_POSIX_HOST -isystem $(BUNDLED_LKL)/include \
 		-o $@.part $(filter %.c,$^) $(BUNDLED_LKL)/liblkl.a -lrt -Wl,-z,noexecstack
 	mv $@.part $@
 

@@ -23,10 +23,10 @@ $(WINDOWS_TESTS)/disk.exe: $(SUITES)/disk/disk-windows.c
 $(WINDOWS_TESTS)/net-test.exe: $(SUITES)/net/net-windows.c
 
 # -static: the thread library is a DLL otherwise, which Wine does not have.
-$(WINDOWS_PROGRAMS): $(wildcard $(SUITES)/*.h) $(HERE)/windows.mk
+$(WINDOWS_PROGRAMS): $(wildcard $(SUITES)/*.h) $(SUITES)/cflags $(HERE)/windows.mk
 	@mkdir -p $(@D)
-	$(WINDOWS_CC) -std=gnu11 -D_GNU_SOURCE -O2 -Wall -Wextra -Wno-unused-parameter -g \
-		-DLKLTEST_NO_KERNEL -I$(SUITES) -pthread -static -o $@.part $(filter %.c,$^) -lws2_32
+	$(WINDOWS_CC) @$(SUITES)/cflags -I$(SUITES) -DLKLTEST_NO_KERNEL -static -o $@.part \
+		$(filter %.c,$^) -lws2_32
 	mv $@.part $@
 
 $(WINDOWS_TESTS)/autoconf.sh: $(HERE)/windows.mk

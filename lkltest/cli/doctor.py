@@ -26,7 +26,7 @@ from lkltest.host.registry import host_names, make_host, why_unusable
 from lkltest.plugin import inner_pytest
 from lkltest.plugin.progress import REPORTER, SuiteReporter
 from lkltest.plugin.suite_run import ASKED_FOR, CAN_RUN
-from lkltest.report.terminal import echo, echo_error, wants_colour
+from lkltest.report.terminal import coloured, echo, echo_error, wants_colour
 from lkltest.sandbox.scope import probe
 from lkltest.text import printable
 from lkltest.verdict.results import SuiteResult
@@ -134,7 +134,7 @@ def _because(reason: str) -> str:
 
 
 def _line(what: str, word: str, detail: str) -> None:
-    shown = word
+    shown = f"{word:3}"
     if wants_colour(sys.stdout):
-        shown = f"\x1b[{'32' if word == 'yes' else '33'}m{word:3}\x1b[0m"
-    print(f"{printable(what):16} {shown:3} {printable(detail)}".rstrip())
+        shown = coloured(shown, "32" if word == "yes" else "33")
+    print(f"{printable(what):16} {shown} {printable(detail)}".rstrip())

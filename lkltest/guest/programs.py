@@ -25,11 +25,6 @@ if TYPE_CHECKING:
 INIT = "init"
 """The guest's first program; what it does stands in suites/init.c."""
 
-FLAGS = (
-    *("-std=gnu11", "-D_GNU_SOURCE", "-O2", "-g", "-Wall", "-Wextra", "-Wno-unused-parameter"),
-    "-pthread",
-)
-_GUEST_FLAGS = (*FLAGS, "-DLKLTEST_GUEST", "-static")
 FEATURES = {
     "LKLTEST_DISK_REMOUNT": "y",
     "LKLTEST_NET_TCP": "y",
@@ -40,6 +35,10 @@ FEATURES = {
 _NO_GUESTS = ("-windows",)
 _PACKAGE = Path(__file__).parent.parent
 _SOURCES = _PACKAGE / "suites"
+
+FLAGS = tuple((_SOURCES / "cflags").read_text(encoding="ascii").split())
+"""The flags of every suite's program, which hosts/setup/*.mk hand to gcc as a file."""
+_GUEST_FLAGS = (*FLAGS, "-DLKLTEST_GUEST", "-static")
 _SECONDS = 120.0
 
 
@@ -151,7 +150,8 @@ def _source(name: str) -> Path:
 
 def _source_files(name: str) -> list[Path]:
     source = _source(name)
-    return [source, *sorted({*_SOURCES.glob("*.h"), *source.parent.glob("*.h")})]
+    headers = sorted({*_SOURCES.glob("*.h"), *source.parent.glob("*.h")})
+    return [source, *headers, _SOURCES / "cflags"]
 
 
 def _target(name: str) -> Path:

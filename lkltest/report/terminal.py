@@ -43,10 +43,15 @@ def wants_colour(stream: TextIO) -> bool:
     return capable and not os.environ.get("NO_COLOR")
 
 
+def coloured(text: str, code: str) -> str:
+    """`text` in a colour of ECMA-48, which ends with it."""
+    return f"\x1b[{code}m{text}\x1b[0m"
+
+
 def suite_line(result: SuiteResult, colour: bool = False) -> str:
     """One line: `disk[ext4]@native   ok   13 points, 12 ok, 1 skipped   0.4 s`."""
-    word = _WORDS.get(result.outcome, "ok")
-    shown = f"\x1b[{_COLOURS[result.outcome]}m{word:8}\x1b[0m" if colour else f"{word:8}"
+    word = f"{_WORDS.get(result.outcome, 'ok'):8}"
+    shown = coloured(word, _COLOURS[result.outcome]) if colour else word
     return f"{printable(result.id):24} {shown}{result.seconds:7.2f} s  {_detail(result)}".rstrip()
 
 

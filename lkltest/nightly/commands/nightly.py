@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import importlib.metadata
+import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -46,6 +47,7 @@ from lkltest.nightly.run.store import NightFolder, new_night, unfinished
 from lkltest.report.terminal import echo, echo_error
 from lkltest.signals import handle_termination_signals, repeat_dropped_interrupts
 from lkltest.text import duration
+from lkltest.whole_file import write_whole
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -227,10 +229,8 @@ def _folder(options: argparse.Namespace, config: Config) -> NightFolder:
 
 
 def _init(file: Path) -> int:
-    try:
-        with file.open("x", encoding="utf-8") as stream:
-            stream.write(EXAMPLE)
-    except FileExistsError:
+    if os.path.lexists(file):
         return fail(f"{file}: exists already")
+    write_whole(file, EXAMPLE)
     echo(f"{file}: written; run it with: lkltest nightly {file}")
     return PASSED

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TextIO
 
 from lkltest.nightly.model.cell import Cell, CellOutcome, CellRecord
-from lkltest.report.terminal import wants_colour
+from lkltest.report.terminal import coloured, wants_colour
 from lkltest.text import duration, printable
 from lkltest.verdict.results import Outcome
 
@@ -66,7 +66,7 @@ def state_line(state: State, now: float) -> str:
 def cell_line(record: CellRecord, colour: bool) -> str:
     """`disk[ext4]@native#stable   FAILED    1.32 s  signal: SIGSEGV`."""
     word, code = _WORDS[record.outcome]
-    shown = f"\x1b[{code}m{word:8}\x1b[0m" if colour else f"{word:8}"
+    shown = coloured(f"{word:8}", code) if colour else f"{word:8}"
     name, detail = printable(record.cell.id), printable(_detail(record))
     return f"{name:32} {shown}{record.seconds:8.2f} s  {detail}"
 
