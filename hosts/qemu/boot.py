@@ -18,6 +18,7 @@ from lkltest.guest.linux import LinuxGuest
 
 from ..l4re.module_list import Module, ModulesError, libraries_of, with_program
 from ..l4re.ned_script import SCRIPT, TAG, ned_script
+from . import sysrq
 from .image import Image
 from .machine import Boot, doubled
 
@@ -65,7 +66,9 @@ def _linux(image: Image, job: Job, folder: Path, guest: LinuxGuest | None) -> Bo
 
 # Time stamps tell where a kernel message begins in the middle of a program's line. The delay loop
 # is calibrated by what QEMU says; keyboards and PCI slots that are not there need no search.
-_LINUX_OPTIONS = "console=ttyS0 panic=-1 printk.time=1 rdinit=/init tsc=reliable no_timer_check"
+_LINUX_OPTIONS = (
+    "console=ttyS0 panic=-1 printk.time=1 rdinit=/init tsc=reliable no_timer_check " + sysrq.OPTIONS
+)
 
 
 def _modules(image: Image, job: Job, folder: Path) -> str:

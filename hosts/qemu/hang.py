@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a machine that hangs is doing: state, registers with a verdict, the kernel debugger's say.
+"""What a machine that hangs is doing: what its kernel says, registers with a verdict, state.
 
-In this order: what changes nothing first, the NMI last. See QEMU's QMP reference (query-status,
+What changes nothing is asked first, the NMI sent last. See QEMU's QMP reference (query-status,
 human-monitor-command, inject-nmi, screendump) and Fiasco's manual for JDB.
 """
 
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from lkltest.host.elf_symbols import elf_symbols
 
+from . import sysrq
 from .monitor import Monitor, MonitorError
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ class Symbols:
         return ""
 
 
+_NMI, _PANIC = (0.2, 1.0), (0.5, 5.0)
+"""Seconds of silence after the answer to an NMI, and in all; Linux panics."""
 SAMPLES = 5
 _BETWEEN = 0.02
 _SPREAD = 64
@@ -101,32 +104,55 @@ def verdict(samples: Sequence[Sample], symbols: Symbols | None = None) -> str:
 
 
 def hang_report(
-    process: QemuProcess, files: Sequence[Path], *, debugger: bool, picture: Path | None
+    process: QemuProcess,
+    files: Sequence[Path],
+    *,
+    linux: bool,
+    debugger: bool,
+    picture: Path | None,
 ) -> str:
     """Look at a machine that hangs. Never raises; says what could not be had.
 
     Args:
         process: the machine.
         files: ELF files whose symbols may name an address.
+        linux: ask its kernel by sysrq.
         debugger: ask Fiasco's kernel debugger (the image was started with -serial_esc).
         picture: where to write a PNG of the display, None when there is none.
     """
     monitor = process.links.monitor
-    lines = []
+    parts: list[str] = []
     try:
-        status = monitor.execute("query-status", seconds=2.0)
-        lines.append(f"machine: {status['status']}")
-        lines += _registers(monitor, files, running=status["status"] == "running")
+        status = str(monitor.execute("query-status", seconds=2.0)["status"])
+        running = status == "running"
+        asked = linux and running
+        parts += sysrq.ask(process) if asked else []
+        answered = bool(parts)
+        parts.append(f"machine: {status}")
+        parts += _registers(monitor, files, running=running)
         if picture is not None:
-            lines.append(_picture(monitor, picture))
+            parts.append(_picture(monitor, picture))
         if debugger:
-            lines.append(_debugger(process))
+            parts.append(_debugger(process))
         monitor.execute("inject-nmi", seconds=2.0)
-        said = process.read_quiet(0.2, 1.0)
-        lines.append("after an NMI: " + (_text(said) if said else "no answer"))
+        answer = _text(process.read_quiet(*(_PANIC if linux else _NMI)))
+        if asked and not answered:
+            parts = ["\n".join([*sysrq.after_nmi(answer), sysrq.NO_ANSWER]), *parts]
+        parts.append("after an NMI: " + (answer or "no answer"))
     except MonitorError as error:
-        lines.append(str(error))
-    return "\n".join(lines)
+        parts.append(str(error))
+    if linux and parts:
+        parts[0] = _named(parts[0], Symbols(files)) + "\n"
+    return "\n".join(parts)
+
+
+def _named(text: str, symbols: Symbols) -> str:
+    """A kernel's word on its tasks, with the functions of the program that it cannot know."""
+    return re.sub(
+        f"({sysrq.IN_PROGRAM})(0x[0-9a-f]+)",
+        lambda match: match[1] + _where(int(match[2], 16), symbols),
+        text,
+    )
 
 
 def _registers(monitor: Monitor, files: Sequence[Path], *, running: bool) -> list[str]:

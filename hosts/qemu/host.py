@@ -213,6 +213,7 @@ class QemuHost(Host):
             diagnose=lambda process: hang_report(
                 process,
                 _symbol_files(image),
+                linux=image.linux is not None,
                 debugger=image.serial_esc,
                 picture=made.kept.picture if image.display else None,
             ),

@@ -124,6 +124,7 @@ class QemuProcess(Process):
         self._watchdog = Watchdog()
         self._done = False
         self._closed = False
+        self._asked = False  # by a diagnosis: what the machine does then is an answer
         self._ended_by_hand = False
 
     def chunks(self) -> Iterator[bytes]:
@@ -287,6 +288,7 @@ class QemuProcess(Process):
         decided = self._verdict.decision
         if decided is not None:
             if decided.diagnose:
+                self._asked = True
                 report = self._diagnose(self)
                 decided.add_detail(report)
                 if decided.problem is None:
@@ -295,12 +297,14 @@ class QemuProcess(Process):
         if cause == "quiet":
             self._verdict.waited(seconds)
             return
+        self._asked = True
         self.hang_report = self._diagnose(self)
         self._verdict.out_of_time(cause, seconds, self.hang_report, self._console)
 
     def _last(self) -> Iterator[bytes]:
         """End the machine and yield what is left."""
-        by_itself = self.child.poll() is not None and not self._ended_by_hand
+        wanted = self._ended_by_hand or self._asked
+        by_itself = self.child.poll() is not None and not wanted
         self._end()
         if by_itself:
             rest = self.read_quiet(0.05, 2.0)
@@ -317,7 +321,8 @@ class QemuProcess(Process):
         yield from self._some(self._console.close(whole_lines=complete))
         if self._verdict.unavailable:
             yield f"1..0 # SKIP {self._verdict.unavailable}\n".encode()
-        self._take_last_events()
+        if not self._asked:
+            self._take_last_events()
         ended = exit_from_status(self.child.poll()) if by_itself else None
         self.exit = self._verdict.exit(ended, self.links.said(), complete=complete)
 

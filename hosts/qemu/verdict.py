@@ -147,7 +147,7 @@ class Verdict:
             self.decide(Decision(Problem(ProblemKind.NO_BOOT, reason, detail=report)))
         elif cause == "plan":
             reason = f"no plan within {seconds:g} s; the console ends with {_last_line(console)!r}"
-            detail = f"{_text(console.recent)}\n{report}"
+            detail = f"{report}\nthe console's end:\n{_text(console.recent)}"
             self.decide(Decision(Problem(ProblemKind.NO_BOOT, reason, detail=detail)))
         elif cause == "silence":
             self._time_out = Exit(cause="stall", note=f"{seconds:g} s")
