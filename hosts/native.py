@@ -13,16 +13,18 @@ from lkltest.host.build import Build
 from lkltest.host.console import Console, open_terminal
 from lkltest.host.debugger import Debugger, HeldLog
 from lkltest.host.disk import CHILD_DESCRIPTOR, Disk
-from lkltest.host.executable import SCRIPT, identify, is_dynamic, machine_is_native
+from lkltest.host.executable import (
+    SCRIPT,
+    has_multiboot_header,
+    identify,
+    is_dynamic,
+    machine_is_native,
+)
 from lkltest.host.wrapper import Wrapper
 from lkltest.sandbox.scope import Scope
 
 _HELD_LOG = HeldLog("'test.c'::log_buf", "'test.c'::head")
 """Where upstream's test programs keep the kernel's log until a test point ends (tests/test.c)."""
-_MULTIBOOT = (0x1BADB002).to_bytes(4, "little")
-_MULTIBOOT_WITHIN = 8192
-"""Multiboot specification 0.6.96, section 3.1: the magic word and where it may be."""
-
 
 _LIBRARIES = ("liblkl.a", "src/src/linux/tools/lkl/liblkl.a")
 """The kernel as a library in a build of a kernel tree, and in the bundled one."""
@@ -112,10 +114,7 @@ def is_bare_metal(path: Path) -> bool:
     """
     if identify(path).format != "ELF" or is_dynamic(path):
         return False
-    with path.open("rb") as file:
-        head = file.read(_MULTIBOOT_WITHIN)
-    words = (head[at : at + 4] for at in range(0, len(head), 4))
-    return _MULTIBOOT in words or not os.access(path, os.X_OK)
+    return has_multiboot_header(path) or not os.access(path, os.X_OK)
 
 
 def own_places(build: Build | None, scope: Scope) -> dict[str, str]:

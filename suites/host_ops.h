@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * The part of struct lkl_host_operations that the boot suite tests, on top of
- * POSIX threads, for programs that have no LKL to bring it: those for guests
- * and those without a kernel (-DLKLTEST_NO_KERNEL; mingw-w64 has these threads
- * too). The names are LKL's, so that the tests are the same source.
+ * POSIX threads, for guest programs, which have no LKL to bring it. The names
+ * are LKL's, so that the tests are the same source.
  */
 #ifndef LKLTEST_HOST_OPS_H
 #define LKLTEST_HOST_OPS_H
@@ -13,12 +12,8 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <time.h>
-#ifdef _WIN32
-#include <windows.h>
-#else
 #include <sys/syscall.h>
 #include <unistd.h>
-#endif
 
 typedef pthread_t lkl_thread_t;
 
@@ -249,11 +244,7 @@ static void host_timer_free(void *arg)
 
 static long host_gettid(void)
 {
-#ifdef _WIN32
-	return GetCurrentThreadId();
-#else
 	return syscall(SYS_gettid);
-#endif
 }
 
 static struct {

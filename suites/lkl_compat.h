@@ -2,20 +2,13 @@
 /*
  * The suite programs are written against LKL's API. This header makes one out
  * of its two forms, the one before lkl_init() (the bundled 4.9) and today's,
- * and stands in for it where there is no LKL:
- *
- *	-DLKLTEST_GUEST		a process inside of a Linux guest (UML, QEMU);
- *				LKL's calls are libc's (guest.h)
- *	-DLKLTEST_NO_KERNEL	host primitives alone (host_ops.h)
+ * and stands in for it in a process inside of a Linux guest (UML, QEMU), where
+ * LKL's calls are libc's: -DLKLTEST_GUEST, guest.h.
  */
 #ifndef LKLTEST_LKL_COMPAT_H
 #define LKLTEST_LKL_COMPAT_H
 
-#if defined(LKLTEST_NO_KERNEL)
-
-#include "host_ops.h"
-
-#elif defined(LKLTEST_GUEST)
+#ifdef LKLTEST_GUEST
 
 #include "guest.h"
 
@@ -69,8 +62,6 @@ static inline void lkltest_cleanup(void)
 #endif
 #endif
 
-#ifndef LKLTEST_NO_KERNEL
-
 #include "tap.h"
 
 /* Logs what was called and what came back, and hands it on to be compared. */
@@ -85,5 +76,4 @@ static inline long lkltest_called(const char *text, long ret)
 	return ret;
 }
 
-#endif
 #endif

@@ -5,21 +5,18 @@ from __future__ import annotations
 
 import mmap
 import os
-import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from lkltest.errors import BuildError, ExecutableError, LkltestError
-from lkltest.host.executable import identify, is_dynamic, special
+from lkltest.host.executable import has_multiboot_header, identify, is_dynamic, special
 
 from ..l4re.expected_output import ExpectedOutput
 from ..l4re.module_list import Module
 from ..l4re.own_tests import is_own_test
 from .machine import MACHINES, Machine
 
-_MULTIBOOT = 0x1BADB002
-_MULTIBOOT_WITHIN = 8192
 _CD_AT = 0x8001
 _PVH = b"\x12\0\0\0Xen\0"
 """A note's type, XEN_ELFNOTE_PHYS32_ENTRY, and owner: where QEMU enters an ELF file."""
@@ -60,15 +57,9 @@ def kind_of(path: Path) -> Kind:
         raise KindError(f"{text}: no image that can be booted") from None
     if executable.format != "ELF":
         raise KindError(f"{path}: is {executable}: no image that can be booted")
-    if _is_multiboot(head):
+    if has_multiboot_header(path):
         return Kind("multiboot", executable.machine)
     return Kind("pvh" if _has_pvh_entry(path) else "elf", executable.machine)
-
-
-def _is_multiboot(head: bytes) -> bool:
-    looked_at = min(len(head), _MULTIBOOT_WITHIN) & ~3  # whole words
-    words = struct.iter_unpack("<I", head[:looked_at])
-    return any(word == _MULTIBOOT for (word,) in words)
 
 
 def _has_pvh_entry(path: Path) -> bool:

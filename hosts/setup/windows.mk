@@ -1,38 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Windows programs of the suites' own sources. LKL's own Windows build needs a
-# toolchain that Debian does not have (a Windows one whose long has 64 bits):
-#     windows		without a kernel: host primitives alone, in a second
-#     windows-kernel	with the bundled kernel, see windows/calls.h
-# wine.toml has it as steps of the set-up (lkltest/setup/); works on its own, too:
-#     make -f hosts/setup/windows.mk [BUILD=dir] [windows | windows-kernel]
+# The bundled kernel with the suites' programs, in Windows programs: see windows/calls.h. LKL's own
+# Windows build needs a toolchain that Debian does not have (a Windows one whose long has 64 bits).
+# wine.toml has it as a step of the set-up (lkltest/setup/); works on its own, too:
+#     make -f hosts/setup/windows.mk [BUILD=dir] windows-kernel
 
 BUILD ?= build
 HERE := $(patsubst %/,%,$(dir $(lastword $(MAKEFILE_LIST))))
 SUITES := $(HERE)/../../suites
 WINDOWS_CC ?= x86_64-w64-mingw32-gcc
-
-WINDOWS_TESTS := $(BUILD)/windows/tests
-WINDOWS_PROGRAMS := $(addprefix $(WINDOWS_TESTS)/,boot.exe disk.exe net-test.exe)
-
-.PHONY: windows
-windows: $(WINDOWS_PROGRAMS) $(WINDOWS_TESTS)/autoconf.sh
-
-$(WINDOWS_TESTS)/boot.exe: $(SUITES)/boot/boot.c
-$(WINDOWS_TESTS)/disk.exe: $(SUITES)/disk/disk-windows.c
-$(WINDOWS_TESTS)/net-test.exe: $(SUITES)/net/net-windows.c
-
-# -static: the thread library is a DLL otherwise, which Wine does not have.
-$(WINDOWS_PROGRAMS): $(wildcard $(SUITES)/*.h) $(SUITES)/cflags $(HERE)/windows.mk
-	@mkdir -p $(@D)
-	$(WINDOWS_CC) @$(SUITES)/cflags -I$(SUITES) -DLKLTEST_NO_KERNEL -static -o $@.part \
-		$(filter %.c,$^) -lws2_32
-	mv $@.part $@
-
-$(WINDOWS_TESTS)/autoconf.sh: $(HERE)/windows.mk
-	@mkdir -p $(@D)
-	@printf '%s\n' LKL_HOST_CONFIG_NT=y LKLTEST_NO_KERNEL=y >$@.part
-	mv $@.part $@
 
 LKL := $(BUILD)/src/src/linux/tools/lkl
 MUSL := /usr/lib/x86_64-linux-musl/libc.a

@@ -79,9 +79,8 @@ class WineHost(Host):
         if name is not None:
             return _checked(open_build(name))
         for place in build_places():
-            for windows in (place / "windows-kernel", place / "windows"):
-                if (windows / "tests").is_dir():
-                    return _checked(open_build(str(windows)))
+            if (place / "windows-kernel" / "tests").is_dir():
+                return _checked(open_build(str(place / "windows-kernel")))
         raise BuildError(
             "no Windows build: make it with `lkltest setup wine`, "
             "or name one with --lkl-build=DIR or LKL_BUILD"

@@ -91,10 +91,6 @@ class Pe:
         return int(start)
 
     @cached_property
-    def time_stamp(self) -> int:
-        return int(struct.unpack_from("<I", self.data, self._header + 8)[0])
-
-    @cached_property
     def wide(self) -> bool:
         """Whether it is PE32+."""
         return bool(struct.unpack_from("<H", self.data, self._header + 24)[0] == 0x20B)
@@ -103,10 +99,6 @@ class Pe:
     def image_base(self) -> int:
         kind, at = ("<Q", 24) if self.wide else ("<I", 28)
         return int(struct.unpack_from(kind, self.data, self._header + 24 + at)[0])
-
-    @cached_property
-    def image_size(self) -> int:
-        return int(struct.unpack_from("<I", self.data, self._header + 24 + 56)[0])
 
     @cached_property
     def sections(self) -> tuple[Section, ...]:
@@ -161,11 +153,6 @@ class Pe:
             if kind == _WEAK_EXTERNAL and more:
                 found.append((name, struct.unpack_from("<I", self.data, at + _SYMBOL_BYTES)[0]))
         return tuple(WeakExternal(name, names.get(default, "")) for name, default in found)
-
-    @property
-    def symbol_count(self) -> int:
-        """How many entries its own table has."""
-        return self._table[1]
 
     def section(self, name: str) -> Section | None:
         return next((section for section in self.sections if section.name == name), None)

@@ -32,7 +32,6 @@ FEATURES = {
 }
 """What the guest programs can do, in the words of a build's autoconf.sh."""
 
-_NO_GUESTS = ("-windows",)
 _PACKAGE = Path(__file__).parent.parent
 _SOURCES = _PACKAGE / "suites"
 
@@ -51,8 +50,7 @@ def missing_compiler() -> Missing | None:
 
 def guest_programs() -> dict[str, Path]:
     """Where each guest program is, or will be once `guest_program` was asked for it."""
-    sources = (path.stem for path in _SOURCES.glob("*/*.c"))
-    return {name: _target(name) for name in sorted(sources) if not name.endswith(_NO_GUESTS)}
+    return {name: _target(name) for name in sorted(path.stem for path in _SOURCES.glob("*/*.c"))}
 
 
 def guest_program(name: str) -> Path:

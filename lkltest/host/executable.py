@@ -43,6 +43,7 @@ _SPECIAL = {
     stat.S_IFSOCK: "a socket",
     stat.S_IFCHR: "a device",
 }
+_MULTIBOOT, _MULTIBOOT_WITHIN = (0x1BADB002).to_bytes(4, "little"), 8192
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +111,13 @@ def machine_is_native(machine: str) -> bool:
     """Whether this machine's processor runs programs for `machine` (64 bit x86 runs 32 bit too)."""
     here = platform.machine()
     return machine == here or (here == "x86_64" and machine == "i386")
+
+
+def has_multiboot_header(path: Path) -> bool:
+    """Whether a boot loader finds the magic word (Multiboot specification 0.6.96, section 3.1)."""
+    with path.open("rb") as file:
+        head = file.read(_MULTIBOOT_WITHIN)
+    return _MULTIBOOT in (head[at : at + 4] for at in range(0, len(head), 4))
 
 
 def is_dynamic(path: Path) -> bool:

@@ -204,8 +204,6 @@ static enum tap_result test_tls(void)
 	return tap_check(good);
 }
 
-#ifndef LKLTEST_NO_KERNEL
-
 /* ---- the kernel ---- */
 
 /*
@@ -680,15 +678,12 @@ static enum tap_result test_stop_kernel(void)
 	return tap_check(CALL(lkl_sys_halt()) == 0 && !lkl_is_running());
 }
 
-#endif /* LKLTEST_NO_KERNEL */
-
 static const struct tap_point points[] = {
 	TAP_POINT(mutex),
 	TAP_POINT(semaphore),
 	TAP_POINT(join),
 	TAP_POINT(timer),
 	TAP_POINT(tls),
-#ifndef LKLTEST_NO_KERNEL
 	TAP_POINT(start_kernel),
 	TAP_POINT(getpid),
 	TAP_POINT(syscall_latency),
@@ -721,7 +716,6 @@ static const struct tap_point points[] = {
 	TAP_POINT(syscall_thread),
 	TAP_POINT(many_syscall_threads),
 	TAP_POINT(stop_kernel),
-#endif
 };
 
 int main(int argc, char **argv)
@@ -733,15 +727,11 @@ int main(int argc, char **argv)
 		return 255;
 	}
 	lkl_host_ops.print = tap_log;
-#ifndef LKLTEST_NO_KERNEL
 	if (lkltest_init() < 0) {
 		fprintf(stderr, "%s: lkl_init() failed\n", argv[0]);
 		return 1;
 	}
-#endif
 	failed = tap_run(points, TAP_COUNT(points), "boot");
-#ifndef LKLTEST_NO_KERNEL
 	lkltest_cleanup();
-#endif
 	return failed;
 }

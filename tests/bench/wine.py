@@ -27,7 +27,7 @@ from tests.compiler import ROOT, compile_program
 ROUNDS = 15
 AT_ONCE = 8
 CRASHES = 5
-PROGRAM = ROOT / "build/windows/tests/boot.exe"
+PROGRAM = ROOT / "build/windows-kernel/tests/boot.exe"
 
 
 def boot() -> None:
