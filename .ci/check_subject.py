@@ -12,7 +12,7 @@ _GITS_OWN = re.compile(r"(Merge|Revert|fixup!|squash!|amend!) ")
 
 
 def flaw(message: str) -> str:
-    """What is wrong with the subject of `message`; "" when nothing is."""
+    """The flaw of the subject of `message`, in words; "" when there is none."""
     subject = message.partition("\n")[0]
     if _GITS_OWN.match(subject):
         return ""

@@ -24,7 +24,7 @@ from lkltest.host.wrapper import Wrapper
 from lkltest.sandbox.scope import Scope
 
 _HELD_LOG = HeldLog("'test.c'::log_buf", "'test.c'::head")
-"""Where upstream's test programs keep the kernel's log until a test point ends (tests/test.c)."""
+"""The buffer in which upstream's test programs keep the kernel's log (tests/test.c)."""
 
 _LIBRARIES = ("liblkl.a", "src/src/linux/tools/lkl/liblkl.a")
 """The kernel as a library in a build of a kernel tree, and in the bundled one."""
@@ -118,7 +118,7 @@ def is_bare_metal(path: Path) -> bool:
 
 
 def own_places(build: Build | None, scope: Scope) -> dict[str, str]:
-    """Where a UML kernel keeps its state, as a library too: ~/.uml/ID outlives a kill (umid.c)."""
+    """The folders of a UML kernel's state, as a library too: ~/.uml/ID outlives a kill (umid.c)."""
     if build is None or build.kind != "tools/um":
         return {}
     return {"HOME": str(scope.folder), "TMPDIR": str(scope.folder)}

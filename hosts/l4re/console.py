@@ -24,7 +24,7 @@ _PARTIAL_LIMIT = 1 << 16
 _ESCAPE = re.compile(ESCAPE)
 
 _BROKEN = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*|[\]PX^_][^\x07\x1b\n]*|[ -/]*)")
-"""What is left of an escape that does not end properly before the end of its line."""
+"""The remains of an escape that does not end properly before the end of its line."""
 
 _RESET = re.compile(rb"\x1b\[[0;]*m")
 _COLOUR = re.compile(COLOUR)

@@ -24,7 +24,7 @@ _LINE = re.compile(r"^([^\s\[]+)(?:\[\s*(.*?)\s*\])?(?:\s+(.*?))?\s*$")
 _SLOTS = ("kernel", "sigma0", "roottask")
 _SEARCH_PATH = "MODULE_SEARCH_PATH"
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "i386": "x86"}
-"""What L4Re calls a processor, by what `lkltest.host.executable` does."""
+"""L4Re's names of processors, by those of `lkltest.host.executable`."""
 _NARROW = ("arm", "mips", "riscv", "x86")
 """Processors that have 32 bits unless BITS says otherwise."""
 _PLAIN = ("bin", "data", "bin-nostrip", "data-nostrip", "module")
@@ -173,7 +173,7 @@ def libraries_of(
 
 
 def _library_folders(search: Sequence[Path]) -> list[Path]:
-    """Where a build tree has the libraries of what lies in `bin/SYSTEM/ABI`.
+    """The folders with the libraries of what lies in `bin/SYSTEM/ABI` of a build tree.
 
     That is `lib/SYSTEM/ABI`, in newer trees `lib/SYSTEM/std/ABI`.
     """
@@ -210,7 +210,7 @@ def _root_arguments(moe: Module, script: Module) -> str:
 
 
 class _Target(NamedTuple):
-    """What `[arch=]` and `[bits=]` are compared with."""
+    """The processor that `[arch=]` and `[bits=]` are compared with."""
 
     architecture: str
     bits: str
@@ -339,7 +339,7 @@ class _Reader:
                 self._draft.modules += [member.wanted(words) for words in self._words(member)]
 
     def _words(self, line: _Line) -> list[str]:
-        """What a line stands for: the module command lines that it is, finds or prints."""
+        """The module command lines that a line is, finds or prints."""
         if not line.is_for(self._target):
             return []
         for option in ("perl", "shell"):

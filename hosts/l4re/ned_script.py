@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 SCRIPT = "lkltest.cfg"
 TAG = "lkltest"
 EXITED = "lkltest: the program exited with"
-"""What the script prints at its end, before the status; without a tag, as ned itself prints."""
+"""The script's last words, before the status; without a tag, as ned itself prints."""
 _COLOUR = "g"
 
 

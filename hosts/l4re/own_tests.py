@@ -36,7 +36,7 @@ _OURS = {"-serial": 1, "-nographic": 0, "-display": 1, "-vnc": 1, "-monitor": 1}
 
 @dataclass(frozen=True, slots=True)
 class OwnTest:
-    """What a test boots, and what is to come of it.
+    """The images that a test boots, and the output that it expects.
 
     `environment` is what the module list is read with; `silence` are the seconds without a line
     that the test is allowed; `expected` is None for one that speaks TAP.

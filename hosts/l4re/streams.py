@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Which of a console's streams is the program's, and what becomes of the others. Pure.
+"""The program's stream among those of a console, and the judgement of the others. Pure.
 
 The stream of the program under test goes to the parser as it comes. Others that speak TAP too are
 kept, and follow when the console has ended, as plans of their own that name their program.
@@ -42,7 +42,7 @@ class Bundle:
 
     @property
     def missing(self) -> str:
-        """What did not come, in words; empty when all did."""
+        """The announced tests that did not come, in words; empty when all did."""
         if self.expected is None:
             return "" if self.ended else "the bundle did not finish"
         if self.finished >= self.expected:
@@ -60,7 +60,7 @@ class BlockReader:
         self.open: list[bytes] = []
         """Prefixes of the blocks that have started and not finished."""
         self.finished = 0
-        """How many blocks have started and finished."""
+        """The numbers of blocks that have started and finished."""
         self.bundle: Bundle | None = None
         self.seen = False
         """Whether any block or bundle has started."""

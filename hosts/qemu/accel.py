@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Which accelerators really work here: a machine is booted with them.
+"""The accelerators that really work here: a machine is booted with them.
 
 That /dev/kvm opens proves nothing: where virtual machines are nested it may open, and then the
 machine stops with an internal error, hangs, or is many times slower than one that is emulated.
@@ -33,7 +33,7 @@ _PASSED = 0x10 << 1 | 1
 
 
 def missing_qemu(machine: Machine) -> Missing | None:
-    """Why QEMU cannot be used, with what to install; None when it can."""
+    """The reason why QEMU cannot be used, with what to install; None when it can."""
     install = f"apt-get install {machine.package}"
     if shutil.which(machine.program) is None:
         return Missing(f"{machine.program} is missing", install)

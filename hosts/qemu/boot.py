@@ -25,7 +25,7 @@ from .machine import Boot, doubled
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What a program is started with: its words and its environment, as the guest sees them."""
+    """The words and the environment that a program is started with, as the guest sees them."""
 
     words: Sequence[str] = ()
     environment: Mapping[str, str] | None = None

@@ -161,11 +161,11 @@ class GuestConsole:
         self._in_block: dict[bytes | None, bool] = {}
         self._boots: dict[str, int] = {}
         self.signatures: list[tuple[Signature, str, bytes | None]] = []
-        """What was found since the owner last emptied it: the signature, its line, whose it is."""
+        """The last finding since the owner emptied it: the signature, its line, whose it is."""
         self.found = False
         """Whether the program has begun to speak TAP."""
         self.status: int | None = None
-        """What the program exited with, when moe or our script for ned has said so."""
+        """The program's exit status, when moe or our script for ned has told it."""
         self.recent = bytearray()
         """The end of the clean console, all streams together."""
         self._asleep = 0.0
@@ -184,7 +184,7 @@ class GuestConsole:
 
     @property
     def missing_tests(self) -> list[str]:
-        """What bundles announced and did not bring."""
+        """The tests that bundles announced and did not bring."""
         return [bundle.missing for bundle in self._streams.bundles if bundle.missing]
 
     @property
@@ -210,7 +210,7 @@ class GuestConsole:
 
     @property
     def booted_again(self) -> str:
-        """What has booted more than once, or empty."""
+        """The name of what has booted more than once, or empty."""
         return next((name for name, count in self._boots.items() if count > 1), "")
 
     @property
@@ -223,7 +223,7 @@ class GuestConsole:
         return announced[1].decode("utf-8", "backslashreplace").strip()
 
     def after(self, line: str, tag: bytes | None) -> bytes:
-        """What stream `tag` has shown from `line` on, as far as it is kept."""
+        """The lines of stream `tag` from `line` on, as far as they are kept."""
         own = self._own.get(tag, b"")
         return bytes(own[max(0, own.find(line.encode("utf-8", "ignore"))) :])
 

@@ -40,7 +40,7 @@ def module_files(
 
 
 def missing_driver(image: Image, device: str) -> str | None:
-    """Which driver for a "disk" or "nic" of the image the kernel lacks; None when it has it."""
+    """The driver for a "disk" or "nic" of the image that the kernel lacks; None: it has it."""
     drivers = _disk_drivers(image) if device == "disk" else _NIC_DRIVERS[image.nic]
     kernel = KernelModules(image.module_directory)
     missing = [name for name in drivers if not kernel.has(name)]
@@ -63,7 +63,7 @@ _STATUS = "/dev/ttyS1"
 
 @dataclass(slots=True)
 class Devices:
-    """What a launch's arguments come to: words for the guest, devices for QEMU.
+    """A launch's arguments as words for the guest and devices for QEMU.
 
     `descriptors` maps numbers in QEMU to ours; `filesystems` are those on the disks; `waited` are
     device files that a Linux guest waits for.
@@ -148,7 +148,7 @@ def _add_nic(devices: Devices, interface: Interface, image: Image, scope: Scope,
 def linux_guest(
     image: Image, devices: Devices, environment: Mapping[str, str]
 ) -> LinuxGuest | None:
-    """What a Linux kernel's initramfs has to hold; None for an image that brings its own.
+    """The content of a Linux kernel's initramfs; None for an image that brings its own.
 
     Raises LaunchError when the program cannot run in a guest.
     """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a machine that hangs is doing: what its kernel says, registers with a verdict, state.
+"""The state of a machine that hangs: its kernel's words, and registers with a verdict.
 
 What changes nothing is asked first, the NMI sent last. See QEMU's QMP reference (query-status,
 human-monitor-command, inject-nmi, screendump) and Fiasco's manual for JDB.
@@ -60,7 +60,7 @@ _HLT = re.compile(r"\bHLT=(\d)")
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Where the processor was: address, privilege level (0 the kernel), whether it waits in HLT.
+    """The place of a processor: address, privilege level (0: kernel), if it waits in HLT.
 
     None for what `info registers` does not say, as that of Arm.
     """
@@ -85,7 +85,7 @@ def read_sample(registers: str) -> Sample | None:
 
 
 def verdict(samples: Sequence[Sample], symbols: Symbols | None = None) -> str:
-    """What samples taken one after the other come to: idle, spinning at, or busy."""
+    """The verdict on samples taken one after the other: idle, spinning at, or busy."""
     if not samples:
         return "no registers could be read"
     if all(sample.halted for sample in samples):

@@ -51,7 +51,7 @@ LINUX = "linux"
 
 @dataclass(frozen=True, slots=True)
 class _Made:
-    """What has been made for a launch."""
+    """The things made for one launch."""
 
     image: Image
     folder: Path
@@ -227,7 +227,7 @@ class QemuHost(Host):
         return process
 
     def dry_run(self, launch: Launch, scope: Scope) -> str:
-        """What a person types to run the same: QEMU's command line, in a folder made for it."""
+        """The shell lines that run the same by hand: QEMU's command line, and its folder."""
         with self._prepared(launch, scope) as made:
             return script_by_hand(made.setup, made.folder)
 
@@ -298,7 +298,7 @@ class QemuHost(Host):
         return replace(image, program=launch.program)
 
     def _gdb(self, launch: Launch) -> str:
-        """Where QEMU listens for gdb: on this machine alone. Raises LaunchError."""
+        """The address on which QEMU listens for gdb: of this machine alone. Raises LaunchError."""
         wanted = str(self._option("gdb") or "")
         if wanted and not launch.interactive:
             raise LaunchError("--lkl-qemu-gdb is for `lkltest exec --interactive`")
@@ -351,7 +351,7 @@ class QemuHost(Host):
 
 
 def unsupported_by_kernel(image: Image, kind: str, what: str) -> str | None:
-    """Why a Linux kernel cannot have a feature; None when it can."""
+    """The reason why a Linux kernel cannot have a feature; None when it can."""
     assert image.linux is not None  # noqa: S101 - for the type checker
     if kind == "filesystem" and not KernelModules(image.module_directory).has(what):
         return f"kernel {image.linux.name} has no {what}"

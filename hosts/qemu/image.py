@@ -76,7 +76,7 @@ PC = ("x86_64", "i386")
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """What is booted for one program.
+    """The files that are booted for one program, and how.
 
     Attributes:
         name: of the program it is for.

@@ -19,7 +19,7 @@ LINUX_DISKS: Mapping[str, str] = {
     "nvme": "/dev/nvme{}n1",
     "ide": "/dev/sd{}",
 }
-"""What Linux calls a disk; letters where disks have letters, else numbers."""
+"""Linux's name of a disk; letters where disks have letters, else numbers."""
 NICS: Mapping[str, str] = {"virtio": "virtio-net-pci", "e1000": "e1000"}
 
 
@@ -111,7 +111,7 @@ class Nic:
 
 @dataclass(frozen=True, slots=True)
 class Boot:
-    """What is booted, in names that mean the same in QEMU's directory and say nothing else.
+    """The files that are booted, in names that mean the same in QEMU's folder.
 
     A path must not get there: it becomes part of the guest's command line, where bootstrap of L4Re
     takes `-wait` or `-noserial` in it for an option of its own.

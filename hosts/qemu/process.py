@@ -66,7 +66,7 @@ class Links:
     console: SerialLine
     status: SerialLine | None
     said: Callable[[], str]
-    """What QEMU itself has written to its standard error."""
+    """QEMU's own standard error."""
 
     def close(self) -> None:
         self.monitor.close()
@@ -147,7 +147,7 @@ class QemuProcess(Process):
         self._verdict.decide(Decision(None, _AFTER_BAIL_OUT))
 
     def problems(self) -> list[Problem]:
-        """What was seen beside the stream."""
+        """The problems that were seen beside the stream."""
         return self._verdict.problems
 
     def send(self, data: bytes) -> None:

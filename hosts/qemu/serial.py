@@ -35,7 +35,7 @@ class SerialLine:
         return self._descriptors[0]
 
     def receive(self) -> bytes:
-        """What has come; empty when nothing has, or never will again."""
+        """The bytes that have come; empty when none have, or none ever will again."""
         try:
             return os.read(self._descriptors[0], _CHUNK)
         except BlockingIOError:

@@ -78,7 +78,7 @@ def start(
 
 
 class _Said:
-    """What QEMU writes to its standard error; the file goes with the last reader."""
+    """QEMU's standard error as a file, which goes with its last reader."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -97,7 +97,7 @@ def _read(descriptor: int) -> str:
 
 
 def _reason(child: Child, machine: Machine, said: str, error: str) -> str:
-    """Why QEMU did not come up, in one line."""
+    """The reason why QEMU did not come up, in one line."""
     ended = child.wait(0.5) is not None
     lines = [line for line in said.splitlines() if line.strip()]
     if ended and lines:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a Linux kernel that hangs says of its tasks, asked by sysrq over its serial console.
+"""A hanging Linux kernel's words about its tasks, by sysrq over its serial console.
 
 A BREAK and a letter on the console are sysrq: w shows the blocked tasks, l what the processors do,
 t every task. A kernel that answers to none of them still answers to an NMI, by a panic. See the
@@ -77,7 +77,7 @@ class Thread:
 
 
 def ask(process: QemuProcess) -> list[str]:
-    """What a guest's kernel answers: first who hangs, then all three answers; none without any.
+    """A guest's kernel's answers: first who hangs, then all three; none without any.
 
     Raises MonitorError.
     """
@@ -88,7 +88,7 @@ def ask(process: QemuProcess) -> list[str]:
 
 
 def after_nmi(said: str) -> list[str]:
-    """Where the kernel's panic for an NMI found each processor; empty when there was none."""
+    """The place of each processor in the kernel's panic for an NMI; empty without one."""
     return [line for each in processors_in(unstamped(said)) for line in each.lines]
 
 

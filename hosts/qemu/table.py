@@ -102,7 +102,7 @@ def image_of_file(path: Path, *, guest: bool, allow_commands: bool = False) -> I
 
 
 def image_of_test(test: OwnTest, silence: float) -> Image:
-    """What one of L4Re's own tests boots. Raises BuildError for a list that cannot be used.
+    """The image of one of L4Re's own tests. Raises BuildError for a list that cannot be used.
 
     silence: the limit that the test may have more of.
     """
@@ -177,7 +177,7 @@ _READERS: Mapping[str, Callable[[Section, str], Any]] = {
     "modules": _modules,
     "deadlines": _deadlines,
 }
-"""How the value of each key is read."""
+"""The reader of each key's value."""
 
 
 class _Entry:

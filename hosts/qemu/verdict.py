@@ -39,7 +39,7 @@ class Decision:
 
 
 class Verdict:
-    """What has been said of a run so far, and the first decision.
+    """The evidence of a run so far, and the first decision.
 
     Args:
         token: of /init's reports; empty for a guest that makes none.
@@ -124,7 +124,7 @@ class Verdict:
 
     @property
     def unavailable(self) -> str:
-        """Why the program says that it cannot run here; empty when it does not."""
+        """The program's reason why it cannot run here; empty when it gives none."""
         console = self._console
         if console is None or console.found or console.status != _UNAVAILABLE:
             return ""
@@ -155,7 +155,7 @@ class Verdict:
             self._time_out = Exit(cause="deadline", note=f"{seconds:g} s")
 
     def exit(self, ended: Exit | None, said: str, *, complete: bool) -> Exit:
-        """How the program ended.
+        """The end of the program.
 
         ended: QEMU, when it did by itself; `said`: its last words. complete: the plan was met.
         """
@@ -177,7 +177,7 @@ class Verdict:
         return self._exit_of_program(ended, said, report)
 
     def _exit_of_program(self, ended: Exit | None, said: str, report: GuestReport) -> Exit:
-        """What /init, isa-debug-exit or the console say that the program exited with."""
+        """The program's end as /init, isa-debug-exit or the console tell it."""
         if report.signal is not None:
             return Exit(signal=report.signal, cause="signalled", note="in the guest")
         if report.status is not None:
@@ -191,7 +191,7 @@ class Verdict:
         return Exit(cause="ended", note=self._waited)
 
     def _report(self) -> GuestReport:
-        """What /init has reported: on the console, before it has opened its own device."""
+        """The report of /init: on the console, before it has opened its own device."""
         if not self._token:
             return GuestReport()
         console = bytes(self._console.recent) if self._console else b""

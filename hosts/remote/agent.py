@@ -38,7 +38,7 @@ mv "$folder/target.$$" "$folder/target.sh" && uname -s && uname -m && date +%s &
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """What a target is: `name` and `machine` as uname(1) has them (Linux, FreeBSD; x86_64, amd64).
+    """A target's system: `name` and `machine` as uname(1) has them (FreeBSD; amd64).
 
     `folder` is where our files are there, `clock_skew` how many seconds its clock is ahead.
     """
@@ -50,7 +50,7 @@ class System:
 
 
 class Agent:
-    """What is asked of one connected target. Every method raises LaunchError, one line."""
+    """The requests to one connected target. Every method raises LaunchError, one line."""
 
     def __init__(self, transport: Transport, target: Target) -> None:
         self.address = transport.address or "the device"
@@ -73,7 +73,7 @@ class Agent:
         return self._transport.command(self._words(verb, *words), terminal=terminal)
 
     def ask(self, verb: str, *words: str, stdin: bytes = b"") -> bytes:
-        """What the script prints."""
+        """The script's output."""
         return self._transport.call(*self._words(verb, *words), stdin=stdin)
 
     def put_program(self, digest: str, program: Path) -> None:
@@ -122,7 +122,7 @@ class Agent:
 
 
 def words_file(words: Sequence[str], environment: Mapping[str, str]) -> bytes:
-    """What the script sources: the program's arguments as $1, $2, ..., and its environment."""
+    """The text that the script sources: the program's arguments as $1, ..., its environment."""
     lines = [f"export {name}={shlex.quote(value)}" for name, value in environment.items()]
     lines.append(f"set -- {' '.join(map(shlex.quote, words))}")
     return os.fsencode("\n".join(lines) + "\n")

@@ -33,7 +33,7 @@ _MACHINES = {"amd64": "x86_64", "arm64": "aarch64", "armv7l": "arm", "armv8l": "
 """uname(1)'s machines, where they are called otherwise in `lkltest.host.executable`."""
 _RUNS_TOO = {"x86_64": "i386", "aarch64": "arm"}
 _GRACE_SECONDS = 60
-"""How much longer than its limit a run may stay on a target that has lost us."""
+"""Seconds beyond its limit that a run may stay on a target that has lost us."""
 
 
 class RemoteHost(Host):

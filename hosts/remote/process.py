@@ -98,7 +98,7 @@ class RemoteConsole(Console):
         self.child.wait(_END_SECONDS)
 
     def _look(self) -> str:
-        """What a program that hangs is doing; afterwards it is ended and its disks are here."""
+        """The stacks of a program that hangs; then it is ended and its disks are here."""
         self._looked_at = True  # its end is ours, not its own
         try:
             report = self._run.agent.ask("look", self._run.name).decode("utf-8", "replace").strip()
@@ -154,7 +154,7 @@ class _Splitter:
         return data
 
     def rest(self) -> bytes:
-        """What was kept back and is the program's, at the end of the stream."""
+        """The last bytes of the program's, kept back until the end of the stream."""
         return self._held
 
 

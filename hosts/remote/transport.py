@@ -40,7 +40,7 @@ class Transport(ABC):
 
     @abstractmethod
     def lost(self, status: int, said: str) -> str | None:
-        """Why a command has not run or not ended by itself; None when its status is its own."""
+        """The reason why a command did not end by itself; None: its status is its own."""
 
     @contextlib.contextmanager
     def connect(self, folder: Path) -> Iterator[None]:

@@ -70,7 +70,7 @@ class UmlConsole(Console):
             self._problems.append(problem)
 
     def problems(self) -> list[Problem]:
-        """What the guest's /init and the console had to say."""
+        """The problems that the guest's /init and the console told."""
         return self._problems
 
     def _report(self) -> GuestReport:
@@ -99,7 +99,7 @@ def died_halted(kernel: Exit, report: GuestReport, last: bytes) -> bool:
 def end_of_run(
     kernel: Exit, report: GuestReport, *, rebooted: bool = False
 ) -> tuple[Exit, Problem | None]:
-    """How the program ended, from how the kernel did and from what /init reported. Pure."""
+    """The program's end, from the kernel's and from /init's report. Pure."""
     if rebooted:
         return Exit(cause="ended"), Problem(ProblemKind.CRASH, "the guest rebooted")
     if report.failure:

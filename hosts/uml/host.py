@@ -135,7 +135,7 @@ class UmlHost(Host):
 
 @dataclass(frozen=True, slots=True)
 class Guest:
-    """What one launch comes to in the guest, and its devices.
+    """One launch in the guest, and its devices.
 
     `options` are the kernel's for the devices, `disks` their images' descriptors.
     """
@@ -196,7 +196,7 @@ def options(root: Path, folder: Path, memory: str) -> list[str]:
 
 
 def root_options(root: Path) -> list[str]:
-    """Where the guest's root is: in an initramfs, or in a folder by hostfs (hostfs.rst)."""
+    """The options for the guest's root: an initramfs, or a folder by hostfs (hostfs.rst)."""
     if root.is_dir():
         hostfs = ("root=/dev/root", "rootfstype=hostfs", f"rootflags={root}", "rw")
         return [*hostfs, "init=/init"]

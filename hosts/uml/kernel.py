@@ -17,11 +17,11 @@ from lkltest.host.executable import identify, is_dynamic, machine_is_native
 from lkltest.tap.patterns import LINUX, LINUX_VERSION
 
 INSTALLED_MODULES = Path("/usr/lib/uml/modules")
-"""Where Debian's package user-mode-linux keeps the modules of its kernel."""
+"""The folder in which Debian's package user-mode-linux keeps its kernel's modules."""
 
 _BANNER = re.compile(LINUX_VERSION + rb" \(")
 _INITRD_HELP = b"initrd=<initrd image>"
-"""What a kernel with CONFIG_BLK_DEV_INITRD says of its options (arch/um/kernel/initrd.c)."""
+"""The words of a kernel with CONFIG_BLK_DEV_INITRD (arch/um/kernel/initrd.c)."""
 _OWN_OPTION = b"uml_dir="
 """An option that only UML kernels know (arch/um/os-Linux/umid.c)."""
 
@@ -48,7 +48,7 @@ class UmlKernel:
         return name.encode() + b"\0" in self.path.read_bytes()
 
     def module_files(self, filesystems: list[str]) -> list[Path]:
-        """What a guest has to load, in this order, for IPv6 and for `filesystems`."""
+        """The modules that a guest has to load, in order, for IPv6 and for `filesystems`."""
         return self.modules.files(["ipv6", *filesystem_modules(filesystems)])
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a hanging UML kernel does, asked through its management console.
+"""The state of a hanging UML kernel, asked through its management console.
 
 Sources: the kernel's Documentation/virt/uml/user_mode_linux_howto_v2.rst, "The UML Management
 Console"; uml_mconsole(1) of the package uml-utilities.
@@ -52,7 +52,7 @@ class Mconsole:
         self._printed = bytearray()
 
     def what_hangs(self, process: int | None) -> str:
-        """What the kernel does; of one that idles, the stack of `process` and of every task.
+        """The kernel's activity; of one that idles, the stacks of `process` and of every task.
 
         A debugger is asked first: it sees a kernel that spins, which answers nothing, or dies over
         the question after the task that runs. Says why when there is nothing. A kernel that panics

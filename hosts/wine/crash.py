@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What Wine says of a program's death, and what an exit status of Windows may mean. Pure."""
+"""Wine's words for a program's death, and the meaning of Windows' exit statuses. Pure."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ class Stack:
 
 @dataclass(slots=True)
 class Seen:
-    """What was seen of a program while it was stopped.
+    """The findings about a program while it was stopped.
 
     Attributes:
         stacks: of its threads.
@@ -157,7 +157,7 @@ class WineDebugger:
         seen.held_log = self._held_log(memory)
 
     def _held_log(self, memory: Memory) -> bytes:
-        """What the kernel has said and the program has not printed (upstream's tests/test.c)."""
+        """The kernel's log that the program has not printed (upstream's tests/test.c)."""
         module = self._program_module()
         if module is None:
             return b""
@@ -207,7 +207,7 @@ class WineDebugger:
         return "" if names.source == self._program else f"names: {names.source}"
 
     def _outline(self, stack: Stack, lines: Mapping[int, str]) -> str:
-        """Where a thread is in the program's own code, in a few short lines."""
+        """The place of a thread in the program's own code, in a few short lines."""
         rows: list[str] = []
         for number, frame, _ in _without_recursion(stack.frames):
             name = self._name(frame.address, returns=number > 0)

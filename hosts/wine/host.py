@@ -195,7 +195,7 @@ class WineHost(Host):
         make_prefix(self._tools(), path)
 
     def _lifeline(self) -> int | None:
-        """What tells of the death of the session's server; without it, runs have their own."""
+        """A descriptor that ends when the session's server dies; None: runs have their own."""
         if self._server is not None and self._server.has_died():
             echo_error("the session's wineserver has died; each run starts one of its own now")
             self._server = None

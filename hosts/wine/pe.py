@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a PE file, or an object file for one, says of itself: sections, symbols, exports.
+"""A PE file, or an object file for one: its sections, symbols and exports.
 
 Names are read here and not by binutils, as a kernel's 60,000 symbols take 0.1 s this way. Source of
 the offsets: the Microsoft "PE Format" specification.
@@ -80,7 +80,7 @@ class Pe:
 
     @cached_property
     def _header(self) -> int:
-        """Where "PE" stands; an object file begins with what comes after it."""
+        """The offset of "PE"; an object file begins with what comes after it."""
         if self.data[:2] == _OBJECT and len(self.data) > 20:
             return -4
         if len(self.data) < 64 or self.data[:2] != b"MZ":
@@ -126,7 +126,7 @@ class Pe:
 
     @cached_property
     def exports(self) -> tuple[Symbol, ...]:
-        """What it exports, by address."""
+        """Its exports, by address."""
         address, _ = self._directory(_EXPORTS)
         if not address:
             return ()
@@ -137,7 +137,7 @@ class Pe:
 
     @cached_property
     def functions(self) -> tuple[int, ...]:
-        """Where functions begin, by the table that they are unwound with; parts of them, too."""
+        """The addresses at which functions, or parts of them, begin: the table for unwinding."""
         address, size = self._directory(_EXCEPTIONS)
         entries = struct.iter_unpack("<3I", self.read(address, size // 12 * 12)) if address else ()
         return tuple(begin for begin, _, _ in entries)
@@ -169,7 +169,7 @@ class Pe:
 
     @cached_property
     def _table(self) -> tuple[int, int]:
-        """Where its symbols are, and how many entries there are."""
+        """The offset of its symbols, and how many entries there are."""
         start, count = struct.unpack_from("<II", self.data, self._header + 12)
         if not start or start + count * _SYMBOL_BYTES > len(self.data):
             return 0, 0

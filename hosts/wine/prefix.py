@@ -34,7 +34,7 @@ _NAME_ONE = "name one of your own with --lkl-wine-prefix"
 
 
 def cache_directory() -> Path:
-    """Where lkltest keeps prefixes; it need not be there yet. Raises LaunchError."""
+    """The folder of lkltest's prefixes; it need not be there yet. Raises LaunchError."""
     try:
         return cache_home() / "wine"
     except RuntimeError:
@@ -42,7 +42,7 @@ def cache_directory() -> Path:
 
 
 def diagnose(prefix: Path) -> str | None:
-    """Why `prefix` is not whole, in a few words; None when it is. Reads a few first bytes."""
+    """The reason why `prefix` is not whole; None when it is. Reads a few first bytes."""
     if not prefix.is_dir():
         return "is not a directory" if prefix.exists() else "does not exist"
     diagnoses = (_diagnose_registry(prefix / name) for name in _REGISTRY)
@@ -56,7 +56,7 @@ def diagnose(prefix: Path) -> str | None:
 
 
 def why_unusable(prefix: Path, *, ours: bool) -> str | None:
-    """Why a prefix cannot be used and what to do, one line; None if it can.
+    """The reason why a prefix cannot be used and what to do, one line; None if it can.
 
     One that does not exist, or is an empty directory, will be made; `ours`, lkltest's own, will be
     made anew when it is broken.

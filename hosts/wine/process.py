@@ -110,7 +110,7 @@ def modules(memory: Memory, raw: Sequence[int]) -> list[Module]:
 
 
 def anonymous_code(pid: int) -> list[tuple[int, int]]:
-    """Where a process has executable memory that belongs to no file: a kernel that was loaded."""
+    """The executable memory of a process that belongs to no file: a kernel that was loaded."""
     try:
         text = Path(f"/proc/{pid}/maps").read_text(encoding="utf-8", errors="replace")
     except OSError:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Which program files Wine is given: checked before anything is launched.
+"""The program files that Wine is given: checked before anything is launched.
 
 Wine itself cannot be asked. It writes "Application could not be started" into the program's own
 stdout, prints nothing at all for PE32 without its 32 bit half, and runs an ELF file natively.
@@ -48,7 +48,7 @@ def check_program(program: Path, bits32: bool) -> Executable:
 
 
 def _end_of_sections(program: Path) -> int:
-    """Where the last byte that the section table speaks of should be."""
+    """The end of the last section that the section table speaks of."""
     with program.open("rb") as file:
         header = file.read(65536)
     (start,) = struct.unpack_from("<I", header, 0x3C)

@@ -109,7 +109,7 @@ def lines_of(file: Path, addresses: Sequence[int]) -> dict[int, str]:
 
 
 def _sources(program: Path, pe: Pe, extra: Sequence[Path]) -> Iterator[Callable[[], Names | None]]:
-    """Where names may be, the best first."""
+    """The files that may hold names, the best first."""
     for named in extra:
         yield lambda named=named: _read_source(named, pe)  # type: ignore[misc]
     if not pe.stripped:

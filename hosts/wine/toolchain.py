@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What can build LKL for Windows here, and what a build's files say of how they were built."""
+"""The tool chains that can build LKL for Windows here, and the marks they leave in files."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def _output(*words: str | Path) -> str:
 
 
 def build_remarks(build: Build) -> Iterator[str]:
-    """What is worth knowing of a build for Windows, a line each."""
+    """The remarks on a build for Windows, a line each."""
     said: dict[str, list[str]] = {}
     for path in build.programs.values():
         if path.suffix == ".exe":

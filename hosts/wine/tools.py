@@ -30,7 +30,7 @@ class WineTools:
 
     @property
     def key(self) -> str:
-        """What a prefix depends on, as part of its name: `8.0-64+32`."""
+        """The properties that a prefix depends on, as part of its name: `8.0-64+32`."""
         return f"{self.version}-64{'+32' if self.bits32 else ''}"
 
 

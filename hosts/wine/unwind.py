@@ -155,7 +155,7 @@ class _Entry:
     end: int
     information: int
     offset: int
-    """How far in the function the thread is."""
+    """The thread's offset in the function."""
 
 
 class _Functions:
