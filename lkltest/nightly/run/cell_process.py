@@ -12,7 +12,7 @@ from pathlib import Path
 from lkltest.deadline import Deadline
 from lkltest.nightly.model.cell import Cell
 from lkltest.report.tree import read
-from lkltest.sandbox.scope import Child, Scope, ScopeError
+from lkltest.sandbox.scope import NAMESPACE, Child, Scope, ScopeError, probe
 from lkltest.text import printable
 from lkltest.verdict.results import SuiteResult
 
@@ -40,7 +40,9 @@ class CellProcess:
         self._cell = cell
         self._stack = contextlib.ExitStack()
         try:
-            self._scope = self._stack.enter_context(Scope())
+            # With a /proc of its own, where the process finds those that it starts: gdb needs it.
+            proc = probe().kind == NAMESPACE
+            self._scope = self._stack.enter_context(Scope(mounts=proc))
             self._log = os.memfd_create("log", os.MFD_CLOEXEC)
             self._stack.callback(os.close, self._log)
             self._child = self._spawn()

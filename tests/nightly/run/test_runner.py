@@ -5,6 +5,7 @@ import fcntl
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,7 +24,9 @@ from lkltest.nightly.run.progress import Display, State, state_line
 from lkltest.nightly.run.runner import Quiet, run_cell, run_cells
 from lkltest.nightly.run.store import NightFolder, NoNight, new_night, nights, unfinished
 from lkltest.plain import from_plain, to_plain
+from lkltest.sandbox.scope import NAMESPACE, probe
 from lkltest.text import duration
+from lkltest.verdict.results import ProblemKind
 from tests.fake_build import fake_build
 from tests.nightly.compare.synthetic import record
 
@@ -54,6 +57,14 @@ class TestRunner:
         assert one.outcome is CellOutcome.ERROR
         assert "/nonexistent: no such directory" in one.error and "\n" not in one.error
         assert "/nonexistent" in one.log
+
+    def test_a_crash_in_a_cell_leaves_its_stacks(self, tmp_path: Path) -> None:
+        """A cell is in a scope of its own, and so is the program in it: gdb has to find it."""
+        if shutil.which("gdb") is None or probe().kind != NAMESPACE:
+            pytest.skip("no gdb or no namespaces here")
+        (result,) = run_cell(boot(tmp_path, "segfault")).results
+        (problem,) = (one for one in result.problems if one.kind is ProblemKind.SIGNAL)
+        assert "main" in problem.detail, problem
 
     def test_they_run_side_by_side_and_in_order(self, tmp_path: Path) -> None:
         class Seen(Quiet):

@@ -24,7 +24,7 @@ from lkltest.sandbox.scope import ScopeError
 
 class TestCells:
     def test_one_that_cannot_be_started(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        def refuse() -> None:
+        def refuse(**_: object) -> None:
             raise ScopeError("no space for a run's folder")
 
         monkeypatch.setattr(cell_process, "Scope", refuse)
