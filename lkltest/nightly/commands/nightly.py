@@ -7,13 +7,13 @@ import argparse
 import contextlib
 import importlib.metadata
 import os
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from lkltest.command_line import FAILED, INTERRUPTED, PASSED, count
 from lkltest.nightly.commands.night import (
-    ComparedNight,
     Criteria,
     Recorder,
     compare_night,
@@ -38,15 +38,13 @@ from lkltest.nightly.history.queries import named_night
 from lkltest.nightly.history.store import History, HistoryError
 from lkltest.nightly.model.cell import Cell
 from lkltest.nightly.model.change import Change
-from lkltest.nightly.report.labels import verdict_text
-from lkltest.nightly.report.text import lines, summary
+from lkltest.nightly.report.text import lines, night_line
 from lkltest.nightly.run.lock import locked
 from lkltest.nightly.run.progress import Display, State
 from lkltest.nightly.run.runner import Listener, run_cells
 from lkltest.nightly.run.store import NightFolder, new_night, unfinished
-from lkltest.report.terminal import echo, echo_error
+from lkltest.report.terminal import echo, echo_error, wants_colour
 from lkltest.signals import handle_termination_signals, repeat_dropped_interrupts
-from lkltest.text import duration
 from lkltest.whole_file import write_whole
 
 
@@ -180,23 +178,12 @@ def _close(config: Config, recorder: Recorder, criteria: Criteria) -> int:
         compared = compare_night(history, folder, records, criteria, notes)
     write_all(compared.model, folder.path)
     folder.finish(finished)
-    for line in _summary_lines(compared, folder):
+    for line in lines(compared.model.changes):
         echo(line)
+    print(night_line(compared.model, folder.path, colour=wants_colour(sys.stdout)))
     if recorder.history_error:
         return fail(f"{recorder.history_error}; the night is complete in {folder.path}")
     return FAILED if compared.failing else PASSED
-
-
-def _summary_lines(compared: ComparedNight, folder: NightFolder) -> list[str]:
-    model = compared.model
-    baseline = model.baseline_id
-    against = f"compared with {baseline}" if baseline else "nothing to compare with"
-    return [
-        *lines(model.changes),
-        f"{model.night_id}: {verdict_text(model)}; {len(model.cells)} cells in"
-        f" {duration(model.seconds)}; {against}: {summary(model.changes)};"
-        f" reports in {folder.path}",
-    ]
 
 
 def _check_baseline(file: Path, wanted: str | None) -> None:

@@ -17,6 +17,7 @@ from lkltest.nightly.model.change import Change, ChangeKind
 from lkltest.nightly.model.ids import split_id
 from lkltest.nightly.run.runner import Listener
 from lkltest.report.terminal import echo
+from lkltest.text import plural
 
 
 @dataclass(slots=True)
@@ -53,7 +54,7 @@ def rerun_new_failures(
         cells = _wanted(times, recorder, changes())
         if not cells:
             return
-        echo(f"{recorder.folder.id}: new failures in {len(cells)} cells: run again")
+        echo(f"{recorder.folder.id}: new failures in {plural(len(cells), 'cell')}: run again")
         run_cells(cells, _Reruns(recorder))
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from lkltest.nightly.compare.compare import EVENT
 from lkltest.nightly.model.change import Change, ChangeKind
 from lkltest.nightly.model.ids import split_id
-from lkltest.nightly.model.rows import is_problem, problem_name
+from lkltest.nightly.model.rows import ended_run, problem_name
 from lkltest.verdict.results import ProblemKind
 
 _ALONE = frozenset({ChangeKind.EXPIRED, ChangeKind.OUTDATED})
@@ -93,7 +93,7 @@ def _crashes(changes: Iterable[Change]) -> list[list[Change]]:
     ordered = list(changes)
     for change in ordered:
         cell, point = split_id(change.id)
-        if _of_run(change) and change.kind not in _ALONE:
+        if ended_run(point, change.reason) and change.kind not in _ALONE:
             key = (cell, change.kind)
             found.setdefault(key, []).append(change)
             if change.after is not None:
@@ -102,20 +102,20 @@ def _crashes(changes: Iterable[Change]) -> list[list[Change]]:
             found[change.id, change.kind] = [change]
     for change in ordered:
         cell, point = split_id(change.id)
-        if change.kind is ChangeKind.VANISHED and point and cell in crashed:
+        if _not_reached(change) and point and cell in crashed:
             found[crashed[cell]] += found.pop((change.id, change.kind))
     return [_lead_first(group) for group in found.values()]
 
 
-def _of_run(change: Change) -> bool:
-    """Whether it is how a run ended: a problem without a point, or the point it ended in."""
-    point = split_id(change.id)[1]
-    return is_problem(point) or f"{ProblemKind.NEVER_REPORTED}: " in change.reason
+def _not_reached(change: Change) -> bool:
+    """Whether the point is not there, and was."""
+    gone = change.after is None and change.before is not None
+    return change.kind is ChangeKind.VANISHED or (change.kind is ChangeKind.KNOWN and gone)
 
 
 def _lead_first(group: Sequence[Change]) -> list[Change]:
     def follows(change: Change) -> bool:
-        return split_id(change.id)[1] in _CONSEQUENCES or change.kind is ChangeKind.VANISHED
+        return split_id(change.id)[1] in _CONSEQUENCES or _not_reached(change)
 
     return sorted(group, key=follows)
 

@@ -17,7 +17,7 @@ from lkltest.nightly.compare.known import Known, KnownFailure
 from lkltest.nightly.compare.slowness import Step, step
 from lkltest.nightly.model.cell import CellOutcome
 from lkltest.nightly.model.change import CellState, Change, ChangeKind, PointHistory, PointState
-from lkltest.nightly.model.rows import is_problem
+from lkltest.nightly.model.rows import ended_run, is_problem
 from lkltest.verdict.results import Outcome
 
 Cells = Mapping[str, CellState]
@@ -112,7 +112,7 @@ class _Point:
             return None
         if found.expired(known.today):
             return self._change(ChangeKind.EXPIRED, f"expired on {found.expires}: {found.text()}")
-        return self._change(ChangeKind.KNOWN, found.text())
+        return self._change(ChangeKind.KNOWN, _joined(found.text(), self.now.reason))
 
     def _outdated(self, found: KnownFailure) -> Change | None:
         """What passes; nothing if the same entry is about something here that still fails."""
@@ -126,7 +126,7 @@ class _Point:
     def change(self, known: Known) -> Change | None:
         now, old = self.now, self.old
         if now is None or now.outcome is Outcome.FAILED:
-            return self._absent() if now is None else self._failing(now)
+            return self._absent(known) if now is None else self._failing(now)
         if old is not None and old.outcome is Outcome.FAILED and now.outcome is not Outcome.SKIPPED:
             return self._recovered(old.reason)
         if (
@@ -139,17 +139,23 @@ class _Point:
             return None if self._returns() else self._change(ChangeKind.ADDED, "")
         return _timed(self.id, self.history, known)
 
-    def _absent(self) -> Change | None:
-        if not is_problem(self.name):
-            why = next((n for n, p in self.cell.points.items() if is_problem(n)), "")
-            return self._change(
-                ChangeKind.VANISHED, f"the run ended with {why}" if why else "it is not in this run"
-            )
-        return self._recovered("")
+    def _absent(self, known: Known) -> Change | None:
+        """What a known crash did not reach is as known."""
+        if is_problem(self.name):
+            return self._recovered("")
+        cell_id = self.id.removesuffix(f"/{self.name}")
+        ends = [name for name, p in self.cell.points.items() if ended_run(name, p.reason)]
+        entries = [known.find(f"{cell_id}/{name}") for name in ends]
+        expected = ends and all(e is not None and not e.expired(known.today) for e in entries)
+        return self._change(
+            ChangeKind.KNOWN if expected else ChangeKind.VANISHED,
+            f"the run ended with {ends[0]}" if ends else "it is not in this run",
+        )
 
     def _returns(self) -> bool:
         """Whether it was only missing because the last run crashed before it."""
-        crashed = self.old_cell is not None and any(map(is_problem, self.old_cell.points))
+        before = self.old_cell.points if self.old_cell is not None else {}
+        crashed = any(ended_run(name, point.reason) for name, point in before.items())
         return crashed and bool(self._earlier())
 
     def _recovered(self, reason: str) -> Change:

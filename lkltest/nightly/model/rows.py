@@ -58,6 +58,11 @@ def is_problem(point_name: str) -> bool:
     return point_name.startswith("(") and point_name.endswith(")")
 
 
+def ended_run(point_name: str, reason: str) -> bool:
+    """Whether it is how a run ended: a problem without a point, or the point it ended in."""
+    return is_problem(point_name) or f"{ProblemKind.NEVER_REPORTED}: " in reason
+
+
 def _flat(
     points: Iterable[PointResult], prefix: str, why: dict[str | None, str]
 ) -> Iterator[PointRow]:

@@ -24,6 +24,7 @@ from lkltest.nightly.report.labels import (
     point_counts,
     shows_times,
     verdict,
+    verdict_text,
 )
 from lkltest.nightly.report.model import NightModel
 from lkltest.nightly.report.trends import plots
@@ -54,6 +55,7 @@ def page(night: NightModel) -> str:
         "night": night,
         "headline": headline(night),
         "verdict": verdict(night).value,
+        "verdict_text": verdict_text(night),
         "causes": causes(night.changes),
         "started": time.strftime("%Y-%m-%d %H:%M", started) if started else "",
         "cells": _counts_text(Counter(cell.outcome for cell in night.cells), CellOutcome),

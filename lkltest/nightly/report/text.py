@@ -5,13 +5,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import groupby
+from pathlib import Path
 
 from lkltest.nightly.compare.causes import Cause, causes
 from lkltest.nightly.model.change import Change, ChangeKind
-from lkltest.nightly.report.labels import LABELS, LOUD, cause_counts
-from lkltest.text import printable
+from lkltest.nightly.report.labels import (
+    LABELS,
+    LOUD,
+    Verdict,
+    cause_counts,
+    headline,
+    verdict,
+)
+from lkltest.nightly.report.model import NightModel
+from lkltest.text import duration, plural, printable
 
 _SHOWN = 20
+_COLOURS = {Verdict.FAILED: "31", Verdict.FAILING: "33", Verdict.PASSED: "32"}
 
 
 def lines(changes: Iterable[Change], shown: int = _SHOWN) -> list[str]:
@@ -33,6 +43,17 @@ def summary(changes: Sequence[Change]) -> str:
     return "; ".join(f"{LABELS[kind]}: {text}" for kind, text in cause_counts(changes)) or (
         "nothing changed"
     )
+
+
+def night_line(night: NightModel, folder: Path, *, colour: bool = False) -> str:
+    """The last line of a night: the verdict, in the colour that a page has, and what is news."""
+    found = verdict(night)
+    said = printable(headline(night))
+    shown = f"\x1b[{_COLOURS[found]}m{said}\x1b[0m" if colour else said
+    cells = f"{plural(len(night.cells), 'cell')} in {duration(night.seconds)}"
+    against = f"compared with {night.baseline_id}" if night.baseline_id else "no earlier night"
+    rest = printable(f"{cells}; {against}; reports in {folder}")
+    return f"{printable(night.night_id)}: {shown}; {rest}"
 
 
 def _word(kind: ChangeKind) -> str:

@@ -2,13 +2,16 @@
 """Changes gathered by cause, and the words that a night gets for them."""
 
 from dataclasses import replace
+from datetime import date
+from pathlib import Path
 
 from lkltest.nightly.compare.causes import causes
+from lkltest.nightly.compare.known import Known, KnownFailure
 from lkltest.nightly.model.cell import Cell, CellRecord
 from lkltest.nightly.model.change import Change, ChangeKind
 from lkltest.nightly.report.labels import Verdict, headline, verdict
 from lkltest.nightly.report.model import NightModel
-from lkltest.nightly.report.text import lines, summary
+from lkltest.nightly.report.text import lines, night_line, summary
 from lkltest.verdict.results import Outcome, PointResult, Problem, ProblemKind
 from tests.nightly.compare.synthetic import record
 from tests.nightly.compare.test_compare import all_after
@@ -47,6 +50,18 @@ def test_the_point_that_a_run_ended_in_speaks_for_it() -> None:
     assert cause.lead.kind is STILL, "a crash stays a failure"
 
 
+def test_what_a_known_crash_did_not_reach_is_known() -> None:
+    last = PointResult("step 1", Outcome.FAILED, reason="never reported: killed by SIGSEGV")
+    entry = KnownFailure("disk[ext4]@native/step 1", "planted")
+    changes = all_after(
+        record(WHOLE), record((WHOLE[0], last)), known=Known((entry,), date(2026, 1, 1))
+    )
+    assert {one.kind for one in changes} == {ChangeKind.KNOWN}
+    (line,) = lines(changes)
+    assert line.startswith("known failure  disk[ext4]@native#b/step 1: planted: never reported")
+    assert line.endswith("; 11 points")
+
+
 def test_the_same_failure_elsewhere_is_one_line() -> None:
     bad = (*WHOLE[:-1], replace(WHOLE[-1], outcome=Outcome.FAILED))
     cells = [Cell("b", host, "disk", v) for host in ("native", "wine") for v in ("ext4", "xfs")]
@@ -75,4 +90,12 @@ def test_a_night_with_failures_is_never_ok() -> None:
     assert headline(night(*still, fixed)) == "no new failure, 2 still failing, 1 fixed"
     assert headline(night(fixed)) == "ok: 1 fixed"
     assert headline(night()) == "ok: nothing changed"
+
+
+def test_the_last_line_has_the_colour_of_the_page() -> None:
+    still = Change(STILL, "boot@native#b/mmap")
+    line = night_line(night(still), Path("nights/n"), colour=True)
+    assert "\x1b[33mno news, 1 still failing\x1b[0m; " in line
+    assert "\x1b[32mok: nothing changed\x1b[0m; " in night_line(night(), Path("n"), colour=True)
+    assert "\x1b" not in night_line(night(still), Path("n"))
     assert verdict(night(Change(NEW, "boot@a#b/x"))) is Verdict.FAILING, "--fail-on none"

@@ -96,6 +96,11 @@ class TestCells:
         assert found == [("still", f"{ID}/b"), ("fixed", f"{ID}/(signal)")]
         assert after(GOOD, cut, GOOD) == [("fixed", f"{ID}/(signal)")]
 
+    def test_nor_what_returns_after_a_point_that_was_never_reported(self) -> None:
+        reason = "never reported: killed by SIGABRT"
+        cut = record((PointResult("a", FAILED, reason=reason),))
+        assert after(GOOD, cut, GOOD) == [("fixed", f"{ID}/a")]
+
     def test_still_failing_keeps_the_commits_of_its_first_night(self) -> None:
         nights = [
             record(points(a=outcome), replace(CELL, commit=commit))
