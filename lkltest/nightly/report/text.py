@@ -18,6 +18,7 @@ from lkltest.nightly.report.labels import (
     verdict,
 )
 from lkltest.nightly.report.model import NightModel
+from lkltest.report.terminal import coloured
 from lkltest.text import duration, plural, printable
 
 _SHOWN = 20
@@ -49,7 +50,7 @@ def night_line(night: NightModel, folder: Path, *, colour: bool = False) -> str:
     """The last line of a night: the verdict, in the colour that a page has, and what is news."""
     found = verdict(night)
     said = printable(headline(night))
-    shown = f"\x1b[{_COLOURS[found]}m{said}\x1b[0m" if colour else said
+    shown = coloured(said, _COLOURS[found]) if colour else said
     cells = f"{plural(len(night.cells), 'cell')} in {duration(night.seconds)}"
     against = f"compared with {night.baseline_id}" if night.baseline_id else "no earlier night"
     rest = printable(f"{cells}; {against}; reports in {folder}")
