@@ -60,7 +60,7 @@ class BlockReader:
         self.open: list[bytes] = []
         """Prefixes of the blocks that have started and not finished."""
         self.finished = 0
-        """The numbers of blocks that have started and finished."""
+        """The number of blocks that have started and finished."""
         self.bundle: Bundle | None = None
         self.seen = False
         """Whether any block or bundle has started."""
