@@ -28,7 +28,7 @@ STAMP = rb"\[ *+" + SECONDS + rb"\]"
 """`[    1.250000]`."""
 
 MESSAGE = LEVEL + STAMP + rb"(?:\[ *+[TC][0-9]{1,10}\])?"
-"""Where a kernel's message begins: `<6>[    1.250000][    T1]`."""
+"""The beginning of a kernel's message: `<6>[    1.250000][    T1]`."""
 
 LINUX = b"Linux version "
 LINUX_VERSION = LINUX + rb"([0-9][^\s%]*)"

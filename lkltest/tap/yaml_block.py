@@ -33,7 +33,7 @@ class Block:
         self.find_stray = stray_finder(indent)
 
     def find_end(self, text: bytes, pos: int, limit: int) -> tuple[int, int]:
-        """Where the `...` line begins and where the next line does, or -1, -1.
+        """The offsets of the `...` line and of the next line, or -1, -1.
 
         pos is that of the newline before the first line to look at, limit where the last one ends.
         """
