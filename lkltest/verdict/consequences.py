@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Which problems of a program's run are events of their own, and which follow from others. Pure."""
+"""Problems that are events of their own, told from those that follow from them. Pure."""
 
 from __future__ import annotations
 

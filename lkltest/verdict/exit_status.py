@@ -8,7 +8,7 @@ import signal
 from lkltest.verdict.results import Exit, Outcome, Problem, ProblemKind
 
 SAID_WITHOUT_POINTS = {113: Outcome.SKIPPED, 114: Outcome.TODO}
-"""What upstream's scripts (tests/test.sh) say with their status where they have no test point."""
+"""The statuses by which upstream's scripts (tests/test.sh) tell a result without points."""
 _LATE = {
     "deadline": (ProblemKind.DEADLINE, "did not end in time"),
     "stall": (ProblemKind.STALL, "was silent for too long"),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a kernel's log says about itself: its banner, and that something went wrong. Pure.
+"""A kernel's log: its banner, and its reports that something went wrong. Pure.
 
 Sources: what the kernel's panic(), oops code and __warn() print; the reports of KASAN, KCSAN,
 KMSAN, KFENCE and UBSAN; compiler-rt's for programs built with -fsanitize.

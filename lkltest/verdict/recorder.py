@@ -81,7 +81,7 @@ _EXPECTATION = re.compile(
 
 
 def _expectation(log: str) -> str:
-    """What KUnit says of a failing case: `EXPECTATION FAILED at lib/x.c:59: Expected 1 == 2`."""
+    """KUnit's words for a failing case: `EXPECTATION FAILED at lib/x.c:59: Expected 1 == 2`."""
     found = _EXPECTATION.search(log)
     return ": ".join(filter(None, found.groups())) if found else ""
 
@@ -92,7 +92,7 @@ _DIAGNOSTICS = {
 }
 
 _CONSEQUENCES = (ProblemKind.SIGNAL, ProblemKind.EXIT_STATUS)
-"""How a program ends whose kernel said that it ends: no failure of its own."""
+"""The ends of a program whose kernel said that it ends: no failures of their own."""
 
 
 class Recorder:

@@ -23,12 +23,12 @@ NO_PROPERTIES: Mapping[str, str] = MappingProxyType({})
 
 
 def suite_title(suite: str, variant: str) -> str:
-    """What people call a variant of a suite: `disk[ext4]`; `boot` where there are no variants."""
+    """The title of a suite's variant: `disk[ext4]`; `boot` where there are no variants."""
     return f"{suite}[{variant}]" if variant else suite
 
 
 class Outcome(StrEnum):
-    """What became of a test point, or of a whole suite run."""
+    """The outcome of a test point, or of a whole suite run."""
 
     PASSED = "passed"
     FAILED = "failed"
@@ -73,7 +73,7 @@ class ProblemKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Why a run failed, beyond a test point that said `not ok`.
+    """A reason why a run failed, beyond a test point that said `not ok`.
 
     Attributes:
         kind: the name of the failure.
@@ -124,7 +124,7 @@ class PointResult:
 
     @property
     def failure(self) -> str:
-        """What failed and why, down to the subtest that did: `list/add: Expected 1 == 2`."""
+        """The failure down to its subtest: `list/add: Expected 1 == 2`."""
         if not self.reason:
             failed = (child for child in self.children if child.outcome is Outcome.FAILED)
             if (child := next(failed, None)) is not None:
@@ -134,7 +134,7 @@ class PointResult:
 
 @dataclass(frozen=True, slots=True)
 class Exit:
-    """How a program ended.
+    """A program's end.
 
     Attributes:
         status: exit status, when it exited.
@@ -152,7 +152,7 @@ class Exit:
 
 @dataclass(frozen=True, slots=True)
 class ProgramResult:
-    """What one program's console and its end came to.
+    """One program's result: its console and its end in points and problems.
 
     Attributes:
         points: in the order of the stream.

@@ -19,7 +19,7 @@ from lkltest.verdict.results import ProblemKind
 
 
 class Extent(Enum):
-    """How far a report goes from the line that begins it."""
+    """The extent of a report from the line that begins it."""
 
     LINE = "the line alone"
     TRACE = "to the end of its trace"
@@ -28,7 +28,7 @@ class Extent(Enum):
 
 
 class Frames(Enum):
-    """Which functions of the kernel say nothing about a report of this kind; see `stack`."""
+    """Functions of the kernel that say nothing about a report of this kind; see `stack`."""
 
     USUAL = "those that report, check, lock, copy and allocate"
     TRACE = "the same, and those that stand before the trace: what held or used a lock"

@@ -204,7 +204,7 @@ def _names(report: str, frames: Frames) -> list[str]:
 
 
 def _asked_for(report: str) -> str:
-    """What the CPU was asked to do that a timer's interrupt found busy."""
+    """The work that the CPU was asked to do when a timer's interrupt found it busy."""
     interrupt = _INTERRUPT.search(report)
     names = functions(report[interrupt.start() :] if interrupt else report) or functions(report)
     asked = ""

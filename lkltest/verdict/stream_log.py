@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a stream holds besides test points: kernel lines, output, diagnostics. Pure; bounded."""
+"""A stream's content besides test points: kernel lines, output, diagnostics. Pure; bounded."""
 
 from __future__ import annotations
 
