@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What can be done inside a network namespace: devices, addresses, sockets.
+"""The work inside a network namespace: devices, addresses, sockets.
 
 A `Devices` works in the namespace of the thread that makes it; lkltest.sandbox.netns brings it
 there. Everything in and out is plain data, because a helper process may stand in between. See

@@ -249,7 +249,7 @@ class Guard:
             remove_tree(self.folder)
 
     def mounted_by_others(self) -> list[str]:
-        """What programs have mounted in the run folder, and left: it would be in the way."""
+        """The mounts that programs made in the run folder and left: they would be in the way."""
         if not self.mounted:
             return []
         with open("/proc/self/mounts", encoding="utf-8", errors="surrogateescape") as mounts:

@@ -31,7 +31,7 @@ class ScopeError(LkltestError):
 
 
 def temporary_folders() -> list[str]:
-    """Where a run folder may be made, best first, as tempfile has it.
+    """The folders in which a run folder may be made, best first, as tempfile has it.
 
     Not tempfile.gettempdir(): it tries them out with a file, which a SIGKILL at that moment leaves.
     """

@@ -41,7 +41,7 @@ class Isolation:
 
 @functools.cache
 def probe() -> Isolation:
-    """What is possible here, tried once a process (2 ms). Never raises."""
+    """The isolation that is possible here, tried once a process (2 ms). Never raises."""
     candidates = [Isolation(NAMESPACE, user=True)]
     if os.geteuid() == 0:
         candidates.insert(0, Isolation(NAMESPACE))
@@ -55,7 +55,7 @@ def probe() -> Isolation:
 
 
 def _refusal(candidate: Isolation) -> str:
-    """Why a candidate does not work, in one line; empty when it does."""
+    """The reason why a candidate does not work, in one line; empty when it does."""
     command = [*candidate.command(network=False, mounts=False), "true"]
     try:
         done = subprocess.run(
@@ -72,7 +72,7 @@ def _refusal(candidate: Isolation) -> str:
 
 
 def _user_hint() -> str:
-    """Which setting forbids user namespaces, when one does (user_namespaces(7))."""
+    """The setting that forbids user namespaces, when one does (user_namespaces(7))."""
     for setting, forbids in (
         ("user/max_user_namespaces", "0"),
         ("kernel/apparmor_restrict_unprivileged_userns", "1"),

@@ -171,7 +171,7 @@ class Network:
 
 
 def missing_network(*, tap: bool = False, macvtap: bool = False) -> str | None:
-    """Why this user on this machine cannot have a network of its own, None when it can.
+    """The reason why this user cannot have a network of its own here; None when it can.
 
     tap, macvtap: and such a device in it. Makes no device, costs a few ms the first time.
     """
