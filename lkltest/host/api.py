@@ -39,20 +39,20 @@ class Interface:
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """What to run: `arguments` may hold disks and interfaces, which the host turns into words."""
+    """A program to run: `arguments` may hold disks and interfaces, which hosts make words of."""
 
     program: Path
     arguments: tuple[str | Disk | Interface, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     deadlines: Deadlines = field(default_factory=Deadlines)
     build: Build | None = None
-    """Where the program's kernel comes from, for hosts that boot one; None: the host's default."""
+    """The build with the program's kernel, for hosts that boot one; None: the host's default."""
     interactive: bool = False
     """Whether a person is at the console, and nothing but them or the program itself ends it."""
 
 
 class OptionGroup(Protocol):
-    """Where options of the command line go: a group of pytest's, or what stands for it."""
+    """A group that takes options of the command line: pytest's, or a stand-in for it."""
 
     def addoption(self, *names: str, **settings: Any) -> None:
         """Add an option, in the words of argparse."""
@@ -65,10 +65,10 @@ class Process(Protocol):
     """The command line, as a person would type it."""
 
     exit: Exit
-    """How it ended; valid once `chunks` is exhausted."""
+    """The program's end; valid once `chunks` is exhausted."""
 
     hang_report: str = ""
-    """What it was doing when a deadline passed (a backtrace); else empty."""
+    """A backtrace from the moment when a deadline passed; else empty."""
 
     files: Mapping[str, str] = MappingProxyType({})
     """Files that are kept of the run, by what they are."""
@@ -93,7 +93,7 @@ class Process(Protocol):
         return []
 
     def problems(self) -> list[Problem]:
-        """What the host saw beside the stream, such as a crash report."""
+        """Problems that the host saw beside the stream, such as a crash report."""
 
     def kill(self) -> None:
         """End it now; `chunks` then comes to its end. May be called from another thread."""
@@ -127,7 +127,7 @@ class Host(ABC):
 
     @abstractmethod
     def missing(self) -> Missing | None:
-        """What keeps this host from working on this machine; None when it works."""
+        """The obstacle that keeps this host from working here; None when it works."""
 
     def check(self) -> None:  # noqa: B027 - nothing to check by default
         """Raise LaunchError, one line, when the host's options cannot be used."""
@@ -141,7 +141,7 @@ class Host(ABC):
         """Whether the programs of `build` are this host's (ELF or PE, an image, ...)."""
 
     def unsupported(self, feature: str, build: Build) -> str | None:
-        """Why `feature` ("disk", "net:tap", "filesystem:xfs", ...) cannot be had; None if it can.
+        """The reason why `feature` ("disk", "net:tap", ...) cannot be had; None if it can.
 
         The reason is shown as the reason of a SKIP.
         """
@@ -211,6 +211,6 @@ class Host(ABC):
         return self.properties()
 
     def remarks(self, build: Build) -> Sequence[str]:
-        """What `lkltest doctor` is to say of a build's files, a line each."""
+        """Remarks of `lkltest doctor` on a build's files, a line each."""
         del build
         return ()

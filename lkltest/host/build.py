@@ -27,13 +27,13 @@ _FILE_FOLDERS = (*_PROGRAM_FOLDERS, "bin", "lib", "lib/hijack")
 _MAGIC = (b"\x7fELF", b"MZ")
 
 _BUILDS_OF_A_TREE = ("tools/lkl", "tools/um", "tools/testing/selftests/um")
-"""Where a kernel's tree has test programs, of LKL and of UML's library mode (v7, v8)."""
+"""The places of test programs in a kernel's tree, of LKL and of UML's library mode (v7, v8)."""
 _SETTING = re.compile(r"^\s*(?:export\s+)?(\w+)=(.*?)\s*$")
 _BANNER = re.compile(LINUX_VERSION + rb" \(")
 _VERSION = re.compile(rb"([0-9]+)\.([0-9]+)")
 
 _DRIVERS = {"btrfs": b"Btrfs loaded", "xfs": b"SGI XFS", "vfat": b"vfat", "ext4": b"EXT4-fs"}
-"""What a kernel with the file system's driver says somewhere in its image."""
+"""Text that a kernel with the file system's driver holds somewhere in its image."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Build:
         return next((file for file in files if file.is_file()), None)
 
     def unsupported_filesystem(self, name: str) -> str | None:
-        """Why the kernel in the programs cannot mount `name`; None if it may be able to."""
+        """The reason why the kernel cannot mount `name`; None if it may be able to."""
         kernel, _ = self._kernel_file
         if kernel is None or name not in _DRIVERS:
             return None
@@ -94,7 +94,7 @@ def filesystem_reason(build: Build, filesystem: str) -> str:
 
 
 def default_directory() -> Path | None:
-    """Where the bundled build is: a checkout's `build/`, else what `lkltest setup` has made."""
+    """The bundled build: a checkout's `build/`, else the one that `lkltest setup` has made."""
     return next((path for path in build_places() if (path / "tests").is_dir()), None)
 
 
@@ -127,7 +127,7 @@ def open_build(name: str | None) -> Build:
 
 
 def _hint(directory: Path) -> str:
-    """What was probably meant: tools/lkl of a kernel's tree, or the directory above tests/."""
+    """The directory that was probably meant: tools/lkl, or the one above tests/."""
     for name in _BUILDS_OF_A_TREE:
         for tree in (directory, *directory.parents):
             if not (tree / "Kbuild").is_file() or not (tree / name).is_dir():

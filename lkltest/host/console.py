@@ -47,10 +47,10 @@ def open_terminal() -> tuple[int, int]:
 
 
 class Observer(Protocol):
-    """What looks at a program when it is dying or hangs."""
+    """An onlooker that is asked about a program when it is dying or hangs."""
 
     report: str
-    """What was seen; "" before anything has happened."""
+    """The findings; "" before anything has happened."""
 
     def look(self) -> str:
         """See what a program does that hangs; says why when that cannot be seen."""
@@ -152,7 +152,7 @@ class Console(Process):
             self._after_bail_out = Deadline(_AFTER_BAIL_OUT)
 
     def more_points(self) -> list[PointResult]:
-        """What a wrapper has found."""
+        """The test points of a wrapper such as valgrind."""
         return self._wrapper.points() if self._wrapper else []
 
     def problems(self) -> list[Problem]:

@@ -52,7 +52,7 @@ class Thread:
         return frame is not None and _WAITS.match(frame["function"]) is not None
 
     def outline(self) -> str:
-        """Where it is, in a few short lines that begin where it left the program's own code."""
+        """Its place, in a few short lines that begin where it left the program's own code."""
         frames = list(_FRAME.finditer(self.text))
         begin = 0
         for frame in frames:
@@ -67,7 +67,7 @@ class Thread:
 
 @dataclass(frozen=True, slots=True)
 class HeldLog:
-    """Where a program keeps what it has not printed, in words of gdb.
+    """The buffer of a program for what it has not printed yet, in words of gdb.
 
     Attributes:
         buffer: its text, up to the first NUL; an expression of type char[].
@@ -171,7 +171,7 @@ def save_commands(held: HeldLog, file: Path) -> list[str]:
 
 
 def run_gdb(process: int, program: Path, scope: Scope, commands: Sequence[str] = ()) -> str:
-    """What gdb says after `commands` and of every thread; why there is nothing where there is not.
+    """The output of gdb after `commands` and of every thread; or why there is none.
 
     process: its number in the scope, inside of which gdb runs, so that it dies with the runner; it
     needs a /proc that shows the scope's own process numbers.

@@ -44,7 +44,7 @@ class MissingTool(Unavailable):
 
 @dataclass(frozen=True, slots=True)
 class FileSystem:
-    """How one file system is made and checked. Commands get the image's path appended."""
+    """The commands that make and check one file system; each gets the image's path appended."""
 
     name: str
     make: tuple[str, ...]
@@ -109,7 +109,7 @@ class Disk:
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """What a file system's checker said: `clean`, its output, and `dirty_bit_only` (vfat)."""
+    """A checker's answer: `clean`, its output, and `dirty_bit_only` (vfat)."""
 
     clean: bool
     log: str
@@ -117,7 +117,7 @@ class CheckResult:
 
 
 def missing_tool(filesystem: str) -> Missing | None:
-    """Which tool of `filesystem` is missing and how to install it; None when all are there."""
+    """The tool of `filesystem` that is missing, with how to install it; None: all are there."""
     system = FILE_SYSTEMS[filesystem]
     for command in (system.make, system.check):
         if find_tool(command[0]) is None:
@@ -221,7 +221,7 @@ def run_tool(scope: Scope, command: tuple[str, ...], disk: Disk | None) -> tuple
 
 
 def find_tool(name: str) -> str | None:
-    """Where a program of a file system or a network is; None where it is missing."""
+    """The path of a file system's or a network's program; None where it is missing."""
     # A user's PATH often lacks the directories in which Debian keeps the mkfs programs.
     return shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from lkltest.host.build import Build
 
 BUGS = (Exception, SystemExit)
-"""What anyone's code may raise without the user having asked for an end."""
+"""The exceptions that anyone's code may raise without the user having asked for an end."""
 _DEBUG = "LKLTEST_DEBUG"
 _VERBOSE_ENOUGH = 2
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What an executable file is: its format and machine, read from its first bytes.
+"""An executable file's format and machine, read from its first bytes.
 
 Sources: elf(5) for ELF, the Microsoft "PE Format" specification for PE.
 """
@@ -100,7 +100,7 @@ def describe(path: Path) -> str:
 
 
 def special(path: Path) -> str | None:
-    """What `path` is when it is nothing to read a program from; opening a pipe waits for ever."""
+    """The kind of a `path` that is no file to read from; opening a pipe waits for ever."""
     try:
         return _SPECIAL.get(stat.S_IFMT(path.stat().st_mode))
     except OSError:

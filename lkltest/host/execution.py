@@ -16,7 +16,7 @@ _ENDS = {
     *(ProblemKind.SIGNAL, ProblemKind.DEADLINE, ProblemKind.STALL),
     *(ProblemKind.PANIC, ProblemKind.BUG, ProblemKind.OOPS),
 }
-"""What a program ends by while somebody looks."""
+"""The problems that end a program while somebody looks."""
 
 
 class Execution:

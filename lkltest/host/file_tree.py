@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 
 Tree = dict[str, dict[str, str]]
-"""What is known of each file by its path: `type`, `mode`, `owner`, `size`, `content`, `target`."""
+"""The facts about each file by its path: `type`, `mode`, `owner`, `size`, `content`, `target`."""
 
 PLAIN = frozenset({"vfat"})
 """File systems that have no links, modes and owners."""
@@ -52,7 +52,7 @@ def write(folder: Path, filesystem: str) -> None:
 
 
 def describe(folder: Path) -> Tree:
-    """What is in a folder, by relative path, but for lost+found. Raises OSError."""
+    """The content of a folder, by relative path, but for lost+found. Raises OSError."""
     tree: Tree = {}
     for root, folders, files in os.walk(folder):
         for name in [*folders, *files]:
@@ -79,7 +79,7 @@ def content(data: bytes) -> dict[str, str]:
 
 
 def differences(expected: Tree, found: Tree, filesystem: str) -> str:
-    """What is not the same, a line each; what `found` does not know of a file is not compared."""
+    """The differences, a line each; a fact that `found` does not have is not compared."""
     plain = filesystem in PLAIN
     found = {_unmangled(path) if plain else path: known for path, known in found.items()}
     lines = [f"{path}: missing" for path in sorted(expected.keys() - found.keys())]

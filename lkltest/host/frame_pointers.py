@@ -62,7 +62,7 @@ def covered_ranges(section: bytes, address: int) -> list[tuple[int, int]]:
 
 
 def _encoding(section: bytes, body: int) -> int:
-    """How the pointers of a CIE's entries are encoded: the R of its augmentation."""
+    """The encoding of the pointers of a CIE's entries: the R of its augmentation."""
     end = section.index(b"\0", body + 1)
     augmentation = section[body + 1 : end]
     if not augmentation.startswith(b"z"):
@@ -101,7 +101,7 @@ def read_sections(path: str) -> Iterator[tuple[str, int, int, int, int]]:
 
 
 class Tables:
-    """Which code of one file has frame pointers alone.
+    """The code of one file that has frame pointers alone.
 
     Attributes:
         ranges: the code that .eh_frame describes.

@@ -25,7 +25,7 @@ _ENDED_EARLY = frozenset(
         ProblemKind.INCOMPLETE_LINE,
     }
 )
-"""What follows from ending a program in mid-stream."""
+"""Problems that follow from ending a program in mid-stream."""
 
 
 OF_A_STREAM = frozenset(
@@ -36,7 +36,7 @@ OF_A_STREAM = frozenset(
         *(ProblemKind.REPEATED, ProblemKind.EXIT_STATUS),
     }
 )
-"""What is asked of test programs alone; the exit status of others is their suite's business."""
+"""Problems of test programs alone; the exit status of others is their suite's business."""
 
 _POLL = 0.01
 

@@ -35,7 +35,7 @@ _XFS_EXTENT = re.compile(
 
 
 def missing_reader(filesystem: str) -> Missing | None:
-    """What is missing to read an image without LKL; None when it is there."""
+    """The tool that is missing to read an image without LKL; None when it is there."""
     tool, package = READERS[filesystem]
     if find_tool(tool) is None:
         return Missing(f"{tool} is missing", f"apt-get install {package}")
@@ -43,7 +43,7 @@ def missing_reader(filesystem: str) -> Missing | None:
 
 
 def read_image(disk: Disk, scope: Scope) -> Tree:
-    """What is in an image. Raises DiskError when the program fails."""
+    """The content of an image. Raises DiskError when the program fails."""
     if disk.filesystem == "xfs":
         return _read_xfs(disk, scope)
     folder = scope.folder / f"read-{disk.descriptor}-{len(os.listdir(scope.folder))}"  # noqa: PTH208

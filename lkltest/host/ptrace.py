@@ -51,7 +51,7 @@ def registers(thread: int) -> tuple[int, ...]:
 
 
 def event_message(thread: int) -> int:
-    """What comes with an event: of EVENT_EXIT the wait status."""
+    """The message that comes with an event: of EVENT_EXIT the wait status."""
     value = ctypes.c_ulong()
     return value.value if ptrace(_GETEVENTMSG, thread, ctypes.addressof(value)) else 0
 

@@ -151,7 +151,7 @@ def check(host: Host) -> None:
 
 
 def why_unusable(host: Host) -> str:
-    """Why a host cannot be used here, one line; "" when it can."""
+    """The reason why a host cannot be used here, one line; "" when it can."""
     missing = missing_of(host)
     if missing is not None:
         return str(missing)

@@ -37,7 +37,7 @@ class Wrapper:
 
     @classmethod
     def of(cls, options: Mapping[str, Any], build: Build | None, scope: Scope) -> Wrapper:
-        """What the command line asks for. Raises LaunchError when it is not there."""
+        """The wrapper that the command line asks for. Raises LaunchError when it is not there."""
         try:
             words = shlex.split(options.get("lkl_wrapper") or "")
         except ValueError as error:
@@ -73,7 +73,7 @@ def wanted(options: Mapping[str, Any]) -> str:
 
 
 def _errors(file: Path) -> list[ElementTree.Element]:
-    """What a report says, as far as it goes: a program that was killed leaves it open."""
+    """The errors of a report, as far as it goes: a killed program leaves it open."""
     errors: list[ElementTree.Element] = []
     with contextlib.suppress(ElementTree.ParseError):
         for _, element in ElementTree.iterparse(file):  # noqa: S314 - valgrind's own
