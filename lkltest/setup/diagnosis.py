@@ -12,15 +12,15 @@ LOCKED = re.compile(
     r"(?:Could not get lock|Unable to acquire the dpkg frontend lock|Unable to lock directory)"
     r"(?:.*held by process (?P<holder>\d+ \([^)]*\)))?"
 )
-"""What apt says when another one is at work."""
+"""The words of apt when another one is at work."""
 
 BROKEN_OFF = re.compile(r"dpkg was interrupted|--fix-broken install|dpkg --configure -a")
-"""What apt says after one that was killed."""
+"""The words of apt after one that was killed."""
 
 _LINE_LIMIT = 200
 
 FULL_DISK = "No space left on device"
-"""What programs say of a full disk."""
+"""The words of programs for a full disk."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,7 +103,7 @@ class Apt:
             stamp.touch()
 
     def _size(self, names: Sequence[str]) -> str:
-        """What apt itself says that the packages come to."""
+        """The size of the packages as apt itself tells it."""
         words = [*self._as_root(), "apt-get", "--assume-no"]
         words += ["--no-install-recommends", "install", *names]
         try:

@@ -19,7 +19,7 @@ _WAIT_SECONDS = 3600.0
 
 
 def own_place() -> Path:
-    """Where this user's default builds are made. Raises SetupError without a home directory."""
+    """The folder of this user's default builds. Raises SetupError without a home directory."""
     try:
         return own_build_place()
     except RuntimeError as error:

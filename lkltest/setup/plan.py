@@ -21,15 +21,15 @@ from .recipe import Package, Recipe, Step
 from .step import run_step
 
 _SECONDS_PER_MEGABYTE = 0.2
-"""What installing packages takes, fetching included, on a machine of 2026; a rule of thumb."""
+"""The time for installing packages, fetching included, on a machine of 2026; a rule of thumb."""
 
 _NOT_HANDED_DOWN = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "MAKEOVERRIDES", "BUILD")
-"""What a make above this process says of its own variables and targets."""
+"""Variables in which a make above this process tells its own options and targets."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What there is to do for some hosts: `packages` to install, then `steps` to make.
+    """The work for some hosts: `packages` to install, then `steps` to make.
 
     What only `wished` recipes need may fail: somebody else says then what it costs.
     """
@@ -59,7 +59,7 @@ class Plan:
         return not (self._all_packages() or self.steps or self.wished_steps)
 
     def lines(self) -> list[str]:
-        """What will be done, how much that is and about how long it takes."""
+        """The plan for people: what will be done, how much that is, about how long it takes."""
         packages, steps = self._all_packages(), [*self.steps, *self.wished_steps]
         lines = [f"Setting up {', '.join(self.hosts) or 'lkltest'} in {self.place}:"]
         if packages:

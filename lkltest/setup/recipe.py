@@ -69,7 +69,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What a host needs: `packages` to run programs, `steps` to make its default build."""
+    """The needs of a host: `packages` to run programs, `steps` to make its default build."""
 
     name: str
     about: str = ""

@@ -30,7 +30,7 @@ LOCK_SECONDS = 300.0
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a command ended, and all that it printed."""
+    """A command's end, and all that it printed."""
 
     status: int
     text: str
