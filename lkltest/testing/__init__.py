@@ -29,7 +29,7 @@ class HostContract:
     """Inherit as `class TestX(HostContract)` and give the fixtures `host` and `program`."""
 
     crash_kinds: frozenset[ProblemKind] = frozenset({ProblemKind.SIGNAL})
-    """What a segmentation fault is called here."""
+    """The name of a segmentation fault here."""
     abort_kinds: frozenset[ProblemKind] = frozenset({ProblemKind.SIGNAL})
     exact_status: bool = True
     """Whether the exit status comes through as it was."""
