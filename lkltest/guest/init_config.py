@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a guest's /init is told to do, and what it reports: the host's side of suites/init.c."""
+"""The orders of a guest's /init and its report: the host's side of suites/init.c."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class InitConfig:
 
 @dataclass(frozen=True, slots=True)
 class GuestReport:
-    """What /init said: whether it started the program, and how that ended, if it did.
+    """The report of /init: whether it started the program, and how that ended, if it did.
 
     `process` is its number in the guest, `failure` is why it could not be run, `warnings` are about
     the guest's set-up.

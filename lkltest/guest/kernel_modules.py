@@ -34,7 +34,7 @@ class KernelModules:
 
     @cached_property
     def _asked_for(self) -> dict[str, list[str]]:
-        """What modules ask for by name while they run, such as ext4 for the checksum crc32c."""
+        """The modules that others ask for by name while they run, such as crc32c for ext4."""
         found: dict[str, list[str]] = {}
         for line in self._lines("modules.softdep"):
             match line.split():

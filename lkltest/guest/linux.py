@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a program needs in a Linux guest of its own: /init, its config and modules, an initramfs."""
+"""A program's needs in a Linux guest of its own: /init, its config and modules, an initramfs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _FAT_TABLES = ("nls_cp437", "nls_ascii", "nls_iso8859-1", "nls_utf8")
 
 @dataclass(frozen=True, slots=True)
 class LinuxGuest:
-    """What one launch needs in the guest. `modules` are loaded in their order."""
+    """One launch's needs in the guest. `modules` are loaded in their order."""
 
     program: Path
     config: InitConfig

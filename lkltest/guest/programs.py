@@ -30,7 +30,7 @@ FEATURES = {
     "LKLTEST_NET_TCP": "y",
     "LKLTEST_NET_IPV6": "y",
 }
-"""What the guest programs can do, in the words of a build's autoconf.sh."""
+"""The abilities of guest programs, in the words of a build's autoconf.sh."""
 
 _PACKAGE = Path(__file__).parent.parent
 _SOURCES = _PACKAGE / "suites"
@@ -42,14 +42,14 @@ _SECONDS = 120.0
 
 
 def missing_compiler() -> Missing | None:
-    """What is missing to compile guest programs; None when all is there."""
+    """The obstacle to compiling guest programs; None when all is there."""
     if _compiler() is None:
         return Missing("gcc is missing", "apt-get install gcc libc6-dev")
     return None
 
 
 def guest_programs() -> dict[str, Path]:
-    """Where each guest program is, or will be once `guest_program` was asked for it."""
+    """The path of each guest program, where it will be once `guest_program` was asked for it."""
     return {name: _target(name) for name in sorted(path.stem for path in _SOURCES.glob("*/*.c"))}
 
 
@@ -160,7 +160,7 @@ def _target(name: str) -> Path:
 
 
 def _place(kind: str) -> Path:
-    """Where programs are kept: in a checkout's `build/`, else in the user's cache."""
+    """The folder for programs: in a checkout's `build/`, else in the user's cache."""
     ours = _writable_checkout()
     return ours / "build" / kind if ours else cache_directory(kind)
 
