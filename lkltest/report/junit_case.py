@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the JUnit testcases of a suite run hold; how they are written is others' business. Pure.
+"""The content of a suite run's JUnit testcases; writing them is others' business. Pure.
 
 One testcase a test point, one a subtest, and one for each problem that is tied to no point, so that
 none can be missed. *failure* means that a test point said `not ok`, or that the verdict found

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a person sees: one line a suite, a summary, and the line that reproduces a failure."""
+"""Lines for people: one a suite, a summary, and the one that reproduces a failure."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def suite_line(result: SuiteResult, colour: bool = False) -> str:
 
 
 def failure_lines(result: SuiteResult) -> list[str]:
-    """Why a suite failed: its failed points with the end of their logs, then its problems.
+    """The reasons why a suite failed: failed points with the ends of their logs, then problems.
 
     A point that failed for a problem of its own (a crash in it) is shown as that problem.
     """
@@ -128,7 +128,7 @@ def mute_stdout() -> None:
 
 
 def _detail(result: SuiteResult) -> str:
-    """What the points came to, and all reasons where a suite is a skip."""
+    """The outcomes of the points in words, and all reasons where a suite is a skip."""
     if result.outcome is not Outcome.SKIPPED:
         return count_text(result.points)
     reasons = [point.reason for point in result.points if point.outcome is Outcome.SKIPPED]
