@@ -64,7 +64,7 @@ _OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
         },
     ),
 )
-"""What people are to find in `pytest --help`; each has a short spelling, too (`--build`)."""
+"""Options that `pytest --help` shows; each has a short spelling, too (`--build`)."""
 
 _WORKER_ERROR = "lkltest_error"
 _nodes: list[Any] = []  # xdist's workers, as their controller sees them

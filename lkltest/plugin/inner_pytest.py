@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""How the commands run pytest: whatever is installed, set or configured around it."""
+"""A pytest inside a command: whatever is installed, set or configured around it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lkltest.host.registry import entry_points
 SUITES = "lkltest.suites"
 """The package of lkltest's own suites."""
 ENTRY_POINT_GROUP = "lkltest.suites"
-"""What other packages name theirs in: `hello = "my_package.test_hello"`, a module or a package."""
+"""The entry point group of other packages' suites: `hello = "my_package.test_hello"`."""
 
 
 def installed() -> list[str]:
@@ -52,7 +52,7 @@ def arguments(
     plugin: str = "lkltest.plugin.hooks",
     cache: Path | None = None,
 ) -> list[str]:
-    """What pytest is told first, to collect `packages` with one plugin.
+    """The first arguments of pytest, to collect `packages` with one plugin.
 
     `cache` is where it remembers what failed; None: nowhere.
     Takes out of the environment what somebody has set for other runs of pytest.

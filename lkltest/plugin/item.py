@@ -21,7 +21,7 @@ _NAME = re.compile(r"^(?P<suite>[^\[\]]+)(\[(?P<variant>.+)\])?$")
 
 @dataclass(slots=True)
 class ItemRecord:
-    """What happened to an item so far."""
+    """The record of an item so far."""
 
     started: float = field(default_factory=time.time)
     began: float = field(default_factory=time.monotonic)  # which nobody can set

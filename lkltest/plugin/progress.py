@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What is shown of the suites: a line each, a summary, how to reproduce a failure."""
+"""The display of suites: a line each, a summary, how to reproduce a failure."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class SuiteReporter:
 
 
 def _command(environment: Mapping[str, str]) -> list[str]:
-    """What starts lkltest in the shell that the line is pasted into, with what LKL's programs read.
+    """The start of a command line for the shell that it is pasted into, with LKL's variables.
 
     `make` runs the one of the checkout's .venv, which is in no PATH.
     """
@@ -93,7 +93,7 @@ def _command(environment: Mapping[str, str]) -> list[str]:
 
 
 def _given(option: Any, host: str) -> list[str]:
-    """What else the run was told that can make a difference: its limit and its host's options."""
+    """Further options of the run that can make a difference: its limit and its host's."""
     words = []
     if option.lkl_timeout != DEFAULT_TIMEOUT:
         words += ["--timeout", f"{option.lkl_timeout:g}"]
@@ -111,7 +111,7 @@ class LineReporter(SuiteReporter):
     """Stands in for pytest's terminal in `lkltest run`: a line as each suite ends, and why."""
 
     _unwritten: str | None = None
-    """Why the lines could not be written, if so."""
+    """The reason why the lines could not be written, if so."""
 
     def add(self, result: SuiteResult) -> None:
         super().add(result)

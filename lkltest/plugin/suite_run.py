@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from lkltest.sandbox.scope import Scope
 
 CAN_RUN = "can run"
-"""Why a dry run (`lkltest doctor`) skips a suite where its first program would be launched."""
+"""The reason with which a dry run (`lkltest doctor`) skips where a program would be launched."""
 ASKED_FOR = "asked for"
 """The property of a dry run that names what the suite has asked its build for."""
 
@@ -45,7 +45,7 @@ _ENDS = frozenset(
         ProblemKind.GUEST,
     }
 )
-"""How a program ends that did not end itself."""
+"""The ends of programs that did not end themselves."""
 
 
 class SuiteRun:

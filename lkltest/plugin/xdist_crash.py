@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What xdist's controller still knows of a suite whose worker has died with its tree of results."""
+"""The controller's knowledge of a suite whose worker has died with its tree of results."""
 
 from __future__ import annotations
 
