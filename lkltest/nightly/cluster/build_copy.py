@@ -23,7 +23,7 @@ from lkltest.host.build import find_programs
 _LOADED = ("lib/*.so*", "lib/*.dll", "tests/autoconf.sh")
 _CHUNK = 1 << 20
 _SINGLE = ".single"
-"""Where in an archive the one file of a build is that is a file."""
+"""The folder in an archive for the one file of a build that is a file."""
 
 
 class BadCopy(Exception):

@@ -26,7 +26,7 @@ from lkltest.sandbox.scope import Scope, ScopeError
 
 _CONNECT = 30.0
 _LOST = "worker-handle-scheduler-connection-broken"
-"""Why a worker closes whose scheduler is gone, in Dask's words."""
+"""Dask's reason for closing a worker whose scheduler is gone."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

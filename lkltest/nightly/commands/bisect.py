@@ -45,7 +45,7 @@ _TOTAL = 4  # how many single limits the whole process of a run may take
 
 
 class Answer(IntEnum):
-    """What git is told; the value is the exit status."""
+    """The answer to git; the value is the exit status."""
 
     GOOD = 0
     BAD = 1
@@ -99,7 +99,7 @@ def _share(text: str) -> float:
 
 
 class Mistake(LkltestError):
-    """What no commit can be blamed for; the message is one line."""
+    """A mistake that no commit can be blamed for; the message is one line."""
 
 
 def run(options: argparse.Namespace) -> int:
@@ -185,7 +185,7 @@ def _run_until_sure(cell: Cell, point: str, expected: Rates, risk: float) -> tup
 
 
 def _expected(options: argparse.Namespace) -> Rates:
-    """How often good and bad commits fail. Raises Mistake."""
+    """The rates at which good and bad commits fail. Raises Mistake."""
     if options.rate is not None:
         return Rates(min(_GOOD_RATE, options.rate / 10), options.rate)
     if options.history is None:
@@ -213,7 +213,7 @@ def _expected(options: argparse.Namespace) -> Rates:
 
 
 def _risk(confidence: float) -> float:
-    """How often one commit's answer may be wrong, for the whole search to be right so surely."""
+    """The share of one commit's answers that may be wrong, for the whole search to be right."""
     try:
         done = sum(
             line.startswith(("git bisect good", "git bisect bad"))
@@ -248,7 +248,7 @@ def answer_for(record: CellRecord, point: str) -> Answer:
 
 
 def _reason(record: CellRecord, point: str) -> str:
-    """Why it was no pass, for people: `: not ok ...`."""
+    """The reason why it was no pass, for people: `: not ok ...`."""
     said = record.error
     for result in record.results:
         said = said or result.skip or ""
@@ -266,7 +266,7 @@ def _suite(result: SuiteResult) -> Answer:
 
 
 def verdict(seen: Sequence[Answer], *, any_failure: bool = False) -> tuple[Answer, str]:
-    """What several runs say together, and why, for people.
+    """The verdict of several runs together, and the reason, for people.
 
     Runs that disagree tell nothing, so that a flaky point does not mislead the search; unless it
     is the flakiness that is searched for.

@@ -147,7 +147,7 @@ def joined(other: PointHistory | None, mine: PointHistory) -> PointHistory:
 
 
 def _of_build(history: History, night: str, build: str) -> dict[str, queries.Platform]:
-    """Where each cell of a build ran. Raises NoBaseline."""
+    """The platform of each cell of a build. Raises NoBaseline."""
     places = queries.platforms_of(history, night)
     found = {cell: place for cell, place in places.items() if cell.partition("#")[2] == build}
     if not found:

@@ -67,7 +67,7 @@ class Recorder:
 
 @dataclass(frozen=True, slots=True)
 class ComparedNight:
-    """What a night is compared with and what that came to."""
+    """A night beside its baseline, and the changes between them."""
 
     model: NightModel
     failing: tuple[Change, ...] = ()
@@ -76,7 +76,7 @@ class ComparedNight:
 
 @dataclass(frozen=True, slots=True)
 class Criteria:
-    """What a night is compared by: known failures, what it fails on, what it is compared with."""
+    """The terms of a comparison: known failures, what a night fails on, its baseline."""
 
     known: Known = field(default_factory=lambda: Known((), date.min))
     fail_on: frozenset[ChangeKind] = frozenset()
@@ -93,7 +93,7 @@ def write_junit(record: CellRecord, folder: NightFolder, known: Known) -> None:
 
 
 def expected_seconds(history: History, cells: Sequence[Cell]) -> dict[str, float]:
-    """How long each cell took when it last ran; for the progress display alone."""
+    """Each cell's time when it last ran; for the progress display alone."""
     found: dict[str, float] = {}
     for cell in cells:
         last = history.rows(

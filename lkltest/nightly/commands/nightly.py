@@ -147,7 +147,7 @@ def _run_cells(
 
 
 def _changes(config: Config, recorder: Recorder, criteria: Criteria) -> Sequence[Change]:
-    """What the night brings up to now."""
+    """The changes that the night brings up to now."""
     night = recorder.folder.id
     if recorder.history is not None and not recorder.history_error:
         try:

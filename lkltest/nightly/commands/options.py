@@ -74,7 +74,7 @@ def add_config(parser: argparse.ArgumentParser) -> None:
 
 
 FAIL_ON_KINDS = f"{', '.join(kind.value for kind in ChangeKind)}, or none"
-"""What `--fail-on` takes, for its help."""
+"""The kinds that `--fail-on` takes, for its help."""
 
 
 def fail_on(text: str) -> frozenset[ChangeKind]:

@@ -121,7 +121,7 @@ def _lead_first(group: Sequence[Change]) -> list[Change]:
 
 
 def _key(change: Change) -> tuple[str, ...]:
-    """What the same change elsewhere has in common with this one."""
+    """The properties that the same change has elsewhere, too."""
     cell, point = split_id(change.id)
     if change.kind in _ALONE:
         return (change.kind, change.id)

@@ -29,7 +29,7 @@ EVENT = 5
 _SLOWER = (ChangeKind.SLOWER, ChangeKind.STILL_SLOWER)
 
 _QUIET = 5
-"""What was slower in one of so many nights before is not told again."""
+"""Nights for which a slow-down that was told is not told again."""
 
 
 def compare(now: Cells, before: Cells | None, histories: Histories, known: Known) -> list[Change]:
@@ -54,7 +54,7 @@ def compare(now: Cells, before: Cells | None, histories: Histories, known: Known
 
 
 def counts(changes: list[Change]) -> Counter[ChangeKind]:
-    """How many there are of each kind."""
+    """The number of changes of each kind."""
     return Counter(change.kind for change in changes)
 
 
@@ -115,7 +115,7 @@ class _Point:
         return self._change(ChangeKind.KNOWN, _joined(found.text(), self.now.reason))
 
     def _outdated(self, found: KnownFailure) -> Change | None:
-        """What passes; nothing if the same entry is about something here that still fails."""
+        """The change of a pass; None if the same entry is about something here that still fails."""
         cell_id = self.id.removesuffix(f"/{self.name}")
         for name, point in self.cell.points.items():
             if point.outcome is Outcome.FAILED and found.fits(f"{cell_id}/{name}"):
@@ -240,7 +240,7 @@ class _Point:
 
 
 def _timed(result_id: str, history: PointHistory | None, known: Known) -> Change | None:
-    """What became slower or faster, said once; as long as a slow-down lasts, it is still slower."""
+    """Changes of speed, each told once; as long as a slow-down lasts, it is "still slower"."""
     times = nightly_seconds(history) if history is not None else []
     found = step(times)
     if found is None or history is None:
@@ -276,7 +276,7 @@ def _same(one: Step, other: Step | None) -> bool:
 
 
 def _events_told_before(changes: list[Change]) -> Iterator[Change]:
-    """What is slower as much else on its machine has been for as long is no news."""
+    """The changes without slow-downs that an event on their machine told of before."""
     slow = [change for change in changes if change.kind is ChangeKind.STILL_SLOWER]
     events = Counter((change.machine, change.since) for change in slow)
     for change in changes:
@@ -326,7 +326,7 @@ def _outcome(cells: Cells | None, cell_id: str) -> CellOutcome | None:
 
 
 def _expired(now: Cells, changes: list[Change], known: Known) -> list[Change]:
-    """What has to be looked at of expired entries: those of failing points say it themselves."""
+    """The expired entries to be looked at: those of failing points say it themselves."""
     failing = [
         f"{cell_id}/{name}"
         for cell_id, cell in now.items()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""How often a commit has to be run before it is good or bad, where the bad ones fail now and then.
+"""The number of runs after which a commit is good or bad, where bad ones fail now and then.
 
 Wald's sequential test ("Sequential Tests of Statistical Hypotheses", 1945): each run adds the
 logarithm of how much likelier it is on a bad commit than on a good one, until the sum says enough.
@@ -21,7 +21,7 @@ _LEAST = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """How often good and bad commits fail."""
+    """The rates at which good and bad commits fail."""
 
     good: float
     bad: float

@@ -89,7 +89,7 @@ def step(seconds: Sequence[float]) -> Step | None:
 
 @dataclass(frozen=True, slots=True)
 class _Usual:
-    """What is usual: of how many nights, their centre and spread.
+    """The usual time of a point: of how many nights, their centre and spread.
 
     `inflation`: how much more the variance of a mean of nights is because they resemble each other.
     """
@@ -101,7 +101,7 @@ class _Usual:
 
     @classmethod
     def of(cls, logs: Sequence[float]) -> _Usual | None:
-        """What the nights tell; None where they are too few."""
+        """The usual time as the nights tell it; None where they are too few."""
         if len(logs) < FEWEST_BEFORE:
             return None
         median = statistics.median(logs)
@@ -113,7 +113,7 @@ class _Usual:
         return cls(len(logs), median + shift * spread, spread, inflation)
 
     def score(self, logs: Sequence[float]) -> float:
-        """How far the last nights are off, in multiples of what noise explains; below 0: faster."""
+        """The distance of the last nights, in multiples of what noise explains; below 0: faster."""
         scores = [(value - self.centre) / self.spread for value in logs]
         if len(scores) == LARGE:
             needed = (2.6 + self._doubt(1500)) * math.sqrt((1 + self.inflation) / 2)

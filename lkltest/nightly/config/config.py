@@ -32,7 +32,7 @@ class BuildEntry:
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """Which cells an exclude or an override is about: shell patterns, `[` and `]` as they stand."""
+    """The cells of an exclude or an override: shell patterns, `[` and `]` as they stand."""
 
     build: str = "*"
     host: str = "*"
@@ -50,7 +50,7 @@ class Pattern:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How cells are run; None is not said. Seconds; `limit` is for a whole process."""
+    """The settings that cells run with; None: not said. Seconds; `limit` is for a whole process."""
 
     timeout: float | None = None
     limit: float | None = None

@@ -31,7 +31,7 @@ class OutcomeRow:
 
 @dataclass(frozen=True, slots=True)
 class Flakiness:
-    """How a point did in the last `runs`."""
+    """A point's record in the last `runs`."""
 
     id: str
     flips: int

@@ -18,7 +18,7 @@ from lkltest.nightly.model.rows import is_problem, point_rows
 from lkltest.verdict.results import Outcome, SuiteResult
 
 NIGHTS = 62
-"""How many nights back a point's history is looked at."""
+"""The number of nights that a point's history goes back."""
 
 _IN_RELEASE = re.compile(r"-g([0-9a-f]{7,40})(?:-dirty)?\b")
 _EARLIER = "SELECT night FROM nights WHERE started < ? AND finished IS NOT NULL AND night != ?"
@@ -36,14 +36,14 @@ class NoBaseline(LkltestError):
 
 @dataclass(frozen=True, slots=True)
 class Platform:
-    """What a cell ran on: outcomes are compared within `arch`, times within `machine` too."""
+    """A cell's machine: outcomes are compared within `arch`, times within `machine` too."""
 
     arch: str
     machine: str
 
 
 def run_rows(record: CellRecord) -> list[RunRow]:
-    """What is kept of a cell: a row for each repeat, and one for an error."""
+    """The rows that are kept of a cell: one for each repeat, and one for an error."""
     found = [_row(record, number, result) for number, result in enumerate(record.results)]
     if record.error or not found:
         found.append(_row(record, len(found), None))
@@ -92,7 +92,7 @@ def cells_of(history: History, night: str) -> dict[str, CellState]:
 
 
 def platforms_of(history: History, night: str) -> dict[str, Platform]:
-    """Where each cell of a night ran."""
+    """The platform of each cell of a night."""
     found = history.rows(
         "SELECT cells.cell, runs.arch, runs.machine FROM runs"
         " JOIN nights ON nights.id = runs.night JOIN cells ON cells.id = runs.cell"

@@ -11,7 +11,7 @@ from lkltest.verdict.results import Outcome, SuiteResult, suite_title
 
 
 class CellOutcome(StrEnum):
-    """What became of a cell; ERROR is error of the harness or the machine, not of a test."""
+    """The outcome of a cell; ERROR is error of the harness or the machine, not of a test."""
 
     PASSED = "passed"
     FAILED = "failed"
@@ -67,7 +67,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class CellRecord:
-    """What came of a cell.
+    """The record of a cell that has ended.
 
     Attributes:
         results: a tree for each repeat that brought one.

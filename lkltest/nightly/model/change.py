@@ -32,7 +32,7 @@ class CellState:
 
 
 class ChangeKind(StrEnum):
-    """How a point differs from the baseline; the value is what people read and `--fail-on` takes.
+    """A point's difference from the baseline; the value is for people and for `--fail-on`.
 
     In the order in which a person wants to read them. `OUTDATED` is a known failure that passes,
     `EXPIRED` one whose date has passed.

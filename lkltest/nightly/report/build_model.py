@@ -125,7 +125,7 @@ def _trend(history: PointHistory, commits: Mapping[tuple[str, str], str]) -> Ite
 
 
 def _regressions(times: Sequence[float]) -> set[int]:
-    """Where each slow-down began: the first night that finds it says how long ago that was."""
+    """The night in which each slow-down began: who finds it first knows how long ago that was."""
     found = set()
     slow = False
     for length in range(1, len(times) + 1):

@@ -58,7 +58,7 @@ def heat_map(night: NightModel) -> HeatMap:
 
 
 def _news(night: NightModel) -> dict[str, Counter[ChangeKind]]:
-    """What changed, by cell id; ids of points are the cell's, a slash and a name."""
+    """The changes by cell id; ids of points are the cell's, a slash and a name."""
     news: dict[str, Counter[ChangeKind]] = {cell.id: Counter() for cell in night.cells}
     # A variant may hold a slash itself: the longest id that fits is the cell's.
     by_length = sorted(news, key=len, reverse=True)

@@ -99,7 +99,7 @@ def _source(name: str) -> str:
 
 
 def _shown(value: Any) -> Any:
-    """What a template prints; a console's control characters and direction marks as escapes."""
+    """A value as a template prints it: control characters and direction marks as escapes."""
     return printable(value) if type(value) is str else value
 
 

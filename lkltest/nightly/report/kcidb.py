@@ -189,7 +189,7 @@ def _incident(issue: _Object, test: _Object, origin: str) -> _Object:
 
 
 def _excerpt(*texts: str) -> _Object:
-    """What is shown of a log: its end, where a failure says why."""
+    """The part of a log that is shown: its end, where a failure says why."""
     text = _clean("\n".join(text for text in texts if text), lines=True)[-_EXCERPT:]
     return {"log_excerpt": text} if text else {}
 

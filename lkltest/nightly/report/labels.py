@@ -87,7 +87,7 @@ def headline(night: NightModel) -> str:
 
 
 def cause_counts(changes: Sequence[Change]) -> list[tuple[ChangeKind, str]]:
-    """How many there are of each kind: `2`, or `12 points, 1 cause`, by the kind of the cause."""
+    """The number of each kind: `2`, or `12 points, 1 cause`, by the kind of the cause."""
     found: dict[ChangeKind, list[int]] = {}
     for cause in causes(changes):
         found.setdefault(cause.lead.kind, []).append(len(cause.changes))

@@ -56,7 +56,7 @@ def _read(descriptor: int) -> dict[str, Any]:
 
 
 def _write(descriptor: int, data: dict[str, Any]) -> None:
-    """Who holds it is for people alone: on a full disk the lock works without."""
+    """The holder's name, for people alone: on a full disk the lock works without."""
     with contextlib.suppress(OSError):
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, json.dumps(data).encode() if data else b"", 0)

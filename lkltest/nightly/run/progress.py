@@ -27,14 +27,14 @@ _FIRST_GUESS = 10.0
 
 @dataclass(slots=True)
 class State:
-    """How far a night is. `expected`: seconds by cell id, from earlier nights; `jobs` at once."""
+    """A night's progress. `expected`: seconds by cell id, of earlier nights; `jobs` at once."""
 
     cells: Sequence[Cell]
     jobs: int
     expected: Mapping[str, float]
     done: dict[str, CellRecord] = field(default_factory=dict)
     running: dict[str, float] = field(default_factory=dict)
-    """When each began, by the clock that `seconds_left` is given."""
+    """The start of each, by the clock that `seconds_left` is given."""
 
     @property
     def failed(self) -> int:

@@ -19,7 +19,7 @@ _TICK = 1.0
 
 
 class Listener(Protocol):
-    """What is told of a running night, in one thread."""
+    """A listener to a running night; it is called in one thread."""
 
     def started(self, cell: Cell) -> None: ...
 

@@ -58,7 +58,7 @@ class NightFolder:
         return path
 
     def records(self) -> Iterator[CellRecord]:
-        """What came of the cells that have ended, in no order; files that are damaged are not."""
+        """The records of cells that have ended, in no order; files that are damaged are not."""
         for path in sorted((self.path / "cells").glob("*.json")):
             try:
                 yield from_plain(CellRecord, json.loads(path.read_text(encoding="ascii")))
