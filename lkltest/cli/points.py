@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What earlier runs have told: the test points of a build, for `list`; what failed, for `--lf`.
+"""Memories of earlier runs: a build's test points, for `list`; failures, for `--lf`.
 
 Both lie in the user's cache, the points by build, pytest's own cache by the directory of the run.
 A cache that cannot be written is none: no run depends on it.
@@ -24,7 +24,7 @@ Points = dict[str, list[str]]
 
 
 def failures_directory() -> Path | None:
-    """Where pytest remembers what failed in this directory; None where nothing can be kept."""
+    """The folder for pytest's memory of failures here; None where nothing can be kept."""
     return _place(f"pytest-{_key(Path.cwd())}")
 
 
