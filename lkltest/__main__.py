@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What `lkltest` and `python -m lkltest` start."""
+"""The start of `lkltest` and `python -m lkltest`."""
 
 import signal
 import sys

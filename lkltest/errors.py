@@ -35,12 +35,12 @@ class SetupError(LkltestError):
 
 
 class Unavailable(LkltestError):
-    """What a suite needs and cannot have here: the suite is a SKIP, the message its reason."""
+    """A need of a suite that cannot be met here: the suite is a SKIP, the message its reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """What keeps a host (or a tool) from working here, and the command that would install it."""
+    """An obstacle to a host (or a tool) here, and the command that would install the remedy."""
 
     what: str
     install: str = ""

@@ -11,7 +11,7 @@ _PACKAGE = Path(__file__).resolve().parent
 
 
 def cache_home() -> Path:
-    """Where this user's caches lie (XDG Base Directory Specification); it need not be there yet.
+    """The folder of this user's caches (XDG Base Directory Specification); it may not exist yet.
 
     Raises RuntimeError for a user without a home directory.
     """
@@ -27,7 +27,7 @@ def checkout() -> Path | None:
 
 
 def build_places() -> list[Path]:
-    """Where default builds are looked for, the nearest first: a checkout's, then the user's."""
+    """The folders in which default builds may be, the nearest first: a checkout's, the user's."""
     ours = checkout()
     found = [ours / "build"] if ours else []
     with contextlib.suppress(RuntimeError):
@@ -36,7 +36,7 @@ def build_places() -> list[Path]:
 
 
 def own_build_place() -> Path:
-    """Where default builds are made: in a checkout that can be written, else in the cache.
+    """The folder for new default builds: a checkout that can be written, else the cache.
 
     Raises RuntimeError for a user without a home directory.
     """

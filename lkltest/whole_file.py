@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO
 
 _NO_UNNAMED_FILES = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL)
-"""What O_TMPFILE says on file systems that cannot make unnamed files (NFS, vfat), and older."""
+"""The errors of O_TMPFILE where unnamed files cannot be made (NFS, vfat, older systems)."""
 
 
 def write_whole(

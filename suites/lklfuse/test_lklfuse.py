@@ -71,7 +71,7 @@ class Mount:
         return gone
 
     def tree(self, point: str, *words: str) -> Tree | None:
-        """What the tree's own program says."""
+        """The answer of the tree's own program."""
         command = (sys.executable, "-I", file_tree.__file__, *words)
         status, output = run_tool(self._lkl.scope, command, None)
         self._lkl.point(point, status == 0, "" if status == 0 else output)

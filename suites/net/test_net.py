@@ -108,7 +108,7 @@ def run_with_peer(lkl: SuiteRun, backend: str, network: Network, interface: Inte
 
 
 def extras(lkl: SuiteRun, destination6: str, address6: str | None = None) -> dict[str, str]:
-    """What only lkltest's own programs can do, asked for through the environment."""
+    """Abilities of lkltest's own programs alone, asked for through the environment."""
     environment: dict[str, str] = {}
     if lkl.build.has("LKLTEST_NET_TCP"):
         environment |= {"LKLTEST_TCP": str(TCP_BYTES), "LKLTEST_TCP_PORT": str(TCP_PORT)}
