@@ -146,3 +146,33 @@ def test_bytes_to_verdict_is_pure() -> None:
 def test_no_room_is_called_by_what_it_is_not() -> None:
     for name in MODULES:
         assert not {"utils", "util", "common", "helpers", "misc"} & set(name.split(".")), name
+
+
+def docstrings(tree: ast.AST) -> Iterator[tuple[ast.AST, str]]:
+    """Each docstring with what it is of: a module, a class, a function or the line above it."""
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        for above, line in zip([node, *node.body], node.body, strict=False):
+            if isinstance(line, ast.Expr) and isinstance(line.value, ast.Constant):
+                yield above, str(line.value.value)
+
+
+def asks(of: ast.AST, text: str) -> bool:
+    """Whether a docstring begins like a question, other than "Whether" of a truth value."""
+    if text.startswith("Whether ") and isinstance(of, ast.FunctionDef):
+        return of.returns is not None and not ast.unparse(of.returns).startswith("bool")
+    return re.match(r"(What|How|Where|Which|Who|Whose|When|Why)\b", text) is not None
+
+
+def test_docstrings_say_what_a_thing_is() -> None:
+    found = [
+        f"{path.relative_to(ROOT)}: {text.splitlines()[0]}"
+        for path in MODULES.values()
+        for of, text in docstrings(ast.parse(path.read_text(encoding="utf-8")))
+        if asks(of, text)
+    ]
+    assert found == []
+    assert asks(ast.parse("def f() -> int: ...").body[0], "Whether it is one.")
+    assert not asks(ast.parse("def f() -> bool: ...").body[0], "Whether it is one.")
+    assert asks(ast.Module([], []), "How it is.") and not asks(ast.Module([], []), "A thing.")
