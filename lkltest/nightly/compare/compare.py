@@ -140,7 +140,7 @@ class _Point:
         return _timed(self.id, self.history, known)
 
     def _absent(self, known: Known) -> Change | None:
-        """What a known crash did not reach is as known."""
+        """The change of a point that is absent: as known, where a known crash came before it."""
         if is_problem(self.name):
             return self._recovered("")
         cell_id = self.id.removesuffix(f"/{self.name}")
