@@ -8,6 +8,7 @@ kept, and follow when the console has ended, as plans of their own that name the
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -19,6 +20,8 @@ from .console import Piece
 _MARK = re.compile(rb"^(.*?)TAP TEST (START|FINISH(?:ED)?)\s*$")
 _BUNDLE_MARK = re.compile(rb"BUNDLE TEST (?:(START)|EXPECT TEST COUNT (\d{1,9})|(FINISH))")
 _RUNNING = re.compile(rb"^Running \d+/\d+ (\S+)\s*$")
+_SKIPPED = re.compile(rb"^ok\b.*#\s*SKIP\b")
+_FAILED = re.compile(rb"^not ok\b")
 _BARE_PLAN = re.compile(rb"^(1\.\.\d+)\s*$")
 _SIGHT = b" TEST "
 
@@ -27,13 +30,21 @@ _SIGHT = b" TEST "
 class Bundle:
     """Several tests in one console: `BUNDLE TEST START`, how many are expected, then their blocks.
 
-    `running` is the test that the last `Running 2/3 NAME` has announced.
+    `running` is the test that the last `Running 2/3 NAME` has announced, told apart from an earlier
+    one of the same name.
     """
 
     expected: int | None = None
     finished: int = 0
     ended: bool = False
     running: bytes = b""
+    runs: Counter[bytes] = field(default_factory=Counter)
+
+    def announce(self, name: bytes) -> None:
+        """A test begins."""
+        self.runs[name] += 1
+        run = self.runs[name]
+        self.running = name if run == 1 else name + b" (run %d)" % run
 
     @property
     def complete(self) -> bool:
@@ -53,18 +64,25 @@ class Bundle:
 class BlockReader:
     """The blocks of one stream: portions in, (prefix, bytes) out.
 
-    The prefix is None for what is outside of every block.
+    The prefix is None for what is outside of every block. `bundles` are the console's, to which
+    each stream's blocks belong: who announces a bundle need not be who runs the tests.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, bundles: list[Bundle]) -> None:
         self.open: list[bytes] = []
         """Prefixes of the blocks that have started and not finished."""
         self.finished = 0
         """The number of blocks that have started and finished."""
-        self.bundle: Bundle | None = None
         self.seen = False
         """Whether any block or bundle has started."""
+        self.skipped = self.failed = False
+        """Whether a point in a block was skipped, or has failed."""
+        self._bundles = bundles
         self._partial = b""
+
+    @property
+    def _bundle(self) -> Bundle | None:
+        return self._bundles[-1] if self._bundles else None
 
     def feed(self, data: bytes) -> list[tuple[bytes | None, bytes]]:
         """Take the next bytes; lines that are not complete are held back once a block was seen."""
@@ -104,32 +122,36 @@ class BlockReader:
             elif prefix in self.open:
                 self.open.remove(prefix)
                 self.finished += 1
-                if self.bundle is not None:
-                    self.bundle.finished += 1
+                if self._bundle is not None:
+                    self._bundle.finished += 1
                 into.append((prefix, b"\n"))  # nothing more belongs to the last result
             return
         for prefix in sorted(self.open, key=len, reverse=True):
             if line.startswith(prefix):
-                into.append((prefix, self._named(line[len(prefix) :])))
+                self._take_line(prefix, line[len(prefix) :], into)
                 return
-        if self.bundle is not None and (running := _RUNNING.match(line)) is not None:
-            self.bundle.running = running[1]
+        if self._bundle is not None and (running := _RUNNING.match(line)) is not None:
+            self._bundle.announce(running[1])
         into.append((None, line))
 
     def _take_bundle_mark(self, mark: re.Match[bytes]) -> None:
         self.seen = True
-        if mark[1] or self.bundle is None:
-            self.bundle = Bundle()
+        if mark[1] or not self._bundles:
+            self._bundles.append(Bundle())
         if mark[2]:
-            self.bundle.expected = int(mark[2])
+            self._bundles[-1].expected = int(mark[2])
         if mark[3]:
-            self.bundle.ended = True
+            self._bundles[-1].ended = True
 
-    def _named(self, line: bytes) -> bytes:
+    def _take_line(
+        self, prefix: bytes, line: bytes, into: list[tuple[bytes | None, bytes]]
+    ) -> None:
         """A bundle's test gives its plan its name, so that tests may have points of one name."""
-        if self.bundle is None or not self.bundle.running:
-            return line
-        return _BARE_PLAN.sub(rb"\1 # " + self.bundle.running + b"\n", line)
+        self.skipped = self.skipped or _SKIPPED.match(line) is not None
+        self.failed = self.failed or _FAILED.match(line) is not None
+        if self._bundle is not None and self._bundle.running:
+            line = _BARE_PLAN.sub(rb"\1 # " + self._bundle.running + b"\n", line)
+        into.append((prefix, line))
 
 
 _TAP = re.compile(rb"(?mi)^(?:TAP version \d+|1\.\.\d)")
@@ -164,6 +186,8 @@ class Streams:
 
     def __init__(self, tag: bytes | None = None) -> None:
         self._tag = tag
+        self.bundles: list[Bundle] = []
+        """The bundles that have started."""
         self._blocks: dict[bytes | None, BlockReader] = {}
         self._streams: dict[_Key, _Stream] = {}
         self._program: _Key | None = None
@@ -192,9 +216,10 @@ class Streams:
         return any(reader.finished for reader in readers) and not self.blocks_open
 
     @property
-    def bundles(self) -> list[Bundle]:
-        """The bundles that have started."""
-        return [reader.bundle for reader in self._blocks.values() if reader.bundle is not None]
+    def skipped_only(self) -> bool:
+        """Whether points in blocks were skipped, and none has failed."""
+        readers = self._blocks.values()
+        return any(each.skipped for each in readers) and not any(each.failed for each in readers)
 
     @property
     def others_done(self) -> bool:
@@ -209,7 +234,7 @@ class Streams:
         """Take pieces; return what of them is the program's."""
         out = bytearray()
         for tag, data in pieces:
-            reader = self._blocks.setdefault(tag, BlockReader())
+            reader = self._blocks.setdefault(tag, BlockReader(self.bundles))
             for prefix, text in reader.feed(data):
                 out += self._take((tag, prefix), text, reader.seen)
         return bytes(out)

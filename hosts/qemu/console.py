@@ -61,7 +61,7 @@ _ANY = re.compile(rb"|".join(b"(?:" + each.pattern + b")" for each in SIGNATURES
 _SIGNATURES = tuple((each, re.compile(each.pattern, re.MULTILINE)) for each in SIGNATURES)
 _COMMENT = re.compile(rb"(?:\S+ )?#")  # of a test, also of one with a prefix: `KUT # text`
 _EXITED = re.compile(rb"(?m)^(?:MOE: task \w+ exited with|" + EXITED.encode() + rb") (\d+)\s*$")
-_SLEEPING = re.compile(rb"(?m)^Ned: Sleeping (\d{1,7})ms")
+_SLEEPING = re.compile(rb"(?m)^Ned: Sleeping (\d{1,7})(m?s)\b")
 _BANNER = re.compile(rb"(?m)^L4 Bootstrapper\s*$|^(?:\[ *0\.0+\] )?" + LINUX_VERSION)
 
 JDB = Signature(ProblemKind.CRASH, "the kernel debugger was entered", _JDB.pattern)
@@ -129,6 +129,11 @@ _DRAIN, _BETWEEN_PROGRAMS = 0.1, 2.0
 """Seconds of silence at the end of a machine's only program, and of one that others may follow."""
 _KILLED = 139
 """The status of a program that moe has killed, which is a signature of its own."""
+_SKIPPED = 1
+"""The status of a test of Atkins' also when all is well and its SKIP stands in a function that the
+test's body calls: that returns, the body goes on, and gtest counts what comes of it as failed. The
+point in the stream is `ok # SKIP`, and L4Re's tap-wrapper goes by it.
+"""
 _ANNOUNCED = re.compile(rb"(?m)^\* \d+ (.+)$")
 _REPORTED = re.compile(rb"(?m)^(?:not )?ok\b")
 
@@ -164,13 +169,23 @@ class GuestConsole:
         """The last finding since the owner emptied it: the signature, its line, whose it is."""
         self.found = False
         """Whether the program has begun to speak TAP."""
-        self.status: int | None = None
-        """The program's exit status, when moe or our script for ned has told it."""
+        self._status: int | None = None
         self.recent = bytearray()
         """The end of the clean console, all streams together."""
         self._asleep = 0.0
         self._program = bytearray()
         self._own: dict[bytes | None, bytearray] = {}
+
+    @property
+    def status(self) -> int | None:
+        """The program's exit status, when moe or our script for ned has told it."""
+        return None if self.status_of_skips else self._status
+
+    @property
+    def status_of_skips(self) -> bool:
+        """Whether the program's exit status is one that its skipped points account for."""
+        streams = self._streams
+        return self._status == _SKIPPED and streams.blocks_finished and streams.skipped_only
 
     @property
     def others_done(self) -> bool:
@@ -200,7 +215,7 @@ class GuestConsole:
         sleep in between, and say for how long.
         """
         one = self._matcher is not None or "L4Re" not in self._boots or self._streams.bundles
-        if one or self.status is not None:
+        if one or self._status is not None:
             return _DRAIN
         return _BETWEEN_PROGRAMS + self._asleep
 
@@ -286,8 +301,11 @@ class GuestConsole:
         if tag is None and b"exited with" in text:
             self._take_status(text)
         if tag is None and b"Sleeping" in text:
-            slept = [int(announced[1]) for announced in _SLEEPING.finditer(text)]
-            self._asleep = max(slept, default=0) / 1000
+            slept = [
+                int(announced[1]) / (1 if announced[2] == b"s" else 1000)
+                for announced in _SLEEPING.finditer(text)
+            ]
+            self._asleep = max(slept, default=0.0)
         for name in banners(text):
             self._boots[name] = self._boots.get(name, 0) + 1
 
@@ -298,4 +316,4 @@ class GuestConsole:
             by_moe = exited[0].startswith(b"MOE")
             if by_moe and (status == _KILLED or (status == 0 and self.program_tag is not None)):
                 continue
-            self.status = self.status or status
+            self._status = self._status or status

@@ -6,6 +6,7 @@ L4Re's images and module lists, CDs, other Multiboot kernels, and Linux kernels 
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import os
 import sys
@@ -15,6 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from lkltest.deadline import timeout
 from lkltest.errors import BuildError, LaunchError, Missing, NotInstalled
 from lkltest.guest.kernel_modules import KernelModules
 from lkltest.guest.programs import FEATURES, compiled, guest_program, guest_programs
@@ -126,6 +128,11 @@ class QemuHost(Host):
         parser.addoption("--lkl-qemu-cpu", metavar="NAME", help="of every image, as QEMU's -cpu")
         parser.addoption("--lkl-qemu-memory", metavar="MIB", help="of every image")
         parser.addoption(
+            "--lkl-qemu-drain",
+            metavar="SECONDS",
+            help="of silence that end a run when all that was announced is there",
+        )
+        parser.addoption(
             "--lkl-qemu-allow-commands",
             action="store_true",
             help="run what [shell] and [perl] lines of module lists say",
@@ -140,6 +147,7 @@ class QemuHost(Host):
         memory = self._option("memory")
         if memory and not (str(memory).isdecimal() and 0 < int(memory) <= _MOST_MEMORY):
             raise LaunchError(f"--lkl-qemu-memory={memory}: is no number of MiB")
+        self._drain()
         self._artifacts.check()
 
     def open_build(self, name: str | None) -> Build:
@@ -325,8 +333,19 @@ class QemuHost(Host):
             machine=machine,
             memory=int(memory) if memory else image.memory,
             cpu=cpu or image.cpu,
+            drain=self._drain() or image.drain,
             expect=read_expected(Path(expect)) if expect else image.expect,
         )
+
+    def _drain(self) -> float:
+        """The seconds that the option says; 0 without it. Raises LaunchError."""
+        wanted = str(self._option("drain") or "")
+        if not wanted:
+            return 0.0
+        try:
+            return timeout(wanted)
+        except argparse.ArgumentTypeError as error:
+            raise LaunchError(f"--lkl-qemu-drain: {error}") from None
 
     def _images_of(self, path: Path) -> dict[str, Image]:
         if path not in self._images:

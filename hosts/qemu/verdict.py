@@ -18,6 +18,7 @@ _AFTER_EXIT = 0.2
 """Seconds to listen on after the program's exit status: what it wrote last may come later."""
 _REPORT_SECONDS = 1.0
 """Seconds in which a kernel tells all of what it has to say of its own hang."""
+_SKIPS = "exited with status 1, which the skipped points account for"
 _UNAVAILABLE = 69
 """The exit status by which L4Re's tests say that they cannot run here (EX_UNAVAILABLE)."""
 
@@ -149,10 +150,9 @@ class Verdict:
             reason = f"no plan within {seconds:g} s; the console ends with {_last_line(console)!r}"
             detail = f"{report}\nthe console's end:\n{_text(console.recent)}"
             self.decide(Decision(Problem(ProblemKind.NO_BOOT, reason, detail=detail)))
-        elif cause == "silence":
-            self._time_out = Exit(cause="stall", note=f"{seconds:g} s")
         else:
-            self._time_out = Exit(cause="deadline", note=f"{seconds:g} s")
+            note = ", ".join([f"{seconds:g} s", *console.missing_tests])
+            self._time_out = Exit(cause="stall" if cause == "silence" else "deadline", note=note)
 
     def exit(self, ended: Exit | None, said: str, *, complete: bool) -> Exit:
         """The end of the program.
@@ -188,7 +188,8 @@ class Verdict:
             return Exit(cause="ended", note=self.unavailable)
         if self._console is not None and self._console.status is not None:
             return Exit(status=self._console.status, cause="exited", note="as the console says")
-        return Exit(cause="ended", note=self._waited)
+        skips = self._console is not None and self._console.status_of_skips
+        return Exit(cause="ended", note=_SKIPS if skips else self._waited)
 
     def _report(self) -> GuestReport:
         """The report of /init: on the console, before it has opened its own device."""

@@ -12,6 +12,7 @@ import pytest
 from lkltest.deadline import Deadlines
 from lkltest.verdict.results import Outcome, ProblemKind, ProgramResult
 from tests.compiler import ROOT
+from tests.hosts.l4re.moe_log import Client, MoeLog
 from tests.hosts.qemu.fixtures import play
 
 CONSOLES = ROOT.parent / "shared" / "console" / "l4re"
@@ -73,12 +74,51 @@ def test_a_bundle_with_too_few_tests_fails(tmp_path: Path) -> None:
     stream = console("bundle2")
     stream = stream[: stream.index(b"Running 3/3")]
     result = play(tmp_path, stream, "end=idle", Deadlines(20, 3, 10, 10))
-    reasons = [str(problem) for problem in result.problems]
-    assert any("the bundle's 3 tests: 2 finished" in reason for reason in reasons), reasons
+    assert result.exit.note == "3 s, the bundle's 3 tests: 2 finished"
     (tmp_path / "x").mkdir()
     end = play(tmp_path / "x", stream + b"BUNDLE TEST FINISH\r\n", "end=idle", LIMITS)
     assert ProblemKind.PLAN_NOT_MET in {problem.kind for problem in end.problems}
     assert end.seconds < SOON
+
+
+def test_a_bundle_whose_tests_have_tags_of_their_own(tmp_path: Path) -> None:
+    """Who announces a bundle need not be who runs its tests, one of which may come twice."""
+    log = MoeLog()
+    runner, first, second = (Client(tag, 2) for tag in (b"runner", b"test_one", b"test_two"))
+    log.beside(b"L4 Bootstrapper")
+    log.write(runner, b"BUNDLE TEST START\nBUNDLE TEST EXPECT TEST COUNT 3\n")
+    pauses = []
+    for number, client in enumerate((first, second, first), 1):
+        name = client.tag
+        log.write(runner, b"Running %d/3 %s\n" % (number, name))
+        log.write(client, b"TAP TEST START\n1..1\nok same name\nTAP TEST FINISHED\n")
+        pauses.append(len(log.wire) + log.wire.count(b"\n"))
+    stream = bytes(log.wire).replace(b"\n", b"\r\n")
+    result = play(tmp_path, stream, f"pause={pauses[1]} end=idle", LIMITS)
+    assert result.passed, result.problems
+    assert len(result.points) == 3 and result.seconds < SOON
+
+
+def test_ned_announces_a_pause_in_seconds_too(tmp_path: Path) -> None:
+    stream = console("seq").replace(b"Ned: Sleeping 1000ms", b"Ned: Sleeping 3s")
+    pause = stream.index(b"Ned: Sleeping 3s\r\n") + 18
+    result = play(tmp_path, stream, f"pause={pause} end=idle", LIMITS)
+    assert result.exit.note == "nothing more came for 5 s"
+    assert len(result.points) == 10
+
+
+@pytest.mark.parametrize(
+    ("point", "status", "passes"),
+    [(b"ok 1 a # SKIP b", 1, True), (b"ok 1 a", 1, False), (b"ok 1 a # SKIP b", 2, False)],
+)
+def test_status_1_after_skipped_points(
+    tmp_path: Path, point: bytes, status: int, passes: bool
+) -> None:
+    """Atkins says it of a test whose SKIP stands in a function that the test calls."""
+    lines = [b"L4 Bootstrapper", b"TAP TEST START", b"1..1", point, b"TAP TEST FINISHED"]
+    lines += [b"MOE: task 3200 exited with %d" % status]
+    result = play(tmp_path, b"".join(line + b"\r\n" for line in lines), "end=idle", LIMITS)
+    assert result.passed is passes, result.problems
 
 
 def test_programs_one_after_the_other_are_all_waited_for(tmp_path: Path) -> None:
