@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from lkltest.verdict.results import Problem, ProblemKind
+from lkltest.verdict.stack import functions
 
 _CUT_SHORT = frozenset(
     {
@@ -34,14 +35,15 @@ def distinct(problems: Iterable[Problem]) -> list[Problem]:
     """Problems that are events of their own, without what follows from another one.
 
     A program that was killed cannot meet its plan, and one whose kernel panicked ends by a signal.
-    The backtrace of such an end is kept where its cause has none.
+    The backtrace of such an end is shown first where its cause has none.
     """
     given = list(problems)
     kept = [problem for problem in given if not any(is_told_by(problem, one) for one in given)]
     for problem in given:
         causes = [one for one in kept if is_told_by(problem, one)]
-        if problem.kind in _KILLED and causes and not causes[0].detail:
-            kept[kept.index(causes[0])] = replace(causes[0], detail=problem.detail)
+        if problem.kind in _KILLED and causes and not functions(causes[0].detail):
+            detail = "\n\n".join(filter(None, (problem.detail, causes[0].detail)))
+            kept[kept.index(causes[0])] = replace(causes[0], detail=detail)
     return kept
 
 

@@ -36,12 +36,18 @@ def test_a_panic_has_the_stack_of_its_signal() -> None:
     panic = Problem(ProblemKind.PANIC, "Attempted to kill init", "write")
     signal = Problem(ProblemKind.SIGNAL, "killed by SIGSEGV", "write", "in main ()")
     assert distinct([panic, signal]) == [replace(panic, detail="in main ()")]
-    own = replace(panic, detail="Call Trace:")
+    own = replace(panic, detail="Call Trace:\n f+0x1/0x2")
     assert distinct([own, signal]) == [own]
 
 
+def test_a_hung_task_without_a_trace_has_the_stack_of_the_stall() -> None:
+    hung = Problem(ProblemKind.BUG, "task hung", "write", "INFO: task a:1 blocked")
+    stall = Problem(ProblemKind.STALL, "was silent", "write", "f x.c:1")
+    assert distinct([hung, stall]) == [replace(hung, detail="f x.c:1\n\nINFO: task a:1 blocked")]
+
+
 def test_a_kernel_that_died_while_it_warned_has_one_problem() -> None:
-    warning = Problem(ProblemKind.WARNING, "WARNING in f", "write", "cut here")
+    warning = Problem(ProblemKind.WARNING, "WARNING in f", "write", "cut here\n f+0x1/0x2")
     stack = "show_stack x.c:1\ndump_stack y.c:2\n__warn z.c:3\nf a.c:1\n"
     assert distinct([warning, Problem(ProblemKind.SIGNAL, "SIGSEGV", "write", stack)]) == [warning]
     other = Problem(ProblemKind.SIGNAL, "SIGSEGV", "write", "g b.c:1\n__warn z.c:3\n")
