@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The content of a suite run's JUnit testcases; writing them is others' business. Pure.
 
-One testcase a test point, one a subtest, and one for each problem that is tied to no point, so that
-none can be missed. *failure* means that a test point said `not ok`, or that the verdict found
-something in what the program said; *error* that it crashed, took too long or did not say it
+One testcase a test point without subtests, and one for each problem that is tied to no point, so
+that none can be missed. A point with subtests has one only where it says more than they do, as
+every reader adds testcases up. *failure* means that a test point said `not ok`, or that the verdict
+found something in what the program said; *error* that it crashed, took too long or did not say it
 properly.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from lkltest.text import head_and_tail, printable, printable_line, shortened
@@ -75,10 +77,9 @@ class CaseMaker:
 
     def of_point(self, point: PointResult, problems: Sequence[Problem] = ()) -> list[Case]:
         """Make the testcases of a point, tied to `problems`, and of its subtests."""
-        case = self._point(point.name, point, problems)
         if point.children:
-            return [case, *self._subtests(point.name, point.children)]
-        return [case]
+            return list(self._tree(point.name, point, problems))
+        return [self._point(point.name, point, problems)]
 
     def of_rest(self, result: SuiteResult, some: bool) -> Iterator[Case]:
         """Make the testcases of all that is not a point.
@@ -101,11 +102,13 @@ class CaseMaker:
         """Return what the programs printed besides test points, for the suite's system-out."""
         return self._text(result.output, needed=True)
 
-    def _subtests(self, parent: str, children: Iterable[PointResult]) -> Iterator[Case]:
-        for child in children:
-            name = f"{parent}/{child.name}"
-            yield self._point(name, child, ())
-            yield from self._subtests(name, child.children)
+    def _tree(self, name: str, point: PointResult, problems: Sequence[Problem]) -> Iterator[Case]:
+        own, of_children = _shared_out(point, problems)
+        if not point.children or _says_more(point, own):
+            yield self._point(name, point, own)
+        for child in point.children:
+            shown = _excused(child, point) if point.outcome is Outcome.TODO else child
+            yield from self._tree(f"{name}/{child.name}", shown, of_children.get(child.name, ()))
 
     def _point(self, name: str, point: PointResult, problems: Sequence[Problem]) -> Case:
         outcome = point.outcome
@@ -160,6 +163,52 @@ class CaseMaker:
         text = printable(head_and_tail(text, _TEXT_LIMIT))
         self._spent += _cost(text)
         return text
+
+
+def _shared_out(
+    point: PointResult, problems: Sequence[Problem]
+) -> tuple[list[Problem], dict[str, list[Problem]]]:
+    """Return a point's own problems, and those that were carried up to it from its subtests."""
+    own: list[Problem] = []
+    carried: dict[str, list[Problem]] = {}
+    failed = [child.name for child in point.children if child.outcome is Outcome.FAILED]
+    for problem in problems:
+        name = next((name for name in failed if problem.reason.startswith(f"{name}: ")), None)
+        if name is None:
+            own.append(problem)
+        else:
+            said = replace(problem, reason=problem.reason[len(name) + 2 :])
+            carried.setdefault(name, []).append(said)
+    return own, carried
+
+
+def _says_more(point: PointResult, problems: Sequence[Problem]) -> bool:
+    """Return whether a point with subtests came to something that none of them came to."""
+    if point.outcome is Outcome.PASSED:
+        return False
+    if any(problem.kind is not ProblemKind.SUBTEST for problem in problems):
+        return True
+    if point.outcome is Outcome.FAILED and point.reason.startswith(ProblemKind.NEVER_REPORTED):
+        return True
+    same = {point.outcome}
+    if point.outcome is Outcome.TODO:  # it excuses them
+        same.add(Outcome.FAILED)
+    return not same & _outcomes(point.children)
+
+
+def _excused(child: PointResult, point: PointResult) -> PointResult:
+    """Return a subtest of a TODO point: its failure fails nothing."""
+    if child.outcome is not Outcome.FAILED:
+        return child
+    return replace(child, outcome=Outcome.TODO, reason=child.reason or point.reason)
+
+
+def _outcomes(points: Iterable[PointResult]) -> set[Outcome]:
+    """Return what all came to that have no subtests."""
+    found: set[Outcome] = set()
+    for point in points:
+        found |= _outcomes(point.children) if point.children else {point.outcome}
+    return found
 
 
 def suite_name(result: SuiteResult) -> str:

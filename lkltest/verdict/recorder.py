@@ -293,6 +293,9 @@ class Recorder:
         outcome = stated_outcome(event)
         if children and outcome in (Outcome.PASSED, Outcome.SKIPPED):
             problems += subtest_problems(children)
+        elif outcome is Outcome.PASSED and (title := self._stack.titles.get(depth + 1)):
+            problems += [Problem(ProblemKind.SUBTEST, f"ok, but {title} reported nothing")]
+            self._stack.forget_titles(depth)
         if outcome is Outcome.SKIPPED and not reason:
             reason = log  # LKL's tests say it there
         reason = reason or _expectation(log if outcome is Outcome.FAILED else "")

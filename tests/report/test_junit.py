@@ -183,8 +183,42 @@ def test_names_are_kept_apart() -> None:
     loose = Problem(ProblemKind.SIGNAL, "x")
     root = root_of(replace(RESULT, points=points, problems=(loose,)))
     names = [found.get("name") for found in root.iter("testcase")]
-    assert names[:7] == ["a", "a/c", "a/c#2", "a/c/c", "a/c#3", "a#2", "[signal]"]
+    assert names[:5] == ["a/c", "a/c/c", "a/c#2", "a", "[signal]"]
     assert names[-1] == "[signal]#2"
+
+
+FAILED_LEAF = PointResult("c", Outcome.FAILED)
+PASSED_LEAF = PointResult("d", Outcome.PASSED)
+
+
+@pytest.mark.parametrize(
+    ("point", "cases"),
+    [
+        (PointResult("a", Outcome.PASSED, children=(PASSED_LEAF,)), "a/d"),
+        (PointResult("a", Outcome.FAILED, children=(FAILED_LEAF, PASSED_LEAF)), "a/c:failure a/d"),
+        (PointResult("a", Outcome.FAILED, children=(PASSED_LEAF,)), "a:failure a/d"),
+        (PointResult("a", Outcome.TODO, children=(FAILED_LEAF,)), "a/c:skipped"),
+        (PointResult("a", Outcome.TODO, children=(PASSED_LEAF,)), "a:skipped a/d"),
+        (PointResult("a", Outcome.SKIPPED, children=(PASSED_LEAF,)), "a:skipped a/d"),
+    ],
+)
+def test_a_point_with_subtests_has_a_testcase_if_it_says_more(
+    point: PointResult, cases: str
+) -> None:
+    root = root_of(replace(RESULT, points=(point,), problems=()))
+    found = [":".join([case.get("name", ""), *(child.tag for child in case)]) for case in root[0]]
+    assert [name for name in found if name.startswith("a")] == cases.split()
+
+
+def test_a_problem_that_a_subtest_carried_up_is_its_own() -> None:
+    point = PointResult("a", Outcome.FAILED, reason="c: WARNING in f", children=(FAILED_LEAF,))
+    tied = Problem(ProblemKind.WARNING, "c: WARNING in f", "a", "a trace")
+    root = root_of(replace(RESULT, points=(point,), problems=(tied,)))
+    (case,) = root.iter("testcase")
+    assert (case.get("name"), "a trace" in (case[0].text or "")) == ("a/c", True)
+    other = replace(tied, reason="WARNING in f")
+    root = root_of(replace(RESULT, points=(point,), problems=(other,)))
+    assert [case.get("name") for case in root.iter("testcase")] == ["a", "a/c"]
 
 
 @pytest.mark.parametrize("seconds", [0.0, 1e-9, 1e9, 0.0005, 123456.789, -1.0])

@@ -121,3 +121,11 @@ def test_the_kunit_of_a_boot_log(folder: str) -> None:
             "Expected 1 == 2",
         ]
     )
+
+
+def test_a_case_that_announced_subtests_and_had_none_fails() -> None:
+    suite_of_one = b"KTAP version 1\n1..1\n    1..1\n%b    ok 1 - case\nok 1 - suite\n"
+    assert record(suite_of_one % b"").passed
+    (suite,) = record(suite_of_one % b"        # Subtest: case\n").points
+    assert suite.failure.startswith("suite: ")
+    assert suite.children[0].reason == "failed subtest: ok, but case reported nothing"
