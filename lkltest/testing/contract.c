@@ -82,7 +82,8 @@ static int flood(long megabytes)
 
 static int bytewise(void)
 {
-	const char *text = "1..1 # contract\n* 1 slow\nok 1 slow\n ---\n time_us: 5\n log: |\n ...\n";
+	const char *text = "1..1 # contract\n* 1 slow\nok 1 slow\n"
+			   " ---\n time_us: 5\n log: |\n ...\n";
 
 	for (; *text; text++) {
 		putchar(*text);

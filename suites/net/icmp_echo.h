@@ -110,7 +110,8 @@ static enum tap_result ping(const char *dst, int family)
 		ret = lkl_sys_sendto(sock, &request, sizeof(request), 0, &address.any,
 				     address.len);
 		if (ret != sizeof(request)) {
-			tap_logf("send (seq=%d): %ld %s\n", i, ret, ret < 0 ? lkl_strerror(ret) : "");
+			tap_logf("send (seq=%d): %ld %s\n", i, ret,
+				 ret < 0 ? lkl_strerror(ret) : "");
 			result = TAP_FAIL;
 		} else if (!wait_for_reply(sock, &request, v6, v6 ? 129 : 0)) {
 			result = TAP_FAIL;

@@ -142,7 +142,7 @@ static enum tap_result test_nd_create(void)
 	}
 	tap_logf("%s device on %s: %s\n", backends[options.backend], options.ifname,
 		 netdev ? "made" : "failed, stderr may say why");
-	return tap_check(netdev != NULL);
+	return tap_check(!!netdev);
 }
 
 static enum tap_result test_nd_add(void)
@@ -461,33 +461,36 @@ static enum tap_result test_stop_kernel(void)
 	return tap_check(CALL(lkl_sys_halt()) == 0 && !lkl_is_running());
 }
 
+/* The points that the options ask for, in their order. */
 static int plan(struct tap_point *points)
 {
+	const struct {
+		struct tap_point point;
+		int wanted;
+	} all[] = {
+		{ TAP_POINT(nd_create), 1 },
+		{ TAP_POINT(nd_add), 1 },
+		{ TAP_POINT(start_kernel), 1 },
+		{ TAP_POINT(nd_ifindex), 1 },
+		{ TAP_POINT(if_up), 1 },
+		{ TAP_POINT(set_ipv4), 1 },
+		{ TAP_POINT(set_ipv6), !!options.ip6 },
+		{ TAP_POINT(set_gateway), 1 },
+		{ TAP_POINT(sleep), 1 },
+		{ TAP_POINT(icmp), 1 },
+		{ TAP_POINT(icmp6), !!options.dst6 },
+		{ TAP_POINT(tcp), !!options.tcp_bytes },
+		{ TAP_POINT(tcp6), options.tcp_bytes && options.dst6 },
+		{ TAP_POINT(tcp_serve), !!options.tcp_listen },
+		{ TAP_POINT(nd_remove), 1 },
+		{ TAP_POINT(stop_kernel), 1 },
+	};
 	int count = 0;
 
-#define ADD(name) points[count++] = (struct tap_point)TAP_POINT(name)
-	ADD(nd_create);
-	ADD(nd_add);
-	ADD(start_kernel);
-	ADD(nd_ifindex);
-	ADD(if_up);
-	ADD(set_ipv4);
-	if (options.ip6)
-		ADD(set_ipv6);
-	ADD(set_gateway);
-	ADD(sleep);
-	ADD(icmp);
-	if (options.dst6)
-		ADD(icmp6);
-	if (options.tcp_bytes)
-		ADD(tcp);
-	if (options.tcp_bytes && options.dst6)
-		ADD(tcp6);
-	if (options.tcp_listen)
-		ADD(tcp_serve);
-	ADD(nd_remove);
-	ADD(stop_kernel);
-#undef ADD
+	for (int i = 0; i < TAP_COUNT(all); i++) {
+		if (all[i].wanted)
+			points[count++] = all[i].point;
+	}
 	return count;
 }
 

@@ -106,7 +106,7 @@ static int pipe_rx(struct lkl_netdev *dev, struct iovec *iov, int count)
 		return -1;
 	}
 	if (len > sizeof(frame)) {
-		tap_logf("pipe netdev: a frame of %u bytes: does the far end speak this protocol?\n",
+		tap_logf("pipe netdev: a frame of %u bytes: is this the far end's protocol?\n",
 			 len);
 		pipe->peer_gone = 1;
 		return -1;

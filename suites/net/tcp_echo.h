@@ -169,9 +169,11 @@ static enum tap_result tcp_echo(const char *dst, int family, unsigned int port, 
 struct server {
 	struct address address;
 	long sock;
+	lkl_thread_t thread;
+
+	/* Of both threads. */
 	_Atomic unsigned long connections, bytes;
 	_Atomic int failed, stop;
-	lkl_thread_t thread;
 };
 
 /* Until the other side has said all it will and heard it back. */

@@ -12,9 +12,9 @@
 /* ---- thread-local values ---- */
 
 struct key {
+	void (SYSV *destructor)(void *);
 	struct key *next;
 	DWORD index;
-	void (SYSV *destructor)(void *);
 };
 
 static struct key *keys;
