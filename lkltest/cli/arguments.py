@@ -27,6 +27,7 @@ COMMANDS = {
     "compare": ("lkltest.nightly.commands.compare", "say what changed between two nights"),
     "history": ("lkltest.nightly.commands.history", "look into the nights that were"),
     "known": ("lkltest.nightly.commands.known", "list or verify the known failures"),
+    "cluster": ("lkltest.nightly.cluster.command", "make a certificate, run Dask's scheduler"),
     "worker": ("lkltest.nightly.cluster.worker", "run cells of a night for a Dask scheduler"),
     "bisect": (
         "lkltest.nightly.commands.bisect",

@@ -14,28 +14,26 @@ import logging
 import queue
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lkltest.errors import LkltestError
 from lkltest.host.error_boundary import one_line
+from lkltest.nightly.cluster.errors import ClusterError
 from lkltest.nightly.cluster.remote_cell import WANTED, run_remote
 from lkltest.nightly.cluster.sent_builds import SentBuilds
+from lkltest.nightly.cluster.tls import security
 from lkltest.nightly.model.cell import Cell, CellRecord
 from lkltest.nightly.run.runner import Listener
 from lkltest.plain import from_plain, to_plain
 from lkltest.text import printable
 
+NO_PAGES = "127.0.0.1:0"
+"""The place of a Dask server's web pages, of which there are none; it insists on one."""
 _TICK = 1.0
 _GRACE = 60.0
 _CONNECT = 15.0
-_MOVES = 1  # how often the cell of a dead worker is run again
-
-
-class ClusterError(LkltestError):
-    """No cluster to run on; the message is one line."""
 
 
 def resource(host: str, *, default_build: bool) -> str:
@@ -47,8 +45,10 @@ def run_cells(
     cells: Iterable[Cell],
     scheduler: str,
     listener: Listener,
+    *,
     grace: float = _GRACE,
     machine: str = "",
+    tls: Path | None = None,
 ) -> None:
     """Run `cells` on the workers of `scheduler`, in their order as far as places allow.
 
@@ -57,32 +57,39 @@ def run_cells(
 
     Args:
         cells: what to run.
-        scheduler: `tcp://host:8786`, or `tls://` with Dask's own settings.
+        scheduler: `tcp://host:8786`, or `tls://host:8786`.
         listener: is told; a cell has started when it is handed out.
         grace: seconds without a worker that has a cell's host after which the cell is given up.
         machine: the name under which times are compared, "" for each worker's own.
+        tls: directory with the cluster's certificate; with None Dask's own settings hold.
 
     Raises:
         ClusterError: Dask is not installed, or there is no scheduler, or no more: what it had not
             finished was not run.
     """
-    client = _connect(scheduler)
+    client = _connect(scheduler, tls)
     try:
-        client.run_on_scheduler(_moves_setter(client.id, _MOVES))
         _Night(client, scheduler, listener, grace, machine).run(deque(cells))
     finally:
         client.close(timeout=_CONNECT)
 
 
-def _connect(scheduler: str) -> Any:
+def _connect(scheduler: str, tls: Path | None) -> Any:
     load()
+    own = security(tls, scheduler)
     from distributed import Client
 
     try:
-        return Client(scheduler, timeout=_CONNECT, set_as_default=False)
+        return Client(scheduler, timeout=_CONNECT, set_as_default=False, security=own)
     except Exception as error:  # noqa: BLE001 - for a bad address Dask raises whatever fails first
-        reason = printable(" ".join(str(error).split())) or type(error).__name__
-        raise ClusterError(f"no Dask scheduler at {scheduler}: {reason}") from None
+        raise ClusterError(f"no Dask scheduler at {scheduler}: {reason_of(error)}") from None
+
+
+def reason_of(error: BaseException) -> str:
+    """The first cause of an error of Dask's, in one line."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return printable(" ".join(str(error).split())) or type(error).__name__
 
 
 def load() -> None:
@@ -101,37 +108,6 @@ def load() -> None:
     for name in list(logging.root.manager.loggerDict):
         if name.partition(".")[0] == "distributed":
             logging.getLogger(name).disabled = True
-
-
-def _moves_setter(night: str, moves: int) -> Callable[..., None]:
-    """A function for the scheduler, which sets how often it moves a task, while nights run on it.
-
-    It ends with the last night's client, also with one that is killed. All of it is nested: the
-    scheduler need not have lkltest to load it.
-    """
-
-    def set_moves(dask_scheduler: Any) -> None:
-        from distributed import SchedulerPlugin
-
-        class Moves(SchedulerPlugin):
-            name = "lkltest-moves"
-
-            def __init__(self, before: int) -> None:
-                self.before = before
-                self.nights: set[str] = set()
-
-            def remove_client(self, scheduler: Any, client: str) -> None:
-                self.nights.discard(client)
-                if not self.nights:
-                    scheduler.allowed_failures = self.before
-                    scheduler.remove_plugin(name=self.name)
-
-        if Moves.name not in dask_scheduler.plugins:
-            dask_scheduler.add_plugin(Moves(dask_scheduler.allowed_failures))
-        dask_scheduler.plugins[Moves.name].nights.add(night)
-        dask_scheduler.allowed_failures = moves
-
-    return set_moves
 
 
 @dataclass(slots=True)

@@ -19,8 +19,11 @@ from lkltest.command_line import FAILED, PASSED, USED_WRONGLY, count
 from lkltest.errors import BuildError
 from lkltest.host.error_boundary import accepts, error_boundary
 from lkltest.host.registry import host_names, make_host, why_unusable
+from lkltest.nightly.cluster.command import add_tls
+from lkltest.nightly.cluster.errors import ClusterError
 from lkltest.nightly.cluster.remote_cell import MACHINE
-from lkltest.nightly.cluster.scheduler import ClusterError, load, resource
+from lkltest.nightly.cluster.scheduler import NO_PAGES, load, reason_of, resource
+from lkltest.nightly.cluster.tls import security
 from lkltest.report.terminal import echo, echo_error
 from lkltest.sandbox.scope import Scope, ScopeError
 
@@ -31,7 +34,8 @@ _LOST = "worker-handle-scheduler-connection-broken"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what the command takes."""
-    parser.add_argument("scheduler", help="address of the Dask scheduler, tcp://HOST:8786")
+    parser.add_argument("scheduler", help="address of the Dask scheduler, tls://HOST:8786")
+    add_tls(parser)
     parser.add_argument(
         "-j", "--jobs", type=count, default=1, metavar="N", help="cells at once (1)"
     )
@@ -52,6 +56,7 @@ def run(options: argparse.Namespace) -> int:
         return _fail(f"unknown host {unknown[0]!r}; there are: {', '.join(host_names())}")
     try:
         load()
+        own = security(options.tls, options.scheduler)
     except ClusterError as error:
         return _fail(str(error))
     resources = usable(options.host or host_names(), options.jobs)
@@ -59,7 +64,7 @@ def run(options: argparse.Namespace) -> int:
         return _fail("no host can run here; lkltest doctor says what is missing")
     try:
         with Scope() as scope:  # its folder goes with a worker that is killed, too
-            return _run(options, resources, scope.folder)
+            return _run(options, resources, scope.folder, own)
     except ScopeError as error:
         return _fail(str(error))
 
@@ -93,11 +98,13 @@ def usable(names: Iterable[str], jobs: int) -> dict[str, float]:
     return resources
 
 
-def _run(options: argparse.Namespace, resources: dict[str, float], folder: Path) -> int:
+def _run(options: argparse.Namespace, resources: dict[str, float], folder: Path, own: Any) -> int:
     try:
-        lost = asyncio.run(_work(options, resources, folder))
+        lost = asyncio.run(_work(options, resources, folder, own))
     except Exception as error:  # noqa: BLE001 - for a bad address Dask raises whatever fails first
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = reason_of(error)
+        if isinstance(error, TimeoutError) and options.tls:
+            reason = f"no answer in {_CONNECT:g} s; has it the certificate of {options.tls}?"
         return _fail(f"no Dask scheduler at {options.scheduler}: {reason}")
     if lost:
         echo_error(f"lost the scheduler {options.scheduler}", "lkltest worker")
@@ -105,8 +112,11 @@ def _run(options: argparse.Namespace, resources: dict[str, float], folder: Path)
     return PASSED
 
 
-async def _work(options: argparse.Namespace, resources: dict[str, float], folder: Path) -> bool:
+async def _work(
+    options: argparse.Namespace, resources: dict[str, float], folder: Path, own: Any
+) -> bool:
     """Work until the worker ends; returns whether that is because it lost its scheduler."""
+    import dask.config
     from distributed import Worker
 
     reasons: list[str] = []
@@ -118,8 +128,11 @@ async def _work(options: argparse.Namespace, resources: dict[str, float], folder
             reasons.append(str(words.get("reason", "")))
             return await super().close(**words)
 
+    dask.config.set({"distributed.worker.http.routes": []})
     worker: Any = Telling(
         options.scheduler,
+        host=None if own else _own_address(options.scheduler),
+        security=own,
         nthreads=options.jobs,
         name=options.name,
         resources=resources,
@@ -128,6 +141,7 @@ async def _work(options: argparse.Namespace, resources: dict[str, float], folder
         memory_limit=0,
         death_timeout=_CONNECT,
         dashboard=False,
+        dashboard_address=NO_PAGES,
     )
     setattr(worker, MACHINE, options.machine)
     async with worker:
@@ -135,6 +149,17 @@ async def _work(options: argparse.Namespace, resources: dict[str, float], folder
         with contextlib.suppress(asyncio.CancelledError):
             await worker.finished()
     return reasons[:1] == [_LOST]
+
+
+def _own_address(scheduler: str) -> str:
+    """The one of this machine's addresses by which the scheduler is reached.
+
+    A worker listens, too, and without a certificate whoever reaches it can run programs.
+    """
+    from distributed.comm.addressing import get_address_host_port
+    from distributed.utils import get_ip
+
+    return str(get_ip(*get_address_host_port(scheduler)))
 
 
 def _fail(message: str) -> int:

@@ -69,6 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--scheduler", metavar="URL", help="run the cells on the workers of a Dask scheduler"
     )
+    parser.add_argument("--tls", type=Path, metavar="DIR", help="certificate of its cluster")
 
 
 @one_line_errors
@@ -139,10 +140,13 @@ def _run_cells(
         run_cells(cells, options.jobs, listener, config.machine)
         return
     from lkltest.nightly.cluster import scheduler
+    from lkltest.nightly.cluster.errors import ClusterError
 
     try:
-        scheduler.run_cells(cells, options.scheduler, listener, machine=config.machine)
-    except scheduler.ClusterError as error:
+        scheduler.run_cells(
+            cells, options.scheduler, listener, machine=config.machine, tls=options.tls
+        )
+    except ClusterError as error:
         raise CannotRun(str(error)) from None
 
 

@@ -5,7 +5,8 @@ import json
 import sys
 from pathlib import Path
 
-from lkltest.nightly.cluster.scheduler import ClusterError, run_cells
+from lkltest.nightly.cluster.errors import ClusterError
+from lkltest.nightly.cluster.scheduler import run_cells
 from lkltest.nightly.model.cell import Cell, CellRecord
 from lkltest.plain import from_plain, to_plain
 
@@ -28,7 +29,7 @@ def main() -> int:
     scheduler, file, grace = sys.argv[1:]
     cells = [from_plain(Cell, item) for item in json.loads(Path(file).read_text())]
     try:
-        run_cells(cells, scheduler, Printer(), float(grace))
+        run_cells(cells, scheduler, Printer(), grace=float(grace))
     except ClusterError as error:
         print(json.dumps({"error": str(error)}))
         return 2

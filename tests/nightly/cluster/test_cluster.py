@@ -17,6 +17,7 @@ import pytest
 
 from lkltest.cli.main import main
 from lkltest.nightly.cluster import scheduler
+from lkltest.nightly.cluster.errors import ClusterError
 from lkltest.nightly.model.cell import Cell, CellOutcome, CellRecord
 from lkltest.nightly.run.runner import Quiet
 from lkltest.plain import from_plain, to_plain
@@ -52,13 +53,11 @@ class Stream:
 class Cluster:
     """A scheduler, and workers and nights on it, in one scope; all of it dies with the test."""
 
-    def __init__(self, scope: Scope, folder: Path) -> None:
+    def __init__(self, scope: Scope, folder: Path, *words: str) -> None:
         self._scope = scope
         self._folder = folder
         self._stack = contextlib.ExitStack()
-        self.scheduler = self._start(
-            "distributed.cli.dask_scheduler", "--host=127.0.0.1", "--no-dashboard", "--no-show"
-        )[0]
+        self.scheduler = self._start("lkltest", "cluster", "scheduler", *words)[0]
 
     def worker(self, name: str, *words: str, **settings: str) -> Child:
         """Start a worker and wait until it works."""
@@ -240,8 +239,6 @@ class TestCluster:
         # One place, so that this night's cell has to wait for the end of the other's.
         found = records(cluster_.night([cell("next", passing)]))
         assert found["next"].outcome is CellOutcome.PASSED
-        said = cluster_._start("tests.nightly.cluster.cluster_deaths", ADDRESS)[1].until("allowed:")
-        assert said == "allowed: 3\n", "as Dask has it"
         assert not runs_below(worker, waiting / "tests" / "boot")
 
     def test_a_whole_night(self, cluster_: Cluster, tmp_path: Path) -> None:
@@ -267,6 +264,12 @@ class TestCluster:
         (view,) = json.loads(report.read_text())["cells"]
         assert view["outcome"] == "passed" and view["id"] == "boot@native#fake"
 
+    def test_it_listens_to_this_machine_alone(self, cluster_: Cluster) -> None:
+        """Whoever reaches a scheduler or a worker can run programs, but for a certificate."""
+        worker = cluster_.worker("one")
+        for child in (cluster_.scheduler, worker):
+            assert {place for place, _ in listening(child)} == {"0100007F"}, "127.0.0.1"
+
     def test_a_build_that_is_not_there(self, cluster_: Cluster, tmp_path: Path) -> None:
         cluster_.worker("one")
         found = records(cluster_.night([cell("gone", tmp_path / "gone")]))
@@ -285,6 +288,64 @@ class TestCluster:
         assert told == [{"error": f"lost the scheduler {ADDRESS}; --resume goes on with the night"}]
 
 
+def listening(child: Child) -> list[tuple[str, int]]:
+    """Addresses, as proc(5) writes them, and ports on which a process listens."""
+    sockets = {
+        os.readlink(file)  # noqa: PTH115 - "socket:[7]" is no path
+        for file in Path(f"/proc/{child.pid}/fd").iterdir()
+    }
+    found = []
+    for name in ("tcp", "tcp6"):
+        for line in Path(f"/proc/{child.pid}/net/{name}").read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == "0A" and f"socket:[{fields[9]}]" in sockets:
+                address, _, port = fields[1].partition(":")
+                found.append((address, int(port, 16)))
+    return found
+
+
+class TestTls:
+    def test_only_who_has_the_certificate_takes_part(self, tmp_path: Path) -> None:
+        if shutil.which("openssl") is None or probe().kind != NAMESPACE:
+            pytest.skip("no openssl or no namespaces here")
+        from lkltest.sandbox.netdev import Network
+
+        ours, other = str(tmp_path / "ours"), str(tmp_path / "other")
+        for directory in (ours, other):
+            assert lkltest("cluster", "certificates", directory).returncode == 0
+        assert (tmp_path / "ours" / "key.pem").stat().st_mode & 0o077 == 0
+        passing = fake_build(tmp_path / "pass", boot="pass")
+        config = f"""
+            [builds.fake]
+            path = "{passing}"
+            [matrix]
+            builds = ["fake"]
+            hosts = ["native"]
+            suites = ["boot"]
+            """
+        (tmp_path / "nightly.toml").write_text(config)
+        address = ADDRESS.replace("tcp", "tls")
+        with Scope(network=True, mounts=True, daemons=True) as scope, Network(scope):
+            cluster = Cluster(scope, tmp_path, "--tls", ours)
+            try:
+                words = ("lkltest", "worker", address, "--tls", ours, "--host=native")
+                cluster._start(*words)[1].until("working for")
+                for certificate, status in ((ours, 0), (other, 2), ("", 2)):
+                    tls = ("--tls", certificate) if certificate else ()
+                    night = ("lkltest", "nightly", "--scheduler", address, *tls)
+                    child, stream = cluster._start(*night)
+                    said = list(stream)
+                    assert child.wait(LONG) == status << 8, said
+            finally:
+                cluster.close()
+
+    def test_a_directory_without_one(self, tmp_path: Path) -> None:
+        done = lkltest("cluster", "scheduler", "--tls", str(tmp_path))
+        assert done.returncode == 2
+        assert "lkltest cluster certificates" in done.stderr
+        assert len(done.stderr.splitlines()) == 1, done.stderr
+
+
 class TestUsedWrongly:
     @pytest.fixture(autouse=True)
     def collected(self) -> Iterator[None]:
@@ -294,19 +355,19 @@ class TestUsedWrongly:
 
     def test_no_scheduler(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(scheduler, "_CONNECT", 0.5)
-        with pytest.raises(scheduler.ClusterError, match=r"no Dask scheduler at tcp://127.0.0.1:9"):
+        with pytest.raises(ClusterError, match=r"no Dask scheduler at tcp://127.0.0.1:9"):
             scheduler.run_cells([], "tcp://127.0.0.1:9", Quiet())
 
     @pytest.mark.parametrize("address", ["", "nonsense://x", "tcp://127.0.0.1:port"])
     def test_no_address(self, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(scheduler, "_CONNECT", 0.5)
-        with pytest.raises(scheduler.ClusterError) as caught:
+        with pytest.raises(ClusterError) as caught:
             scheduler.run_cells([], address, Quiet())
         assert "\n" not in str(caught.value)
 
     def test_no_dask(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sys.modules, "distributed", None)
-        with pytest.raises(scheduler.ClusterError, match=r"pip install 'lkltest\[cluster\]'"):
+        with pytest.raises(ClusterError, match=r"pip install 'lkltest\[cluster\]'"):
             scheduler.run_cells([], ADDRESS, Quiet())
 
     def test_dask_with_broken_settings(self) -> None:
