@@ -6,6 +6,7 @@ The rules are in lkltest.tap.parser.
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left
 
 from lkltest.tap.grammar import (
@@ -21,6 +22,7 @@ from lkltest.tap.grammar import (
 )
 
 _TAB = 4  # columns
+_VERSION_AT_END = re.compile(rb"K?TAP version [0-9]+\Z")
 
 
 class Levels:
@@ -48,6 +50,8 @@ class Levels:
         if self.find_base and body.startswith((b"TAP version", b"KTAP version")):
             self.find_base = False
             self._columns = [column]
+        elif self.find_base and _VERSION_AT_END.search(body):
+            self.find_base = False  # in which column its lines are is not known
         if column < self._columns[0] and says_something(body):
             self._columns = [column]  # the first version line was that of a subtest
         depth = bisect_left(self._columns, column)

@@ -92,7 +92,7 @@ def may_be_lost(before: bytes) -> bool:
 def message_in_end(block: bytearray, indent: bytes, rest: bytes) -> re.Match[bytes] | None:
     """The last line of a block, if it is a message in the midst of `...`, of which rest came."""
     torn = _IN_BLOCK.search(block, block.rfind(b"\n", 0, len(block.rstrip())) + 1)
-    if torn is None or torn[1] != indent or torn[2] + rest.strip() != b"...":
+    if torn is None or torn[1] + torn[2] + rest.rstrip() != indent + b"...":
         return None
     return torn
 

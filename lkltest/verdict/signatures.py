@@ -345,8 +345,8 @@ TABLE: tuple[tuple[bytes, tuple[Signature, ...]], ...] = (
                 WARNING,
                 "WARNING: kernel stack {what} has bad{which} value",
             ),
-            _row(  # another message cut its line
-                rb"WARNING: (?:CPU:? ?(?:[0-9]+ ?(?:PID:? ?)?[0-9]*)?)?" + MESSAGE,
+            _row(  # another message cut its line, or the console damaged it
+                rb"WARNING: (?:CPU: [0-9]+ PID: |C?P?U?:? ?" + MESSAGE + rb")",
                 WARNING,
                 "WARNING",
             ),

@@ -39,8 +39,8 @@ _ANNOUNCED = re.compile(rb"\* 0*(\d{1,9})(?=\s|$)")
 _SUBTEST = re.compile(rb"\s+(?:1\.\.\d|K?TAP version|(?:not )?ok\b|\* \d|# Subtest)")
 _STAMP = rb"\[ *\d+\.\d{6}\](?:\[ *[TC]\d+\])? "
 _BROKEN = re.compile(
-    _STAMP + rb"(?:watchdog: )?(?:Kernel panic - not syncing|BUG: |kernel BUG at |Oops: |WARNING: "
-    rb"|UBSAN: |general protection fault|Unable to handle kernel)"
+    _STAMP + rb"(?:watchdog: )?(?:Kernel panic - not syncing|BUG: |kernel BUG at |Oops: |UBSAN: "
+    rb"|WARNING: (?:CPU: \d+ PID: |possible )|general protection fault|Unable to handle kernel)"
 )
 _CUT = re.compile(rb"([^ \t\n][^\n]*?)(?:\[[ \d.]*)?" + _STAMP)  # by one that was cut itself, too
 _TAP = re.compile(rb"(?:not )?ok(?=[\s#]|$)|1\.\.\d+(?=[\s#]|$)|\* \d+(?=\s|$)|(?i:bail out!)")

@@ -25,9 +25,7 @@ def why_not_ktap(data: bytes) -> str:
     lines = [_STAMP.sub(b"", line).rstrip() for line in data.split(b"\n")]
     if _PLAN.match(lines[-1].lstrip()):
         return "the last line is a plan without newline"
-    versions = (line for line in lines if _VERSION.search(line))
-    first = next(versions, b"")
-    margin = len(first) - len(first.lstrip())
+    margin = min((_indentation(line) for line in lines if _VERSION.search(line)), default=0)
     top = list(mended(line.lstrip() for line in lines if _indentation(line) <= margin))
     if any(_FAILED.match(line) for line in top):
         return "a point failed"

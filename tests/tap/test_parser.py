@@ -187,6 +187,10 @@ MESSAGE = b"[    1.250000] random: crng init done\n"
         (b"ok 2 b\r\n" + MESSAGE + b"# SKIP\n", [point(2, "b")]),
         (b"ok 2 b" + MESSAGE + b"  ---\n  x: 1\n  ...\n", [point(2, "b", block=b"  x: 1\n")]),
         (b"ok 2 b\n ---\n x: 1\n ." + MESSAGE + b"..\n", [point(2, "b", block=b" x: 1\n")]),
+        (
+            b"ok 2 b\n  ---\n  " + MESSAGE + b" ...\n  ...\n",
+            [point(2, "b", block=b"  " + MESSAGE)],
+        ),
         (b"ok 2 b\n ---\n ..." + MESSAGE + b"\nok 3 c\n", [point(2, "b"), point(3, "c")]),
         # Text about messages.
         (b"ok 2 b\n ---\n  a: " + MESSAGE + b" ...\n", [point(2, "b", block=b"  a: " + MESSAGE)]),
@@ -383,6 +387,11 @@ def test_a_subtest_whose_version_line_came_first_is_no_stream() -> None:
         point(1, "suite"),
         Plan(1, "", None, 1),
     ]
+
+
+def test_a_version_behind_something_else_says_no_column() -> None:
+    events = parse(b"1..1JKTAP version 1\n  KTAP version 1\n  1..1\n  ok 1 a\n", printk=True)
+    assert points(events) == [point(1, "a", depth=1)]
 
 
 def test_printk_time_stamps_come_off_when_asked_to() -> None:

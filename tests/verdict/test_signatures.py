@@ -121,6 +121,7 @@ DEATH = "RIP: 0010:guilty+0x12/0x34\n" + TRACE
             "WARNING in here",
         ),
         ("WARNING: CPU:[   99.250000][    T1] eth0: link becomes ready", K.WARNING, "WARNING"),
+        ("WARNING: CPU: 0 PID: 1 4t kernel/x.c:1 f+0x1/0x2", K.WARNING, "WARNING"),
         ("WARNING: [   99.250000] eth0: link becomes ready", K.WARNING, "WARNING"),
         (
             "WARNING: kernel/sys.c:1876 at here+0x1/0x2, CPU#0: a/1",
