@@ -57,7 +57,9 @@ class WineConsole(Console):
     def problems(self) -> list[Problem]:
         """The crash that stderr tells of, an exit status that cannot be good, a lost disk."""
         said = self.side_output.decode("utf-8", "backslashreplace").replace("\r\n", "\n")
-        crashes = self._explained(find_crashes(said))
+        told = find_crashes(said)
+        others = [crash for crash in told if self.observer and self.observer.is_of_another(crash)]
+        crashes = self._explained([crash for crash in told if crash not in others])
         found = [
             Problem(ProblemKind.PANIC if crash.is_panic else ProblemKind.CRASH, str(crash))
             for crash in crashes
@@ -69,6 +71,9 @@ class WineConsole(Console):
             reason = f"exited with status {status}: {explain_status(status)}"
             found.append(Problem(ProblemKind.EXIT_STATUS, reason))
         found.extend(self._troubles)
+        if found or not self._complete:  # else the program knew what to do about it
+            reasons = (f"of a child process: {crash}" for crash in others)
+            found.extend(Problem(ProblemKind.CRASH, reason) for reason in reasons)
         if found:
             stacks = self.observer.report if self.observer else ""
             if crashes and crashes[0].is_panic:

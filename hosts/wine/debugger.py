@@ -48,11 +48,13 @@ class Seen:
         stacks: of its threads.
         faults: of threads at the faults that they have had, the last ones.
         ending: the Windows thread that has ended the program with a status that is not 0, or 0.
+        last: the Windows thread that has ended the program, with whatever status, or 0.
     """
 
     stacks: list[Stack] = field(default_factory=list)
     faults: list[Stack] = field(default_factory=list)
     ending: int = 0
+    last: int = 0
     untold: Crash | None = None
     """The fault that a thread is still in."""
     modules: list[Module] = field(default_factory=list)
@@ -99,6 +101,14 @@ class WineDebugger:
         if self._seen.held_log:
             yield b"\n" + self._seen.held_log + b"\n"
 
+    def is_of_another(self, crash: Crash) -> bool:
+        """Whether a crash that Wine told of has not ended this program: a child's, surely.
+
+        Whoever crashes ends the process that it is in.
+        """
+        last = self._seen.last
+        return bool(last and crash.thread) and int(crash.thread, 16) != last
+
     def explain(self, told: Crash | None) -> Crash | None:
         """Say what the threads did when the program had died; None: Wine has told of no crash.
 
@@ -141,8 +151,12 @@ class WineDebugger:
             thread = windows_thread(memory, task, raw)
             if thread is None or len(seen.stacks) == _MOST_THREADS:
                 continue
+            if task == stopped.last:
+                seen.last = thread.number
             if task == stopped.ending:
                 seen.ending = thread.number
+            elif stopped.last and not stopped.faults:
+                continue  # it ended well
             seen.stacks.append(_stack(thread, Unwinder(memory.read, seen.modules, code)))
             for fault in stopped.faults.get(task, ()):
                 then = windows_thread(memory, task, fault.registers)

@@ -65,12 +65,14 @@ class Stopped:
         registers: of each thread, as ptrace(2) gives them.
         faults: the last ones of each thread that has had any; a handler may have its own.
         ending: the thread that ends the process with a status that is not 0, or 0.
+        last: the thread that ends the process, with whatever status, or 0.
     """
 
     witness: int
     registers: Mapping[int, tuple[int, ...]]
     faults: Mapping[int, list[Fault]]
     ending: int = 0
+    last: int = 0
 
 
 class WineTracer:
@@ -79,7 +81,7 @@ class WineTracer:
     Args:
         process: its number as the runner sees it.
         on_stop: called in the tracer's thread, once, while every thread of it is stopped: when it
-            ends and a fault may be why, or when `stop` was called.
+            ends, or when `stop` was called.
     """
 
     def __init__(self, process: int, on_stop: Callable[[Stopped], None]) -> None:
@@ -128,8 +130,8 @@ class WineTracer:
             return  # nothing goes on: what it did now would be blamed on a later test point
         if event == EVENT_EXIT:
             ending = registers(thread)[_ORIG_RAX : _ORIG_RAX + 1] == (_EXIT_GROUP,)
-            if ending and (self._faults or event_message(thread)) and not self._seen.is_set():
-                self._look(thread, {}, thread if event_message(thread) else 0)
+            if ending and not self._seen.is_set():
+                self._look(thread, {}, thread if event_message(thread) else 0, thread)
             ptrace(CONT, thread)
         elif event:
             ptrace(CONT, thread)
@@ -142,12 +144,14 @@ class WineTracer:
                     ptrace(CONT, other, signal_number)
             ptrace(CONT, thread, number)
 
-    def _look(self, stopped: int, others: Mapping[int, int], ending: int = 0) -> None:
+    def _look(
+        self, stopped: int, others: Mapping[int, int], ending: int = 0, last: int = 0
+    ) -> None:
         """Have the threads looked at that are stopped."""
         found = {thread: registers(thread) for thread in (stopped, *others)}
         found = {thread: values for thread, values in found.items() if values}
         try:
-            self._on_stop(Stopped(stopped, found, dict(self._faults), ending))
+            self._on_stop(Stopped(stopped, found, dict(self._faults), ending, last))
         finally:
             self._seen.set()
 

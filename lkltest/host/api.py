@@ -83,7 +83,9 @@ class Process(Protocol):
         """
 
     def stream_done(self) -> None:
-        """Told when the stream is complete: a machine that never ends by itself is ended."""
+        """Told when the stream is complete, which may be known at its end: a machine that never
+        ends by itself is ended.
+        """
 
     def bailed_out(self) -> None:
         """Told when the program has given up (`Bail out!`): what does not end now is ended."""

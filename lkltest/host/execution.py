@@ -70,6 +70,8 @@ class Execution:
                 for point in self._recorder.add(event, time.monotonic()):
                     reported += 1
                     yield point
+            if self._recorder.done:
+                self.process.stream_done()
         finally:
             self.process.close()
         seconds = time.monotonic() - self._started

@@ -98,6 +98,24 @@ def test_a_crash_after_the_last_point_is_a_failure(wine: WineHost, joined: Scope
     assert all(point.outcome is Outcome.PASSED for point in result.points)
 
 
+@pytest.mark.parametrize("mode", ["child-null", "child-raise"])
+def test_a_crash_of_a_child_that_the_program_expected_is_none_of_its_own(
+    wine: WineHost, joined: Scope, mode: str
+) -> None:
+    result = run(wine, joined, mode)
+    assert result.passed, result.problems
+
+
+@pytest.mark.parametrize("mode", ["child-null", "child-raise"])
+@pytest.mark.parametrize(("death", "word"), [("divide", "0xc0000094"), ("raise", "0xe0001234")])
+def test_a_crash_of_a_child_is_told_as_one_where_the_program_crashes_too(
+    wine: WineHost, joined: Scope, mode: str, death: str, word: str
+) -> None:
+    result = run(wine, joined, mode, death)
+    own, childs = (p for p in result.problems if p.kind is ProblemKind.CRASH)
+    assert word in own.reason and childs.reason.startswith("of a child process: ")
+
+
 def test_an_uncaught_cxx_exception_is_named(wine: WineHost, joined: Scope) -> None:
     launch = Launch(windows_program(SOURCES / "throw.cpp"))
     result = Execution(wine, wine.launch(launch, joined)).run()

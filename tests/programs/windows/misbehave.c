@@ -41,18 +41,25 @@ static DWORD WINAPI crash_elsewhere(void *unused)
 	return 0;
 }
 
-/* A child that outlives its parent's death unless somebody sees to it. */
-static void spawn_child(void)
+/* A child of this program; "sleep" outlives its parent's death unless somebody sees to it. */
+static HANDLE spawn_child(const char *mode)
 {
 	STARTUPINFOA startup = { .cb = sizeof(startup) };
 	char file[MAX_PATH], line[MAX_PATH + 16];
 	PROCESS_INFORMATION child;
 
 	GetModuleFileNameA(NULL, file, sizeof(file));
-	snprintf(line, sizeof(line), "\"%s\" sleep", file);
+	snprintf(line, sizeof(line), "\"%s\" %s", file, mode);
 	if (!CreateProcessA(NULL, line, NULL, NULL, TRUE, 0, NULL, NULL, &startup, &child))
 		printf("# CreateProcess: error %lu\n", GetLastError());
 	fflush(stdout);
+	return child.hProcess;
+}
+
+/* A child's crash, which is what this program wants to see. */
+static void see_a_child_crash(const char *mode)
+{
+	WaitForSingleObject(spawn_child(mode), INFINITE);
 }
 
 static void __attribute__((noinline)) wait_for_ever(void)
@@ -102,7 +109,18 @@ int main(int argc, char **argv)
 		return 0;
 	if (!strcmp(mode, "sleep"))
 		wait_for_ever();
+	if (!strcmp(mode, "silent-null"))
+		return die("null");
+	if (!strcmp(mode, "silent-raise"))
+		return die("raise");
 	begin();
+	if (!strcmp(mode, "child-null") || !strcmp(mode, "child-raise")) {
+		see_a_child_crash(strcmp(mode, "child-null") ? "silent-raise" : "silent-null");
+		if (argc > 2)
+			die(argv[2]);
+		end();
+		return 0;
+	}
 	if (!strcmp(mode, "status")) {
 		end();
 		ExitProcess(strtoul(argv[2], NULL, 0));
@@ -116,11 +134,11 @@ int main(int argc, char **argv)
 		wait_for_ever();
 	}
 	if (!strcmp(mode, "child-hang")) {
-		spawn_child();
+		spawn_child("sleep");
 		wait_for_ever();
 	}
 	if (!strcmp(mode, "child")) {
-		spawn_child();
+		spawn_child("sleep");
 		end();
 		return 0;
 	}
