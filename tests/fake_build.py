@@ -57,9 +57,8 @@ def bundled_build() -> Path | None:
 
 def environment(**settings: str) -> dict[str, str]:
     """This process's environment without what would change a run, or slow it (hypothesis)."""
-    kept = {
-        key: value for key, value in os.environ.items() if not key.startswith(("LKL", "PYTEST"))
-    }
+    others = ("LKL", "PYTEST", "PYTHONUNBUFFERED")  # users' output is buffered
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(others)}
     fixed = {"NO_COLOR": "1", "COLUMNS": "120", "PYTEST_ADDOPTS": "-p no:hypothesispytest"}
     return {**kept, **fixed, **settings}
 

@@ -48,7 +48,9 @@ def _flushed(status: int) -> int:
     except BrokenPipeError:
         mute_stdout()
     except OSError as error:
-        return _unwritable(error)
+        # A failure keeps its status: to git, bisect's 255 ends a search, and a 1 is a bad commit.
+        unwritable = _unwritable(error)
+        return status or unwritable
     return status
 
 
