@@ -18,26 +18,39 @@ from ..l4re.streams import Streams
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """A line that decides a run: the failure it stands for, and how long to listen on for more."""
+    """A line that decides a run: the failure it stands for, and how long to listen on for more.
+
+    A set-up error that comes after a `tentative` one is what that was about.
+    """
 
     kind: ProblemKind
     what: str
     pattern: bytes
     listen: float = 0.5
+    tentative: bool = False
 
 
 SIGNATURES = (
     Signature(
         ProblemKind.CRASH,
         "the program crashed",
-        rb"FATAL: Fatal signal: |unhandled (?:read|write|instruction|exec\w*)? ?page fault at ",
+        rb"FATAL: Fatal signal: |unhandled (?:read|write|instruction|exec\w*)? ?page fault at "
+        rb"|: Unhandled exception: PC=",
         0.3,
+    ),
+    Signature(
+        ProblemKind.CRASH,
+        "an assertion failed",
+        rb": Assertion [`\"].+['\"] failed\b|^Assertion failed at \S+:\d+",
+    ),
+    Signature(
+        ProblemKind.CRASH, "an exception was not caught", rb"^terminate called ", tentative=True
     ),
     Signature(
         ProblemKind.SETUP,
         "the set-up is wrong",
         rb"what: +No such object found|No such object found: rom/|FATAL exception in MOE"
-        rb"|configured for EL2 mode .* started in EL1",
+        rb"|FATAL: Could not (?:load|allocate|attach) |configured for EL2 mode .* started in EL1",
     ),
     Signature(ProblemKind.SETUP, "ned's script failed", rb"lua error: "),
     Signature(ProblemKind.CRASH, "the program was killed", rb"MOE: task \w+ exited with 139"),
@@ -52,6 +65,7 @@ SIGNATURES = (
 
 _WORDS = (
     *(b"FATAL", b" page fault at ", b"No such object", b"lua error", b"exited with 139"),
+    *(b"Unhandled exception", b"Assertion ", b"terminate called "),
     *(b"Kernel panic", b"panic: ", b"panicked: ", b"KERNEL PANIC", b"PANIC: ", b"EL2 mode"),
 )
 """One of these is in each signature: looking for them costs a tenth of looking for the patterns."""
@@ -71,14 +85,17 @@ def find_signature(text: bytes) -> tuple[Signature, str] | None:
     """The first signature in `text` (whole lines), and its line; comments of tests do not count."""
     if not any(word in text for word in _WORDS):
         return None
+    first = None
     for found in _ANY.finditer(text):
         line = _line_at(text, found.start())
-        if not _COMMENT.match(line.lstrip()):
+        if _COMMENT.match(line.lstrip()):
+            continue
+        signature = next(signature for signature, pattern in _SIGNATURES if pattern.search(line))
+        if first is None or (first[0].tentative and signature.kind is ProblemKind.SETUP):
+            first = signature, line.decode("utf-8", "backslashreplace").strip()
+        if not first[0].tentative:
             break
-    else:
-        return None
-    signature = next(signature for signature, pattern in _SIGNATURES if pattern.search(line))
-    return signature, line.decode("utf-8", "backslashreplace").strip()
+    return first
 
 
 def without_blocks(text: bytes, inside: bool) -> tuple[bytes, bool]:

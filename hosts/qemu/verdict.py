@@ -57,6 +57,7 @@ class Verdict:
         self._console: GuestConsole | None = None
         self._time_out: Exit | None = None
         self._waited = ""
+        self._tentative = False
         self._dump: tuple[str, bytes | None] | None = None  # the line that it began with, and whose
 
     @property
@@ -76,8 +77,11 @@ class Verdict:
         for signature, line, tag in console.signatures:
             reason = f"{signature.what}: {line}"
             if tag is None or not console.found or tag == console.program_tag:
+                if self._tentative and signature.kind is ProblemKind.SETUP:
+                    self.decision = None
                 if self.decision is None:
-                    self._dump = (line, tag)
+                    self._tentative = signature.tentative
+                    self._dump = self._dump or (line, tag)
                 problem = Problem(signature.kind, reason, console.in_flight)
                 self.decide(Decision(problem, signature.listen))
             else:
@@ -93,6 +97,9 @@ class Verdict:
         if self.decision is not None and lost is not None and self._dump is not None:
             # A dump goes on after the line that announced it.
             detail = _text(console.after(*self._dump)[:_DETAIL])
+            first, _, rest = detail.partition("\n")
+            if rest.strip() and first.endswith(":") and lost.reason.endswith(first.strip()):
+                lost = replace(lost, reason=f"{lost.reason} {rest.partition(chr(10))[0].strip()}")
             self.decision.problem = replace(lost, detail=detail)
 
     @staticmethod

@@ -24,7 +24,13 @@ _KILLED = frozenset(
 )
 _FAULTS = frozenset({ProblemKind.OOPS, ProblemKind.BUG, ProblemKind.SANITIZER})
 _STOPS = frozenset(
-    {ProblemKind.PANIC, ProblemKind.CRASH, ProblemKind.NO_BOOT, ProblemKind.BAIL_OUT}
+    {
+        ProblemKind.PANIC,
+        ProblemKind.CRASH,
+        ProblemKind.NO_BOOT,
+        ProblemKind.BAIL_OUT,
+        ProblemKind.SETUP,
+    }
 )
 
 # LKL follows frame pointers out of the kernel when it prints a stack, and dies of that.

@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 
 from lkltest.deadline import Deadlines
+from lkltest.hosts.qemu.console import GuestConsole
+from lkltest.hosts.qemu.verdict import Verdict
+from lkltest.verdict.consequences import distinct
 from lkltest.verdict.results import Outcome, ProblemKind, ProgramResult
 from tests.compiler import ROOT
 from tests.hosts.l4re.moe_log import Client, MoeLog
@@ -168,6 +171,53 @@ def test_status_69_is_a_skip(tmp_path: Path) -> None:
     assert not result.problems
     assert [point.outcome for point in result.points] == [Outcome.SKIPPED]
     assert "69" in result.points[0].reason
+
+
+@pytest.mark.parametrize(
+    ("lines", "kind", "said"),
+    [
+        (
+            b"l4re_itas: ERROR: rom/t: Unhandled exception: PC=0x400181 PFA=0x4008 LdrFlgs=0x0",
+            ProblemKind.CRASH,
+            "Unhandled exception: PC=0x400181",
+        ),
+        (
+            b"rom/t: t.c: 10: main: Assertion `argc > 99' failed.\r\n"
+            b"l4re_itas: FATAL: Fatal signal: Aborted (si_signo=6, si_code=0)",
+            ProblemKind.CRASH,
+            "Assertion `argc > 99' failed.",
+        ),
+        (
+            b"terminate called after throwing an instance of 'N2L417Element_not_foundE'",
+            ProblemKind.CRASH,
+            "an exception was not caught",
+        ),
+        (
+            b"terminate called from 0xa001da46 after throwing an instance of 'E'\r\n"
+            b"  what: No such object found: rom/nothere\r\nMOE: task 3800 exited with 70",
+            ProblemKind.SETUP,
+            "No such object found: rom/nothere",
+        ),
+        (
+            b"FATAL exception in MOE:\r\nException: No such object found: rom/l4re.",
+            ProblemKind.SETUP,
+            "FATAL exception in MOE: Exception: No such object found: rom/l4re.",
+        ),
+    ],
+)
+def test_one_event_is_one_problem(
+    tmp_path: Path, lines: bytes, kind: ProblemKind, said: str
+) -> None:
+    result = play(tmp_path, b"L4 Bootstrapper\r\n" + lines + b"\r\n", "end=idle", LIMITS)
+    (problem,) = distinct(result.problems)
+    assert problem.kind is kind and said in problem.reason
+    assert result.seconds < SOON
+    console, verdict = GuestConsole(), Verdict()
+    for line in lines.splitlines(keepends=True):  # also where its second line comes later
+        console.feed(line.rstrip(b"\r\n") + b"\r\n")
+        verdict.look(console)
+    (problem, *_) = verdict.problems
+    assert problem.kind is kind and said in problem.reason
 
 
 @pytest.mark.parametrize(
