@@ -80,10 +80,6 @@ class BlockReader:
         self._bundles = bundles
         self._partial = b""
 
-    @property
-    def _bundle(self) -> Bundle | None:
-        return self._bundles[-1] if self._bundles else None
-
     def feed(self, data: bytes) -> list[tuple[bytes | None, bytes]]:
         """Take the next bytes; lines that are not complete are held back once a block was seen."""
         data = self._partial + data
@@ -133,6 +129,10 @@ class BlockReader:
         if self._bundle is not None and (running := _RUNNING.match(line)) is not None:
             self._bundle.announce(running[1])
         into.append((None, line))
+
+    @property
+    def _bundle(self) -> Bundle | None:
+        return self._bundles[-1] if self._bundles else None
 
     def _take_bundle_mark(self, mark: re.Match[bytes]) -> None:
         self.seen = True

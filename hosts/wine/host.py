@@ -191,9 +191,6 @@ class WineHost(Host):
     def _prefix(self) -> Path:
         return self._named or cache_directory() / self._tools().key
 
-    def _make(self, path: Path) -> None:
-        make_prefix(self._tools(), path)
-
     def _lifeline(self) -> int | None:
         """A descriptor that ends when the session's server dies; None: runs have their own."""
         if self._server is not None and self._server.has_died():
@@ -210,6 +207,9 @@ class WineHost(Host):
             ensure(self._prefix(), self._make)
             copy(self._prefix(), own)
         return program_environment(self._tools(), own, scope.folder)
+
+    def _make(self, path: Path) -> None:
+        make_prefix(self._tools(), path)
 
 
 def _word(argument: str | Disk | Interface, scope: Scope, copies: list[tuple[Disk, Path]]) -> str:

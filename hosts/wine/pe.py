@@ -184,17 +184,17 @@ class Pe:
         address, size = struct.unpack_from("<II", self.data, base + 8 * number)
         return address, size
 
-    def _string(self, at: int) -> str:
-        start, count = self._table
-        begin = start + count * _SYMBOL_BYTES + at
-        end = self.data.find(b"\0", begin)
-        return bytes(self.data[begin : end if end >= 0 else begin]).decode("utf-8", "replace")
-
     def _section_name(self, raw: bytes) -> str:
         name = raw.rstrip(b"\0").decode("utf-8", "replace")
         if name.startswith("/") and name[1:].isdigit() and self._table[0]:
             return self._string(int(name[1:]))
         return name
+
+    def _string(self, at: int) -> str:
+        start, count = self._table
+        begin = start + count * _SYMBOL_BYTES + at
+        end = self.data.find(b"\0", begin)
+        return bytes(self.data[begin : end if end >= 0 else begin]).decode("utf-8", "replace")
 
     def _entries(self) -> Iterator[tuple[int, str, int, int, int, int, int]]:
         """Offset, name, value, section's number, type, storage class, auxiliary entries."""

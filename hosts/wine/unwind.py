@@ -164,18 +164,18 @@ class _Functions:
     def __init__(self, read: Read, module: Module) -> None:
         self._read, self._module = read, module
 
-    @cached_property
-    def _entries(self) -> list[tuple[int, int, int]]:
-        address, size = self._module.functions
-        data = self._read(self._module.base + address, size // 12 * 12)
-        return sorted(struct.iter_unpack("<3I", data))
-
     def find(self, address: int) -> _Entry | None:
         index = bisect_right(self._entries, (address, 0xFFFFFFFF, 0xFFFFFFFF)) - 1
         if index < 0:
             return None
         begin, end, information = self._entries[index]
         return _Entry(begin, end, information, address - begin) if address < end else None
+
+    @cached_property
+    def _entries(self) -> list[tuple[int, int, int]]:
+        address, size = self._module.functions
+        data = self._read(self._module.base + address, size // 12 * 12)
+        return sorted(struct.iter_unpack("<3I", data))
 
 
 def _pop_rip(state: list[int], read: Read) -> None:
