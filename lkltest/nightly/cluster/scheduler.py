@@ -13,6 +13,7 @@ import contextlib
 import logging
 import queue
 import time
+import warnings
 from collections import Counter, deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ from lkltest.nightly.cluster.errors import ClusterError
 from lkltest.nightly.cluster.remote_cell import WANTED, run_remote
 from lkltest.nightly.cluster.sent_builds import SentBuilds
 from lkltest.nightly.cluster.tls import security
+from lkltest.nightly.cluster.workers import SILENCE, Workers, resource, versions_here
 from lkltest.nightly.model.cell import Cell, CellRecord
 from lkltest.nightly.run.runner import Listener
 from lkltest.plain import from_plain, to_plain
@@ -34,11 +36,6 @@ NO_PAGES = "127.0.0.1:0"
 _TICK = 1.0
 _GRACE = 60.0
 _CONNECT = 15.0
-
-
-def resource(host: str, *, default_build: bool) -> str:
-    """The Dask resource of a worker that runs `host`, or that also has its default build."""
-    return f"lkltest-{host}-default" if default_build else f"lkltest-{host}"
 
 
 def run_cells(
@@ -80,7 +77,9 @@ def _connect(scheduler: str, tls: Path | None) -> Any:
     from distributed import Client
 
     try:
-        return Client(scheduler, timeout=_CONNECT, set_as_default=False, security=own)
+        with warnings.catch_warnings():  # of Dask's table of versions: Workers tells what matters
+            warnings.simplefilter("ignore")
+            return Client(scheduler, timeout=_CONNECT, set_as_default=False, security=own)
     except Exception as error:  # noqa: BLE001 - for a bad address Dask raises whatever fails first
         raise ClusterError(f"no Dask scheduler at {scheduler}: {reason_of(error)}") from None
 
@@ -132,8 +131,8 @@ class _Night:
         self._grace = grace
         self._done: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._tasks: dict[str, _Task] = {}
-        self._places: Counter[str] = Counter()
-        self._threads = 0
+        self._ours = versions_here()
+        self._workers = Workers(self._ours)
         self._last_seen: dict[str, float] = {}
         self._builds = SentBuilds(client)
 
@@ -141,6 +140,7 @@ class _Night:
         try:
             while waiting or self._tasks:
                 self._look_at_workers()
+                self._end_frozen()
                 self._give_up(waiting)
                 self._hand_out(waiting)
                 self._take_one()
@@ -152,30 +152,50 @@ class _Night:
                     self._builds.withdraw()
 
     def _look_at_workers(self) -> None:
-        """Count the places that each resource has."""
-        self._places.clear()
-        self._threads = 0
-        if self._client.status != "running":
+        """Count the places, and say what became of workers."""
+        try:
+            if self._client.status != "running":
+                raise ConnectionError
+            infos = self._client.scheduler_info(n_workers=-1)["workers"]
+        except OSError:  # the scheduler has gone, or is coming back
+            self._workers.places.clear()
+            return
+        for notice in self._workers.look(infos, time.monotonic()):
+            self._listener.noticed(notice.text, trouble=notice.trouble)
+
+    def _end_frozen(self) -> None:
+        """End the cells of workers that are silent, once their own time is over."""
+        silent = self._workers.silent()
+        if not silent or self._client.status != "running":
+            return
+        late = {
+            key: task
+            for key, task in self._tasks.items()
+            if time.time() - task.started > task.cell.limit * task.cell.repeat + SILENCE
+        }
+        if not late:
             return
         try:
-            workers = self._client.scheduler_info(n_workers=-1)["workers"]
-        except OSError:  # the scheduler has gone, or is coming back
+            running = self._client.processing(list(silent))
+        except OSError:
             return
-        for worker in workers.values():
-            self._threads += worker["nthreads"]
-            for name, amount in worker["resources"].items():
-                self._places[name] += int(amount)
+        for address, keys in running.items():
+            for key in set(keys) & set(late):
+                task = self._tasks.pop(key)
+                task.future.cancel(force=True)
+                reason = f"worker {silent.get(address, address)} is frozen, or cut off"
+                self._listener.finished(self._failed(task, reason))
 
     def _hand_out(self, waiting: deque[Cell]) -> None:
-        used = Counter(_needs(task.cell) for task in self._tasks.values())
+        used = Counter(self._needs(task.cell) for task in self._tasks.values())
         for _ in range(len(waiting)):
-            if len(self._tasks) >= self._threads:
+            if len(self._tasks) >= self._workers.threads:
                 return
             cell = waiting.popleft()
-            if used[_needs(cell)] >= self._places[_needs(cell)]:
+            if used[self._needs(cell)] >= self._workers.places[self._needs(cell)]:
                 waiting.append(cell)
                 continue
-            used[_needs(cell)] += 1
+            used[self._needs(cell)] += 1
             self._listener.started(cell)
             self._submit(cell)
 
@@ -192,7 +212,7 @@ class _Night:
             digest,
             self._builds.parts(digest),
             self._machine,
-            resources={_needs(cell): 1},
+            resources={self._needs(cell): 1},
             pure=False,
             retries=0,
         )
@@ -244,22 +264,22 @@ class _Night:
     def _give_up(self, waiting: deque[Cell]) -> None:
         """End the cells that no worker can run for `grace` seconds."""
         now = time.monotonic()
-        needed = {_needs(cell) for cell in waiting}
-        needed |= {_needs(task.cell) for task in self._tasks.values()}
+        needed = {self._needs(cell) for cell in waiting}
+        needed |= {self._needs(task.cell) for task in self._tasks.values()}
         for name in needed:
-            if self._places[name] or name not in self._last_seen:
+            if self._workers.places[name] or name not in self._last_seen:
                 self._last_seen[name] = now
         hopeless = {name for name in needed if now - self._last_seen[name] > self._grace}
         if not hopeless:
             return
         for key, task in list(self._tasks.items()):
-            if _needs(task.cell) in hopeless:
+            if self._needs(task.cell) in hopeless:
                 del self._tasks[key]
                 task.future.cancel(force=True)
                 self._listener.finished(self._failed(task, self._no_worker(task.cell)))
         for _ in range(len(waiting)):
             cell = waiting.popleft()
-            if _needs(cell) in hopeless:
+            if self._needs(cell) in hopeless:
                 self._listener.finished(CellRecord(cell, error=self._no_worker(cell)))
             else:
                 waiting.append(cell)
@@ -275,6 +295,5 @@ class _Night:
             f"lost the scheduler {self._scheduler}; --resume goes on with the night"
         )
 
-
-def _needs(cell: Cell) -> str:
-    return resource(cell.host, default_build=cell.path is None)
+    def _needs(self, cell: Cell) -> str:
+        return resource(cell.host, self._ours, default_build=cell.path is None)

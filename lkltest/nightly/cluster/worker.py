@@ -11,25 +11,30 @@ import argparse
 import asyncio
 import contextlib
 import platform
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from lkltest.command_line import FAILED, PASSED, USED_WRONGLY, count
 from lkltest.errors import BuildError
-from lkltest.host.error_boundary import accepts, error_boundary
+from lkltest.host.api import Host
+from lkltest.host.error_boundary import BUGS, accepts, error_boundary
 from lkltest.host.registry import host_names, make_host, why_unusable
 from lkltest.nightly.cluster.command import add_tls
 from lkltest.nightly.cluster.errors import ClusterError
 from lkltest.nightly.cluster.remote_cell import MACHINE
-from lkltest.nightly.cluster.scheduler import NO_PAGES, load, reason_of, resource
+from lkltest.nightly.cluster.scheduler import NO_PAGES, load, reason_of
 from lkltest.nightly.cluster.tls import security
+from lkltest.nightly.cluster.workers import ANNOUNCED, Versions, resource, versions_here
+from lkltest.plain import to_plain
 from lkltest.report.terminal import echo, echo_error
 from lkltest.sandbox.scope import Scope, ScopeError
 
 _CONNECT = 30.0
-_LOST = "worker-handle-scheduler-connection-broken"
-"""Dask's reason for closing a worker whose scheduler is gone."""
+_ASKED = ("scheduler-close", "scheduler-close-worker")
+"""The reasons, in Dask's words, of a worker that was asked to end."""
+_TAKEN_FOR_DEAD = ("scheduler-remove-worker", "worker-heartbeat-missing")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,7 +55,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Work until the scheduler ends (0) or is lost (1). Returns the exit status."""
+    """Work until the scheduler ends (0), is lost or takes this worker for dead (1).
+
+    Returns the exit status.
+    """
     unknown = sorted({*(options.host or ())} - {*host_names()})
     if unknown:
         return _fail(f"unknown host {unknown[0]!r}; there are: {', '.join(host_names())}")
@@ -59,31 +67,43 @@ def run(options: argparse.Namespace) -> int:
         own = security(options.tls, options.scheduler)
     except ClusterError as error:
         return _fail(str(error))
-    resources = usable(options.host or host_names(), options.jobs)
-    if not resources:
+    offer = usable(options.host or host_names(), options.jobs)
+    if not offer.resources:
         return _fail("no host can run here; lkltest doctor says what is missing")
     try:
         with Scope() as scope:  # its folder goes with a worker that is killed, too
-            return _run(options, resources, scope.folder, own)
+            return _run(options, offer, scope.folder, own)
     except ScopeError as error:
         return _fail(str(error))
 
 
-def usable(names: Iterable[str], jobs: int) -> dict[str, float]:
-    """Ask the hosts, as `lkltest doctor` does, and say what each answers.
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """The offer of a worker to nights.
 
-    Returns:
-        The worker's resources: a host that works here has as many places as there are jobs, and a
-        second name when it has a default build too.
+    Attributes:
+        resources: of a host that works here as many as there are jobs, and as many by a second name
+            when it has a default build too.
+        versions: of lkltest, Python and the hosts.
     """
+
+    resources: Mapping[str, float]
+    versions: Versions
+
+
+def usable(names: Iterable[str], jobs: int) -> Offer:
+    """Ask the hosts, as `lkltest doctor` does, and say what each answers."""
     resources: dict[str, float] = {}
+    ours = versions_here()
+    working = []
     for name in names:
         host = make_host(name)
         refusal = why_unusable(host)
         if refusal:
             echo(f"host {name:10} no   {refusal}")
             continue
-        resources[resource(name, default_build=False)] = float(jobs)
+        resources[resource(name, ours, default_build=False)] = float(jobs)
+        working.append(_facts(host, name))
         try:
             with error_boundary(host, "open_build", BuildError):
                 build = host.open_build(None)
@@ -93,29 +113,38 @@ def usable(names: Iterable[str], jobs: int) -> dict[str, float]:
         if not accepts(host, build):
             echo(f"host {name:10} yes  no default build: {build.directory} is not for it")
             continue
-        resources[resource(name, default_build=True)] = float(jobs)
+        resources[resource(name, ours, default_build=True)] = float(jobs)
         echo(f"host {name:10} yes")
-    return resources
+    return Offer(resources, replace(ours, hosts=", ".join(working)))
 
 
-def _run(options: argparse.Namespace, resources: dict[str, float], folder: Path, own: Any) -> int:
+def _facts(host: Host, name: str) -> str:
+    """`wine (wine-8.0)`: a host with what it says of its version."""
+    with contextlib.suppress(*BUGS):
+        said = ", ".join(host.properties().values())
+        return f"{name} ({said})" if said else name
+    return name
+
+
+def _run(options: argparse.Namespace, offer: Offer, folder: Path, own: Any) -> int:
     try:
-        lost = asyncio.run(_work(options, resources, folder, own))
+        why = asyncio.run(_work(options, offer, folder, own))
     except Exception as error:  # noqa: BLE001 - for a bad address Dask raises whatever fails first
         reason = reason_of(error)
         if isinstance(error, TimeoutError) and options.tls:
             reason = f"no answer in {_CONNECT:g} s; has it the certificate of {options.tls}?"
+        if "name taken" in reason:
+            where = f"{options.scheduler} has a worker {options.name}"
+            return _fail(f"{where} already: give this one another --name")
         return _fail(f"no Dask scheduler at {options.scheduler}: {reason}")
-    if lost:
-        echo_error(f"lost the scheduler {options.scheduler}", "lkltest worker")
+    if why:
+        echo_error(why, "lkltest worker")
         return FAILED
     return PASSED
 
 
-async def _work(
-    options: argparse.Namespace, resources: dict[str, float], folder: Path, own: Any
-) -> bool:
-    """Work until the worker ends; returns whether that is because it lost its scheduler."""
+async def _work(options: argparse.Namespace, offer: Offer, folder: Path, own: Any) -> str:
+    """Work until the worker ends; returns why, "" where it was asked to."""
     import dask.config
     from distributed import Worker
 
@@ -135,7 +164,8 @@ async def _work(
         security=own,
         nthreads=options.jobs,
         name=options.name,
-        resources=resources,
+        resources=dict(offer.resources),
+        startup_information={ANNOUNCED: lambda _: to_plain(offer.versions)},
         local_directory=str(folder),
         # Cells are processes of their own: this one's memory says nothing about them.
         memory_limit=0,
@@ -148,7 +178,12 @@ async def _work(
         echo(f"working for {options.scheduler} as {worker.address}", flush=True)
         with contextlib.suppress(asyncio.CancelledError):
             await worker.finished()
-    return reasons[:1] == [_LOST]
+    reason = reasons[0] if reasons else ""
+    if reason in _ASKED:
+        return ""
+    if reason in _TAKEN_FOR_DEAD:
+        return f"was silent too long: the scheduler {options.scheduler} took it for dead"
+    return f"lost the scheduler {options.scheduler}"
 
 
 def _own_address(scheduler: str) -> str:

@@ -31,7 +31,8 @@ from lkltest.report import junit
 class Recorder:
     """A listener of the runner: keeps what comes, shows how far it is.
 
-    `history_error` is what the history last said, "" as long as it works.
+    `history_error` is what the history last said, "" as long as it works; `troubles` is what was
+    noticed of the machines, for the reports.
     """
 
     folder: NightFolder
@@ -40,6 +41,7 @@ class Recorder:
     known: Known
     history: History | None
     history_error: str = ""
+    troubles: list[str] = field(default_factory=list)
 
     def started(self, cell: Cell) -> None:
         self.state.running[cell.id] = time.monotonic()
@@ -52,6 +54,11 @@ class Recorder:
         self.state.running.pop(record.cell.id, None)
         self.state.done[record.cell.id] = record
         self.display.cell_done(record)
+
+    def noticed(self, text: str, *, trouble: bool) -> None:
+        self.display.line(text)
+        if trouble:
+            self.troubles.append(text)
 
     def waiting(self) -> None:
         self.display.tick()

@@ -176,6 +176,7 @@ def _close(config: Config, recorder: Recorder, criteria: Criteria) -> int:
         recorder.history_error = str(error)
     lost = recorder.history_error
     notes = [f"{lost}; compared with the nights on disk"] if lost else []
+    notes += recorder.troubles
     with contextlib.ExitStack() as stack:
         if history is None or recorder.history_error:
             history = stack.enter_context(history_of_folders(config.directory))

@@ -34,6 +34,9 @@ class _Reruns:
         first = self.recorder.state.done[record.cell.id]
         self.recorder.finished(replace(first, results=first.results + record.results))
 
+    def noticed(self, text: str, *, trouble: bool) -> None:
+        self.recorder.noticed(text, trouble=trouble)
+
     def waiting(self) -> None:
         self.recorder.waiting()
 

@@ -105,6 +105,11 @@ class Display:
         rest = f"{failed}  {left} left" if len(self._state.done) < total else failed
         self._put(f"{place} {cell_line(record, self._colour)}{rest}\n")
 
+    def line(self, text: str) -> None:
+        """A line that stays, of another matter than a cell's end."""
+        self._wipe()
+        self._put(f"{printable(text)}\n")
+
     def tick(self) -> None:
         """The line that moves; on a terminal alone."""
         if self._terminal:

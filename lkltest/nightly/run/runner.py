@@ -25,6 +25,9 @@ class Listener(Protocol):
 
     def finished(self, record: CellRecord) -> None: ...
 
+    def noticed(self, text: str, *, trouble: bool) -> None:
+        """A line about the machines; `trouble` is for the reports, too."""
+
     def waiting(self) -> None:
         """Called about once a second."""
 
@@ -40,6 +43,9 @@ class Quiet:
 
     def finished(self, record: CellRecord) -> None:
         self.records.append(record)
+
+    def noticed(self, text: str, *, trouble: bool) -> None:
+        del text, trouble
 
     def waiting(self) -> None:
         pass

@@ -20,6 +20,9 @@ class Printer:
     def finished(self, record: CellRecord) -> None:
         print(json.dumps({"finished": to_plain(record)}), flush=True)
 
+    def noticed(self, text: str, *, trouble: bool) -> None:
+        print(json.dumps({"noticed": text, "trouble": trouble}), flush=True)
+
     def waiting(self) -> None:
         pass
 

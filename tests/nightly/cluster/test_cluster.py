@@ -264,6 +264,13 @@ class TestCluster:
         (view,) = json.loads(report.read_text())["cells"]
         assert view["outcome"] == "passed" and view["id"] == "boot@native#fake"
 
+    def test_two_workers_of_one_name(self, cluster_: Cluster) -> None:
+        cluster_.worker("one")
+        words = ("lkltest", "worker", ADDRESS, "--name=one", "--host=native")
+        child, stream = cluster_._start(*words)
+        stream.until("has a worker one already: give this one another --name")
+        assert child.wait(LONG) == 2 << 8
+
     def test_it_listens_to_this_machine_alone(self, cluster_: Cluster) -> None:
         """Whoever reaches a scheduler or a worker can run programs, but for a certificate."""
         worker = cluster_.worker("one")
@@ -284,7 +291,7 @@ class TestCluster:
         wait_for_one([worker], waiting / "tests" / "boot")
         cluster_.scheduler.kill()
         assert worker.wait(LONG) == 1 << 8, "a worker ends with its scheduler, its cells with it"
-        told = [event for event in events if "started" not in event]
+        told = [event for event in events if not {"started", "noticed"} & event.keys()]
         assert told == [{"error": f"lost the scheduler {ADDRESS}; --resume goes on with the night"}]
 
 

@@ -72,7 +72,9 @@ class TestSuites:
 
 
 class TestWorker:
-    options = argparse.Namespace(scheduler="tcp://127.0.0.1:1", jobs=1, host=["native"], name="w")
+    options = argparse.Namespace(
+        scheduler="tcp://127.0.0.1:1", jobs=1, host=["native"], name="w", tls=None
+    )
 
     def test_without_a_host(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -91,7 +93,7 @@ class TestWorker:
             raise LaunchError("its options contradict each other")
 
         monkeypatch.setattr(NativeHost, "check", refuse)
-        assert worker.usable(["native"], 3) == {}
+        assert worker.usable(["native"], 3).resources == {}
         assert "no   its options contradict each other" in capsys.readouterr().out
 
     def test_a_default_build_of_another_host(
@@ -99,7 +101,7 @@ class TestWorker:
     ) -> None:
         monkeypatch.setattr(NativeHost, "open_build", lambda self, name: Build(Path("/b"), "x", {}))
         monkeypatch.setattr(NativeHost, "accepts", lambda self, build: False)
-        assert len(worker.usable(["native"], 3)) == 1
+        assert len(worker.usable(["native"], 3).resources) == 1
         assert "yes  no default build: /b is not for it" in capsys.readouterr().out
 
     def test_without_dask(
@@ -116,6 +118,6 @@ class TestWorker:
             raise BuildError("nothing was built")
 
         monkeypatch.setattr(NativeHost, "open_build", refuse)
-        found = worker.usable(["native"], 3)
+        found = worker.usable(["native"], 3).resources
         assert list(found.values()) == [3.0]
         assert "yes  no default build: nothing was built" in capsys.readouterr().out
