@@ -93,6 +93,13 @@ class Point(NamedTuple):
         return decode(_dedent(body))
 
     @property
+    def message(self) -> str:
+        """The first line of what the block says went wrong: `message:`, or node's `error:`."""
+        margin = self.block[: len(self.block) - len(self.block.lstrip(b" \t"))]
+        found = margin and re.search(rb"^" + margin + _MESSAGE, self.block, re.MULTILINE)
+        return decode(found[2].strip()) if found else ""
+
+    @property
     def seconds(self) -> float | None:
         """LKL's `time_us` (CPU time, from clock()) or node's `duration_ms`, in seconds."""
         if not self.block:
@@ -165,6 +172,11 @@ _LOG_KEY = re.compile(rb"^([ \t]+)log:[ \t]*[|>][-+0-9]*[ \t]*(?:\n|\Z)", re.MUL
 _TIME_KEY = re.compile(
     rb"^[ \t]+(time_us|duration_ms):[ \t]*([0-9]{1,18}(?:\.[0-9]{1,18})?)[ \t]*(?:\n|\Z)",
     re.MULTILINE,
+)
+
+
+_MESSAGE = (
+    rb"(?:message|error):[ \t]*+(?:[|>][-+0-9]*[ \t]*\n\s*+)?([\"']?)([^\n]*?)\1[ \t]*(?:\n|\Z)"
 )
 
 

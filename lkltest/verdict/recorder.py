@@ -86,6 +86,13 @@ def _expectation(log: str) -> str:
     return ": ".join(filter(None, found.groups())) if found else ""
 
 
+def _reason(event: Point, outcome: Outcome, log: str) -> str:
+    """The reason of a failure or a skip that a point gives elsewhere than in its line."""
+    if outcome is Outcome.FAILED:
+        return event.message or _expectation(log)
+    return log if outcome is Outcome.SKIPPED else ""  # LKL's tests say it there
+
+
 _DIAGNOSTICS = {
     "yaml-open": ProblemKind.OPEN_YAML,
     "line-incomplete": ProblemKind.INCOMPLETE_LINE,
@@ -280,7 +287,6 @@ class Recorder:
         children: tuple[PointResult, ...] = ()
         if self._stack.depth > depth:
             children = self._stack.fold(depth + 1, "its parent reported first")
-            self._stack.forget_titles(depth)
         problems = level.take_deferred() if level.deferred else []
         if "[" in raw or "[" in reason:
             problems += self._stream_log.overhear(raw, reason)
@@ -288,17 +294,14 @@ class Recorder:
         problems += ledger.record(number)
         if self._reboots is not None and depth == 0:
             problems += self._reboots.note(ledger.name, ledger.last, raw)
-        name = level.name_of(raw, announced)
+        titles = self._stack.titles
+        name = level.name_of(raw or titles.get(depth, ""), announced)
         log = self._log(event, problems) if event.block or self._stream_log.comments else ""
         outcome = stated_outcome(event)
-        if children and outcome in (Outcome.PASSED, Outcome.SKIPPED):
-            problems += subtest_problems(children)
-        elif outcome is Outcome.PASSED and (title := self._stack.titles.get(depth + 1)):
-            problems += [Problem(ProblemKind.SUBTEST, f"ok, but {title} reported nothing")]
+        if children or titles:
+            problems += subtest_problems(outcome, children, titles.get(depth + 1, ""))
             self._stack.forget_titles(depth)
-        if outcome is Outcome.SKIPPED and not reason:
-            reason = log  # LKL's tests say it there
-        reason = reason or _expectation(log if outcome is Outcome.FAILED else "")
+        reason = reason or _reason(event, outcome, log)
         if problems:
             outcome = Outcome.FAILED
             reason = "\n".join(str(problem) for problem in problems)

@@ -198,8 +198,14 @@ class SubtestStack:
             above.defer(replace(problem, reason=f"{point.name}: {problem.reason}"))
 
 
-def subtest_problems(children: tuple[PointResult, ...]) -> list[Problem]:
-    """Return what an `ok` parent has wrong: subtests that failed."""
+def subtest_problems(
+    outcome: Outcome, children: tuple[PointResult, ...], title: str
+) -> list[Problem]:
+    """Return what an `ok` parent has wrong: subtests that failed, or were announced by a title."""
+    if outcome not in (Outcome.PASSED, Outcome.SKIPPED):
+        return []
+    if not children and title and outcome is Outcome.PASSED:
+        return [Problem(ProblemKind.SUBTEST, f"ok, but {title} reported nothing")]
     failed = [child.name for child in children if child.outcome is Outcome.FAILED]
     if not failed:
         return []

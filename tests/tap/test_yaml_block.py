@@ -179,3 +179,18 @@ def test_log_and_time_of_odd_blocks() -> None:
     assert of(b"  log: |\n      a\n       b\n  at: c\n") == ("a\n b", None)
     assert of(b" time_us: " + b"9" * 5000 + b"\n")[1] is None
     assert of(b"no block at all") == ("no block at all", None)
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b"  message: 'broken'\n  severity: fail\n", "broken"),
+        (b"  duration_ms: 1\n  error: |-\n    not equal:\n    \n    1 !== 2\n", "not equal:"),
+        (b'  error: "it\'s"\n', "it's"),
+        (b"  log: |\n    error: of the program\n", ""),
+        (b"", ""),
+    ],
+)
+def test_message_of_a_block(body: bytes, message: str) -> None:
+    (one,) = points(parse(b"not ok 1 a\n  ---\n" + body + b"  ...\n"))
+    assert one.message == message

@@ -73,3 +73,8 @@ def test_deep_nesting_is_a_failure_not_a_crash() -> None:
 def test_ktap_comments_say_why() -> None:
     stream = "KTAP version 1\n1..1\n    # EXPECTATION FAILED at a.c:3\nnot ok 1 a\n"
     assert "EXPECTATION" in record(stream.replace("    #", "#")).points[0].log
+
+
+def test_a_point_without_a_name_has_that_of_its_subtests() -> None:
+    stream = "1..2\n# Subtest: sub\n    1..0 # SKIP x\nok 1 # skip x\nok 2\n"
+    assert outcomes(record(stream)) == {"sub": "skipped", "(unnamed 2)": "passed"}
