@@ -13,7 +13,8 @@ from lkltest.nightly.commands.compare import chosen_night
 from lkltest.nightly.commands.night import remember_folder
 from lkltest.nightly.commands.options import CannotRun, one_line_errors, sources
 from lkltest.nightly.history import browse, queries
-from lkltest.nightly.history.store import History, prune_moment
+from lkltest.nightly.history.store import History
+from lkltest.nightly.model.age import age
 from lkltest.nightly.run.store import NightFolder
 from lkltest.report.terminal import echo, echo_error
 
@@ -52,7 +53,7 @@ def run(options: argparse.Namespace) -> int:
             echo(f"{history.prune(_moment(options.prune))} nights forgotten")
         elif options.folders:
             for folder in options.folders:
-                echo(f"{folder}: {_import(history, folder)} cells")
+                echo(f"{folder}: {_import(history, folder)}")
         else:
             lines = list(_answer(history, options))
             for line in lines:
@@ -104,15 +105,18 @@ def _night_line(row: browse.NightRow) -> str:
     return f"{row.night}  {row.name}: {counts}{state}"
 
 
-def _moment(age: str) -> float:
+def _moment(text: str) -> float:
     try:
-        return prune_moment(age, time.time())
+        return time.time() - age(text)
     except ValueError as error:
         raise CannotRun(str(error)) from None
 
 
-def _import(history: History, folder: Path) -> int:
+def _import(history: History, folder: Path) -> str:
     try:
-        return remember_folder(history, NightFolder(folder.resolve()))
+        night = NightFolder(folder.resolve())
+        if night.head()["started"] < history.forgotten():
+            return "was forgotten (--prune, keep), and is left out"
+        return f"{remember_folder(history, night)} cells"
     except (OSError, ValueError) as error:
         raise CannotRun(f"{folder}: is no night's folder ({error})") from None

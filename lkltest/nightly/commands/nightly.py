@@ -42,9 +42,10 @@ from lkltest.nightly.report.text import lines, night_line
 from lkltest.nightly.run.lock import locked
 from lkltest.nightly.run.progress import Display, State
 from lkltest.nightly.run.runner import Listener, run_cells
-from lkltest.nightly.run.store import NightFolder, new_night, unfinished
+from lkltest.nightly.run.store import NightFolder, new_night, remove_nights, unfinished
 from lkltest.report.terminal import echo, echo_error, wants_colour
 from lkltest.signals import handle_termination_signals, repeat_dropped_interrupts
+from lkltest.text import plural
 from lkltest.whole_file import write_whole
 
 
@@ -183,12 +184,28 @@ def _close(config: Config, recorder: Recorder, criteria: Criteria) -> int:
         compared = compare_night(history, folder, records, criteria, notes)
     write_all(compared.model, folder.path)
     folder.finish(finished)
+    _forget(config, recorder)
     for line in lines(compared.model.changes):
         echo(line)
     print(night_line(compared.model, folder.path, colour=wants_colour(sys.stdout)))
     if recorder.history_error:
         return fail(f"{recorder.history_error}; the night is complete in {folder.path}")
     return FAILED if compared.failing else PASSED
+
+
+def _forget(config: Config, recorder: Recorder) -> None:
+    """Forget what is older than is kept: folders first, of which a history can be made."""
+    if config.keep is None:
+        return
+    moment = time.time() - config.keep
+    gone = remove_nights(config.directory, moment)
+    if recorder.history is not None and not recorder.history_error:
+        try:
+            gone = max(recorder.history.prune(moment), gone)
+        except HistoryError as error:
+            recorder.history_error = str(error)
+    if gone:
+        echo(f"{plural(gone, 'old night')} forgotten")
 
 
 def _check_baseline(file: Path, wanted: str | None) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lkltest.deadline import DEFAULT_TIMEOUT
+from lkltest.nightly.model.age import age
 from lkltest.nightly.model.change import ChangeKind
 from lkltest.nightly.model.ids import matches
 from lkltest.plugin.inner_pytest import is_path
@@ -68,6 +69,7 @@ class Config:
         directory: where nights are kept; `history` the SQLite file; `known` the known failures'.
         machine: the name under which times are compared, "" for the node's.
         rerun: how many times at most a new failure is run again before it is reported.
+        keep: seconds after which a night is forgotten, with its folder; None for never.
     """
 
     file: Path
@@ -84,6 +86,7 @@ class Config:
     machine: str = ""
     name: str = "nightly"
     rerun: int = 0
+    keep: int | None = None
 
 
 def suite_paths(file: Path) -> dict[str, str]:
@@ -125,6 +128,7 @@ def load(file: Path, hosts: Collection[str], suites: Collection[str]) -> Config:
         machine=night.string("machine", ""),
         name=night.string("name", "nightly"),
         rerun=night.count("rerun") or 0,
+        keep=_keep(night),
     )
     for section in (night, matrix, top):
         section.finish()
@@ -148,6 +152,15 @@ def _fail_on(night: Section) -> frozenset[ChangeKind]:
         except KeyError as error:
             raise night.error(str(error.args[0]), "fail_on", number) from None
     return parse_fail_on(words)
+
+
+def _keep(night: Section) -> int | None:
+    if not night.has("keep"):
+        return None
+    try:
+        return age(night.string("keep"))
+    except ValueError as error:
+        raise night.error(str(error), "keep") from None
 
 
 def _builds(top: Section, base: Path) -> list[BuildEntry]:

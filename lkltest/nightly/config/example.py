@@ -14,6 +14,7 @@ timeout = 180                       # seconds for one program
 # repeat = 1                        # how many times each cell is run
 rerun = 3                           # a new failure is run again: a break, or flaky?
 # machine = "pool"                  # times are compared under this name; default: the node's
+# keep = "90d"                      # older nights are forgotten, with their folders
 # known = "known.toml"              # known failures, see below
 
 # What makes the night fail (exit status 1). There are: new, vanished, error, slower, skipped,

@@ -107,6 +107,7 @@ class History:
 
         def write(connection: sqlite3.Connection) -> int:
             gone = connection.execute("DELETE FROM nights WHERE started < ?", (older_than,))
+            connection.execute("INSERT INTO forgotten VALUES (?)", (older_than,))
             connection.execute(
                 "DELETE FROM points WHERE NOT EXISTS"
                 " (SELECT 1 FROM results WHERE results.point = points.id)"
@@ -124,17 +125,14 @@ class History:
             self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         return int(count)
 
+    def forgotten(self) -> float:
+        """The moment before which all nights were forgotten; they are not taken in again."""
+        ((moment,),) = self.rows("SELECT max(moment) FROM forgotten")
+        return float(moment or 0)
+
     def _write(self, action: Callable[[sqlite3.Connection], Any]) -> Any:
         with translate_errors(self.file), transaction(self.connection):
             return action(self.connection)
-
-
-def prune_moment(text: str, now: float) -> float:
-    """Read `90d`, `12w`, `1y`: the moment that long before `now`. Raises ValueError."""
-    seconds = {"d": 86_400, "w": 7 * 86_400, "y": 365 * 86_400}
-    if text[-1:] not in seconds or not text[:-1].isdecimal() or len(text) > 6:
-        raise ValueError(f"{text!r} is no age such as 90d, 12w or 1y")
-    return now - int(text[:-1]) * seconds[text[-1]]
 
 
 def _add_run(connection: sqlite3.Connection, night: str, run: RunRow) -> None:

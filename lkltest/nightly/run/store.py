@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -102,6 +103,14 @@ def nights(directory: Path) -> list[NightFolder]:
         except (OSError, ValueError):
             continue
     return [folder for *_, folder in sorted(found, key=lambda item: item[:2])]
+
+
+def remove_nights(directory: Path, older_than: float) -> int:
+    """Remove the folders of nights that began before a moment; returns how many. Raises OSError."""
+    gone = [folder for folder in nights(directory) if folder.head()["started"] < older_than]
+    for folder in gone:
+        shutil.rmtree(folder.path)
+    return len(gone)
 
 
 def unfinished(directory: Path, night_id: str | None = None) -> NightFolder:

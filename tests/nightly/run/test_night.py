@@ -2,7 +2,9 @@
 """`lkltest nightly` as a user runs it, on builds whose programs misbehave."""
 
 import json
+import shutil
 import signal
+import sqlite3
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -96,6 +98,23 @@ class TestNights:
         again = lkltest("nightly", str(file))
         assert again.returncode == 0 and "run again" not in again.stdout
         assert "still failing  boot@native#bad/second" in again.stdout
+
+    def test_old_nights_are_forgotten_and_stay_so(self, tmp_path: Path) -> None:
+        file = config(tmp_path, night='keep = "1d"')
+        assert lkltest("nightly", str(file)).returncode == 0
+        (old,) = (tmp_path / "nightly" / "nights").iterdir()
+        head = json.loads((old / "night.json").read_text())
+        (old / "night.json").write_text(json.dumps({**head, "started": head["started"] - 100_000}))
+        history = tmp_path / "nightly" / "history.sqlite"
+        with sqlite3.connect(history) as database:
+            database.execute("UPDATE nights SET started = started - 100000")
+        copy = shutil.copytree(old, tmp_path / old.name)
+        done = lkltest("nightly", str(file))
+        assert done.returncode == 0 and "1 old night forgotten" in done.stdout
+        assert not old.exists()
+        done = lkltest("history", "--history", str(history), "--import", str(copy))
+        assert "was forgotten" in done.stdout
+        assert len(lkltest("history", "--history", str(history)).stdout.splitlines()) == 1
 
     def test_a_wrong_baseline(self, tmp_path: Path) -> None:
         file = config(tmp_path)
