@@ -15,7 +15,7 @@ import stat
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from lkltest.errors import ExecutableError, LaunchError, Missing
 from lkltest.host.api import Host, Interface, Launch, OptionGroup
@@ -23,11 +23,14 @@ from lkltest.host.build import Build
 from lkltest.host.console import open_terminal
 from lkltest.host.disk import Disk
 from lkltest.host.executable import identify
-from lkltest.hosts.remote.agent import Agent, digest_of, words_file
-from lkltest.hosts.remote.process import RemoteConsole, Run
-from lkltest.hosts.remote.target import Target, find_target
-from lkltest.hosts.remote.transport import Adb, ConnectionLost, Ssh, Transport
 from lkltest.sandbox.scope import Scope
+
+if TYPE_CHECKING:
+    # Where no target is named, which every run asks, none of it is needed: it costs 30 ms.
+    from lkltest.hosts.remote.agent import Agent
+    from lkltest.hosts.remote.process import RemoteConsole, Run
+    from lkltest.hosts.remote.target import Target
+    from lkltest.hosts.remote.transport import Transport
 
 _MACHINES = {"amd64": "x86_64", "arm64": "aarch64", "armv7l": "arm", "armv8l": "arm"}
 """uname(1)'s machines, where they are called otherwise in `lkltest.host.executable`."""
@@ -100,6 +103,8 @@ class RemoteHost(Host):
         self._agent = None
 
     def launch(self, launch: Launch, scope: Scope) -> RemoteConsole:
+        from lkltest.hosts.remote.transport import ConnectionLost
+
         try:
             return self._launch(launch, scope)
         except ConnectionLost:
@@ -125,6 +130,9 @@ class RemoteHost(Host):
         """The way to `target`."""
 
     def _launch(self, launch: Launch, scope: Scope) -> RemoteConsole:
+        from lkltest.hosts.remote.agent import words_file
+        from lkltest.hosts.remote.process import Run
+
         agent = self._connected()
         check_machine(launch.program, agent)
         run = Run(agent, secrets.token_hex(16), {})
@@ -147,6 +155,8 @@ class RemoteHost(Host):
         return self._spawn(run, launch, scope)
 
     def _spawn(self, run: Run, launch: Launch, scope: Scope) -> RemoteConsole:
+        from lkltest.hosts.remote.process import RemoteConsole
+
         ours, theirs = open_terminal()
         side, side_end = os.pipe2(os.O_CLOEXEC)
         command = run.agent.command("run", run.name, run.mark, terminal=True)
@@ -164,6 +174,8 @@ class RemoteHost(Host):
         return RemoteConsole(child, (ours, side), tuple(command), launch.deadlines, run)
 
     def _connected(self) -> Agent:
+        from lkltest.hosts.remote.agent import Agent
+
         if self._agent is None:
             target = self._target()
             transport = self.transport(target)
@@ -173,6 +185,8 @@ class RemoteHost(Host):
         return self._agent
 
     def _target(self) -> Target:
+        from lkltest.hosts.remote.target import find_target
+
         file = self._option("targets")
         return find_target(self.target_name, Path(file) if file else None)
 
@@ -180,6 +194,8 @@ class RemoteHost(Host):
         return self.options.get(f"lkl_{type(self).name}_{name}")
 
     def _digest(self, program: Path) -> str:
+        from lkltest.hosts.remote.agent import digest_of
+
         if program not in self._digests:
             self._digests[program] = digest_of(program)
         return self._digests[program]
@@ -197,6 +213,8 @@ class SshHost(RemoteHost):
         parser.addoption("--lkl-ssh-config", metavar="FILE", help="ssh's configuration (its -F)")
 
     def transport(self, target: Target) -> Transport:
+        from lkltest.hosts.remote.transport import Ssh
+
         config = self._option("config")
         return Ssh(target.address, Path(config) if config else None)
 
@@ -208,6 +226,8 @@ class AdbHost(RemoteHost):
     transport_program = Missing("adb", "apt-get install adb")
 
     def transport(self, target: Target) -> Transport:
+        from lkltest.hosts.remote.transport import Adb
+
         return Adb(target.address)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from lkltest.errors import BuildError, ExecutableError
 from lkltest.guest.kernel_modules import KernelModules
 from lkltest.guest.linux import filesystem_modules
-from lkltest.host.executable import identify, is_dynamic, machine_is_native
+from lkltest.host.executable import identify, is_dynamic, loaded_bytes, machine_is_native
 from lkltest.tap.patterns import LINUX, LINUX_VERSION
 
 INSTALLED_MODULES = Path("/usr/lib/uml/modules")
@@ -52,17 +52,21 @@ class UmlKernel:
         return self.modules.files(["ipv6", *filesystem_modules(filesystems)])
 
 
-@functools.lru_cache(maxsize=8)
 def find_kernel(path: Path) -> UmlKernel:
     """Open the kernel `path`: a file, or a build directory that holds `linux`.
 
-    Read once a process: it takes tens of milliseconds, and is asked for often.
     Raises BuildError, one line that says what is there instead.
     """
     file = path / "linux" if path.is_dir() else path
     if not file.exists():
         what = "holds no UML kernel called linux" if path.is_dir() else "no such file"
         raise BuildError(f"build {path}: {what}")
+    return open_file(file)
+
+
+@functools.lru_cache(maxsize=8)
+def open_file(file: Path) -> UmlKernel:
+    """Read once a process: it takes tens of milliseconds, and is asked for often."""
     try:
         executable = identify(file)
     except ExecutableError as error:
@@ -79,9 +83,14 @@ def find_kernel(path: Path) -> UmlKernel:
 
 
 def _read(file: Path) -> tuple[str | None, bool]:
-    """The release in the banner, None for no UML kernel, and whether it takes an initramfs."""
+    """The release in the banner, None for no UML kernel, and whether it takes an initramfs.
+
+    Nine tenths of a kernel with debug information are not looked at.
+    """
     try:
-        content = file.read_bytes()
+        end = loaded_bytes(file)
+        with file.open("rb") as stream:
+            content = stream.read(end)
     except OSError:
         return None, False
     return _release(content), content.rfind(_INITRD_HELP) >= 0

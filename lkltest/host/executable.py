@@ -127,6 +127,15 @@ def is_dynamic(path: Path) -> bool:
     return any(segment.kind == _PT_INTERP for segment in _segments(path))
 
 
+def loaded_bytes(path: Path) -> int:
+    """The bytes of an ELF file that are loaded when it is run: what comes after is for debuggers.
+
+    A file's whole size where its program headers do not say.
+    """
+    ends = [each.offset + each.size for each in _segments(path) if each.kind == _PT_LOAD]
+    return max(ends, default=path.stat().st_size)
+
+
 def needed_files(path: Path) -> list[str]:
     """Names of the shared libraries that an ELF file needs, and of its loader, without folders.
 

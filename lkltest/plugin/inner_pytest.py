@@ -63,6 +63,9 @@ def arguments(
         # No ini file of whatever directory it is started in, no plugins that happen to be there.
         *("--pyargs", *(packages or installed()), "-c", os.devnull, "--rootdir", "."),
         *("--disable-plugin-autoload", "-p", plugin),
+        # They look for lost exceptions by five collections of all garbage, a tenth of a short run.
+        *("-p", "no:unraisableexception", "-p", "no:threadexception"),
+        *("-p", "no:doctest", "-p", "no:pastebin", "-p", "no:legacypath"),
         # Its directories would outlive a run that is killed; suites have a scope's folder.
         *("-p", "no:tmpdir"),
         *(("-o", f"cache_dir={cache}") if cache else ("-p", "no:cacheprovider")),

@@ -207,19 +207,31 @@ class SuiteRun:
         self._open_scope(network=False, mounts=True)
 
     def listen(
-        self, program: str, *arguments: str | Disk | Interface
-    ) -> tuple[ProgramResult, bytes]:
+        self,
+        program: str,
+        *arguments: str | Disk | Interface,
+        until: Callable[[bytes, list[PointResult]], bool] = lambda *_: False,
+    ) -> tuple[list[PointResult], bytes]:
         """Run `program` for what it prints: its points are not the suite's.
 
-        Returns its verdict and its console. What ended it, if not itself, fails the suite.
+        `until` says of its console and points so far whether no more is wanted: it is ended then.
+        Returns its points and its console. What ended it, if not itself, fails the suite.
         """
         console = bytearray()
-        result = self._execution(program, arguments, None, console.extend).run()
+        heard: list[PointResult] = []
+        execution = self._execution(program, arguments, None, console.extend)
+        with contextlib.closing(execution.points()) as points:
+            for point in points:
+                heard.append(point)
+                if until(bytes(console), heard):
+                    return heard, bytes(console)
+        result = execution.result
+        assert result is not None  # noqa: S101 - points() ran to its end
         self._gather(replace(result, problems=()), {})
         self.problems += [
             replace(problem, point=None) for problem in result.problems if problem.kind in _ENDS
         ]
-        return result, bytes(console)
+        return heard, bytes(console)
 
     def replay(self, stream: bytes, *, printk: bool = False) -> None:
         """Report the points of a recorded stream; `printk`: a kernel's log, with time stamps."""

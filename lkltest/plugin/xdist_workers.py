@@ -9,7 +9,6 @@ idle end with a traceback.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import shlex
 import shutil
@@ -71,6 +70,8 @@ def die_with_controller(config: pytest.Config) -> None:
     controller = getattr(config, "workerinput", {}).get(_CONTROLLER)
     if controller is None:
         return
+    import ctypes  # costs 3 ms, and few have workers
+
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != controller:
         os._exit(1)  # it died before the kernel was asked

@@ -18,6 +18,8 @@ from lkltest.verdict.signatures import TABLE, WORDS, Extent, Signature
 from lkltest.verdict.stack import telling_function
 
 _KERNEL_LINE = re.compile(rb"^ {0,4}(" + MESSAGE + rb"[^\r\n]*)", re.MULTILINE)
+_KTAP_PLAN = re.compile(rb"^(?:" + MESSAGE + rb" )?1\.\.([0-9]+)\b", re.MULTILINE)
+_KTAP_RESULT = re.compile(rb"^(?:" + MESSAGE + rb" )?(?:not )?ok ([0-9]+)\b", re.MULTILINE)
 _BEGIN = re.compile(rb"^[^\n]*?\b(?:KTAP version [0-9]|TAP version 14\b)", re.MULTILINE)
 
 
@@ -33,6 +35,14 @@ def ktap_of(console: bytes, logs: Iterable[str] = ()) -> bytes:
         if begin is not None:
             return text[begin.start() :].rstrip(b"\n") + b"\n"
     return b""
+
+
+def is_whole(ktap: bytes) -> bool:
+    """Whether the KTAP of a log, `ktap_of`, has its plan and that many results."""
+    plan = _KTAP_PLAN.search(ktap)
+    return plan is not None and any(
+        match[1] == plan[1] for match in _KTAP_RESULT.finditer(ktap, plan.end())
+    )
 
 
 MAX_REPORTS = 20  # with a report each; of more in one scan only what ends the run has one

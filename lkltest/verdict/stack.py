@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 
 from lkltest.verdict.signatures import Frames
@@ -138,22 +139,22 @@ _INTERRUPT = re.compile(
 )
 
 
+@functools.cache
 def _compiled(*globs: str) -> re.Pattern[str]:
+    """One pattern of all names, made for the first report: few runs have any, and it takes long."""
     return re.compile("|".join(" ".join(globs).split()).replace("*", r"[\w.]*"))
 
 
 _HELPERS = {
-    Frames.USUAL: _compiled(_USUAL, _SERVANTS),
-    Frames.TRACE: _compiled(_USUAL, _SERVANTS),
-    Frames.WAITING: _compiled(_USUAL, _SERVANTS, _WAITING),
+    Frames.USUAL: (_USUAL, _SERVANTS),
+    Frames.TRACE: (_USUAL, _SERVANTS),
+    Frames.WAITING: (_USUAL, _SERVANTS, _WAITING),
 }
 _HELPERS_AT_BEST = {
-    Frames.USUAL: _compiled(_USUAL),
-    Frames.TRACE: _compiled(_USUAL),
-    Frames.WAITING: _compiled(_USUAL, _WAITING),
+    Frames.USUAL: (_USUAL,),
+    Frames.TRACE: (_USUAL,),
+    Frames.WAITING: (_USUAL, _WAITING),
 }
-_DISPATCHER = _compiled(_DISPATCHERS)
-_OF_INTERRUPTS = _compiled(_INTERRUPTS)
 _CULPRIT = re.compile(r"(rtnl_lock)|_*synchronize_(?:s?rcu|net|sched)")
 
 
@@ -184,7 +185,7 @@ def telling_function(report: str, frames: Frames) -> str:
                 return culprit[1] or "synchronize_rcu"
     for helpers in (_HELPERS[frames], _HELPERS_AT_BEST[frames]):
         for name in names:
-            if not helpers.fullmatch(name):
+            if not _compiled(*helpers).fullmatch(name):
                 return name
     return ""
 
@@ -208,16 +209,17 @@ def _asked_for(report: str) -> str:
     interrupt = _INTERRUPT.search(report)
     names = functions(report[interrupt.start() :] if interrupt else report) or functions(report)
     asked = ""
+    dispatchers, interrupts = _compiled(_DISPATCHERS), _compiled(_INTERRUPTS)
     for name in names:
         if name.startswith("smp_call_function"):
             return "smp_call_function"
-        if _DISPATCHER.fullmatch(name):
+        if dispatchers.fullmatch(name):
             if asked:
                 return asked
-        elif not _OF_INTERRUPTS.fullmatch(name):
+        elif not interrupts.fullmatch(name):
             asked = name
-    usual = _HELPERS[Frames.USUAL]
-    tell = (n for n in names if not usual.fullmatch(n) and not _OF_INTERRUPTS.fullmatch(n))
+    usual = _compiled(*_HELPERS[Frames.USUAL])
+    tell = (n for n in names if not usual.fullmatch(n) and not interrupts.fullmatch(n))
     return next(tell, asked)
 
 

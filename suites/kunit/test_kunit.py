@@ -4,13 +4,19 @@
 import pytest
 
 from lkltest.plugin.suite_run import SuiteRun
-from lkltest.verdict.kernel_log import ktap_of
+from lkltest.verdict.kernel_log import is_whole, ktap_of
+from lkltest.verdict.results import PointResult
 
 
 def test_kunit(lkl: SuiteRun) -> None:
-    boot, console = lkl.listen("boot")
-    ktap = ktap_of(console, [point.log for point in boot.points])
+    points, console = lkl.listen("boot", until=has_all)
+    ktap = ktap_of(console, [point.log for point in points])
     if ktap:
         lkl.replay(ktap, printk=True)
     elif not lkl.problems:
         pytest.skip("no KTAP in the kernel's boot log: it was built without CONFIG_KUNIT")
+
+
+def has_all(console: bytes, points: list[PointResult]) -> bool:
+    """Whether KUnit has ended: what the program does then is the boot suite's."""
+    return is_whole(ktap_of(console, [point.log for point in points]))

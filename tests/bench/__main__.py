@@ -9,9 +9,13 @@ from tests.bench import native, nights, qemu, tap, uml, wine
 
 BENCHMARKS = {
     "boot": native.boot,
+    "suite": native.suite,
+    "crash": native.crash,
     "everything": native.everything,
     "wine": wine.boot,
     "uml": uml.boot,
+    "uml-kunit": uml.kunit,
+    "uml-crash": uml.crash,
     "qemu": qemu.passing_stream,
     "qemu-console": qemu.console,
     "nights": nights.nights,

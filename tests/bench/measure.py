@@ -7,7 +7,7 @@ import os
 import statistics
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 
@@ -68,6 +68,25 @@ def in_turns(commands: Mapping[str, Sequence[str]], rounds: int) -> list[Figures
             sample = run_once(command)
             if sample.status != 0:
                 raise RuntimeError(f"{name}: status {sample.status}: {' '.join(command)}")
+            if number > 0:
+                samples[name].append(sample)
+    return [Figures(name, tuple(found)) for name, found in samples.items()]
+
+
+def timed(run: Callable[[], object]) -> Sample:
+    """What `run` costs: wall time, and CPU time of this process and its children."""
+    started, before = time.monotonic(), os.times()
+    run()
+    after = os.times()
+    return Sample(time.monotonic() - started, sum(after[:4]) - sum(before[:4]), 0)
+
+
+def calls_in_turns(calls: Mapping[str, Callable[[], object]], rounds: int) -> list[Figures]:
+    """As `in_turns`, of functions of this process."""
+    samples: dict[str, list[Sample]] = {name: [] for name in calls}
+    for number in range(rounds + 1):
+        for name, call in calls.items():
+            sample = timed(call)
             if number > 0:
                 samples[name].append(sample)
     return [Figures(name, tuple(found)) for name, found in samples.items()]

@@ -8,8 +8,13 @@ import tempfile
 from pathlib import Path
 from xml.etree import ElementTree
 
-from tests.bench.measure import in_turns, run_once, table
-from tests.compiler import ROOT
+from lkltest.deadline import Deadlines
+from lkltest.host.api import Launch
+from lkltest.host.execution import Execution
+from lkltest.hosts.native import NativeHost
+from lkltest.sandbox.scope import Scope
+from tests.bench.measure import calls_in_turns, in_turns, run_once, table
+from tests.compiler import ROOT, compile_program
 
 ROUNDS = 15
 _BIN = Path(sys.executable).parent
@@ -36,6 +41,48 @@ def boot() -> None:
     print(table([program, floor, runner], floor))
     beyond = runner.cpu - floor.cpu - program.cpu
     print(f"CPU of lkltest run boot over pytest's floor and the program: {beyond:+.3f} s")
+
+
+def suite() -> None:
+    """A boot suite in a process that runs, through the host, against the program alone."""
+    program = ROOT / "build/tests/boot"
+    host = NativeHost()
+
+    def by_host() -> None:
+        with Scope() as scope:
+            result = Execution(host, host.launch(Launch(program), scope)).run()
+        if not result.passed:
+            raise RuntimeError(f"boot failed: {result.problems}")
+
+    floor, runner = calls_in_turns(
+        {
+            "the boot program alone": lambda: run_once([str(program)]),
+            "boot through the host": by_host,
+        },
+        ROUNDS,
+    )
+    print(table([floor, runner], floor))
+    print(f"wall time over the program: {runner.wall - floor.wall:+.3f} s (at most 0.15)")
+
+
+def crash() -> None:
+    """How long a crash and a hang take until their stacks are there (at most 3 s)."""
+    program = compile_program(ROOT / "tests/programs/dying.c", "-pthread")
+    host = NativeHost()
+    for how, silence in (("deep", 60.0), ("hang", 1.0)):
+        launch = Launch(program, (how,), {}, Deadlines(60, silence, 60, 60))
+
+        def to_report(launch: Launch = launch) -> None:
+            with Scope() as scope:
+                result = Execution(host, host.launch(launch, scope)).run()
+            if not any("dying.c:" in problem.detail for problem in result.problems):
+                raise RuntimeError(f"no stacks: {result.problems}")
+
+        (found,) = calls_in_turns({how: to_report}, 5)
+        waited = silence if how == "hang" else 0.0
+        print(
+            f"{how} to report {found.wall - waited:.2f} s wall, {found.cpu:.2f} s CPU, run included"
+        )
 
 
 def everything() -> None:

@@ -3,12 +3,11 @@
 
 from __future__ import annotations
 
-import os
 import statistics
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,7 +20,7 @@ from lkltest.hosts.wine.host import WineHost
 from lkltest.hosts.wine.prefix import copy
 from lkltest.hosts.wine.tools import WineTools, find_tools, program_environment
 from lkltest.sandbox.scope import Scope
-from tests.bench.measure import Figures, Sample, table
+from tests.bench.measure import calls_in_turns, table
 from tests.compiler import ROOT, compile_program
 
 ROUNDS = 15
@@ -38,18 +37,14 @@ def boot() -> None:
         return
     host = WineHost()
     with host.session(), server_by_hand(tools, host.properties()["prefix"]) as environment:
-        by_hand: list[Sample] = []
-        by_host: list[Sample] = []
-        for number in range(ROUNDS + 1):
-            samples = (
-                timed(lambda: run_by_hand(tools, environment)),
-                timed(lambda: run_by_host(host)),
-            )
-            if number:
-                by_hand.append(samples[0])
-                by_host.append(samples[1])
-        floor = Figures("wine boot.exe by hand", tuple(by_hand))
-        print(table([floor, Figures("boot through the host", tuple(by_host))], floor))
+        floor, runner = calls_in_turns(
+            {
+                "wine boot.exe by hand": lambda: run_by_hand(tools, environment),
+                "boot through the host": lambda: run_by_host(host),
+            },
+            ROUNDS,
+        )
+        print(table([floor, runner], floor))
         side_by_side(host)
         crash_to_report(host)
 
@@ -126,11 +121,3 @@ def server_by_hand(tools: WineTools, described: str) -> Iterator[Mapping[str, st
         finally:
             subprocess.run([tools.server, "-k"], env=environment, check=False)
             server.wait(20)
-
-
-def timed(run: Callable[[], object]) -> Sample:
-    """What `run` costs: wall time, and CPU time of this process and its children."""
-    started, before = time.monotonic(), os.times()
-    run()
-    after = os.times()
-    return Sample(time.monotonic() - started, sum(after[:4]) - sum(before[:4]), 0)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 import pytest
 
-from lkltest.verdict.kernel_log import MAX_REPORTS, Banner, find_banner, find_reports
+from lkltest.verdict.kernel_log import MAX_REPORTS, Banner, find_banner, find_reports, is_whole
 from lkltest.verdict.results import ProblemKind
 
 PANIC, OOPS, BUG = ProblemKind.PANIC, ProblemKind.OOPS, ProblemKind.BUG
@@ -134,3 +134,12 @@ def test_banner(line: str, banner: Banner) -> None:
 @pytest.mark.parametrize("log", [b"", b"Linux version \n", b"Linux versions of x\n"])
 def test_no_banner(log: bytes) -> None:
     assert find_banner(log) is None
+
+
+@pytest.mark.parametrize("stamp", [b"", b"[    2.950000] "])
+def test_ktap_is_whole_when_its_last_result_is_there(stamp: bytes) -> None:
+    lines = [b"KTAP version 1", b"1..2", b"    1..1", b"    ok 2 inner", b"ok 1 a", b"not ok 2 b"]
+    ktap = [stamp + line + b"\n" for line in lines]
+    assert is_whole(b"".join(ktap))
+    assert not is_whole(b"".join(ktap[:-1]))
+    assert not is_whole(b"")

@@ -167,9 +167,9 @@ class TestUml(HostContract):
     def without_initrd(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         """A kernel whose strings say nothing of `initrd=`."""
         monkeypatch.setattr(kernel, "_INITRD_HELP", b"words that no kernel holds")
-        kernel.find_kernel.cache_clear()
+        kernel.open_file.cache_clear()
         yield
-        kernel.find_kernel.cache_clear()
+        kernel.open_file.cache_clear()
 
     @pytest.mark.usefixtures("without_initrd")
     def test_a_kernel_without_initrd_has_its_root_on_hostfs(
