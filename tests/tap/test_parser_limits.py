@@ -72,6 +72,18 @@ def test_a_log_is_cut_at_its_limit(chunk: int) -> None:
 
 
 @pytest.mark.parametrize(
+    ("result", "label"),
+    [(b"ok 1 a", "1 a"), (b"ok 1", "1"), (b"ok - a", "a"), (b"ok", "a point")],
+)
+def test_a_log_that_is_cut_names_its_point(result: bytes, label: str) -> None:
+    stream = result + b"\n ---\n log: |\n" + (b"  " + b"x" * 997 + b"\n") * (LOG_LIMIT // 1000 + 1)
+    told = [
+        event.detail for event in Parser().feed(stream + b" ...\n") if type(event) is Diagnostic
+    ]
+    assert [text.partition(" has ")[0] for text in told] == [f"the block of {label}"]
+
+
+@pytest.mark.parametrize(
     "unit", [b"\\", b"#", b"# ", b"\r", b" ", b"\x1b[", b"\x1b[0", b"\x1b]", b"[", b"ok 1 \\"]
 )
 def test_no_pattern_is_slow_on_what_nearly_matches(unit: bytes) -> None:
