@@ -103,7 +103,7 @@ class QemuHost(Host):
         parser.addoption(
             "--lkl-qemu-machine",
             metavar="NAME",
-            help=f"of every image: {', '.join(MACHINES)} or a value of QEMU's -M",
+            help=f"machine of every image: {', '.join(MACHINES)} or a value of QEMU's -M",
         )
         parser.addoption(
             "--lkl-qemu-gdb",
@@ -125,12 +125,16 @@ class QemuHost(Host):
             metavar="SEED",
             help="seed of a random order of test points, for L4Re's own tests",
         )
-        parser.addoption("--lkl-qemu-cpu", metavar="NAME", help="of every image, as QEMU's -cpu")
-        parser.addoption("--lkl-qemu-memory", metavar="MIB", help="of every image")
+        parser.addoption(
+            "--lkl-qemu-cpu",
+            metavar="NAME",
+            help="processor of every image, as QEMU's -cpu takes it",
+        )
+        parser.addoption("--lkl-qemu-memory", metavar="MIB", help="memory of every image")
         parser.addoption(
             "--lkl-qemu-drain",
             metavar="SECONDS",
-            help="of silence that end a run when all that was announced is there",
+            help="silence after which a run ends when all that was announced has come",
         )
         parser.addoption(
             "--lkl-qemu-allow-commands",

@@ -60,7 +60,9 @@ class RemoteHost(Host):
     @classmethod
     def add_options(cls, parser: OptionGroup) -> None:
         name = cls.name
-        parser.addoption(f"--lkl-{name}-target", metavar="TARGET", help="where programs run")
+        parser.addoption(
+            f"--lkl-{name}-target", metavar="TARGET", help="machine on which programs run"
+        )
         parser.addoption(
             f"--lkl-{name}-targets", metavar="FILE", help="TOML file with [targets.NAME]"
         )

@@ -63,7 +63,8 @@ class UmlHost(Host):
             metavar="WORDS",
             action="append",
             default=[],
-            help="more for a UML kernel's command line (kunit.filter_glob=list*); may be repeated",
+            help="further words for a UML kernel's command line (kunit.filter_glob=list*); "
+            "may be repeated",
         )
 
     def missing(self) -> Missing | None:

@@ -60,7 +60,7 @@ class WineHost(Host):
             "--lkl-wine-prefix", metavar="DIR", help="Wine prefix to use; made if there is none"
         )
         parser.addoption(
-            "--lkl-wine-isolate", action="store_true", help="a copy of the prefix for each run"
+            "--lkl-wine-isolate", action="store_true", help="give each run a copy of the prefix"
         )
 
     def missing(self) -> Missing | None:

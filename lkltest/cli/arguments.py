@@ -107,7 +107,9 @@ def _add_run(run: argparse.ArgumentParser, words: Sequence[str]) -> None:
     )
     run.add_argument(*spellings("--json-dir"), help=argparse.SUPPRESS)
     _add_timeout(run)
-    run.add_argument("-j", "--jobs", type=count, default=1, metavar="N", help="suites at once")
+    run.add_argument(
+        "-j", "--jobs", type=count, default=1, metavar="N", help="number of suites to run at once"
+    )
     run.add_argument("-v", "--verbose", action="store_true", help="show every test point")
     _add_wrapper(run)
     _add_host_options(run, words)
@@ -124,7 +126,9 @@ def _add_exec(execute: argparse.ArgumentParser, words: Sequence[str]) -> None:
     )
     _add_timeout(execute)
     execute.add_argument(
-        "--dry-run", action="store_true", help="only print the command that would be run"
+        "--dry-run",
+        action="store_true",
+        help="print the command that would be run, and do nothing else",
     )
     execute.add_argument(
         "--interactive",
@@ -134,14 +138,18 @@ def _add_exec(execute: argparse.ArgumentParser, words: Sequence[str]) -> None:
     _add_wrapper(execute)
     bare = execute.add_mutually_exclusive_group()
     bare.add_argument(
-        "--gdb", dest="bare", action="store_const", const="gdb", help="under gdb, on this terminal"
+        "--gdb",
+        dest="bare",
+        action="store_const",
+        const="gdb",
+        help="run the program under gdb, on this terminal",
     )
     bare.add_argument(
         "--pass-through",
         dest="bare",
         action="store_const",
         const="alone",
-        help="on this terminal, with nothing interpreted: the exit status is the program's",
+        help="run it on this terminal and interpret nothing: the exit status is the program's",
     )
     _add_host_options(execute, words)
     execute.add_argument("program", metavar="PROGRAM", help="an executable or an image")
@@ -152,9 +160,11 @@ def _add_list(listing: argparse.ArgumentParser, words: Sequence[str]) -> None:
     del words
     _add_suites(listing)
     listing.add_argument(
-        "--points", action="store_true", help="every test point that a run of the build has had"
+        "--points",
+        action="store_true",
+        help="list every test point that a run of the build has had",
     )
-    listing.add_argument(*spellings("--build"), metavar="DIR", help="build whose points are known")
+    listing.add_argument(*spellings("--build"), metavar="DIR", help="build whose points are listed")
 
 
 def _add_doctor(doctor: argparse.ArgumentParser, words: Sequence[str]) -> None:
@@ -191,7 +201,8 @@ def _add_suites(parser: argparse.ArgumentParser) -> None:
         "suites",
         nargs="*",
         metavar="SUITE[VARIANT]",
-        help="default: all that are installed; files and folders of others: my/test_hello.py, my/",
+        help="suites, or files and folders with some: my/test_hello.py, my/; "
+        "default: all that are installed",
     )
 
 

@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "hosts",
         nargs="*",
         metavar="HOST",
-        help=f"of {', '.join(recipe_names())} (default: {', '.join(default_names())})",
+        help=f"hosts: {', '.join(recipe_names())} (default: {', '.join(default_names())})",
     )
     parser.add_argument(
         "--install", action="store_true", help="install the Debian packages that are missing"

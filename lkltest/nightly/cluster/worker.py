@@ -42,7 +42,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("scheduler", help="address of the Dask scheduler, tls://HOST:8786")
     add_tls(parser)
     parser.add_argument(
-        "-j", "--jobs", type=count, default=1, metavar="N", help="cells at once (1)"
+        "-j",
+        "--jobs",
+        type=count,
+        default=1,
+        metavar="N",
+        help="number of cells to run at once (1)",
     )
     parser.add_argument("--host", action="append", help="offer only this host; may be repeated")
     parser.add_argument("--name", default=platform.node(), help="name in reports (the machine's)")

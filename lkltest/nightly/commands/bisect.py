@@ -7,7 +7,7 @@
 
 git-bisect(1): 0 is good, 125 cannot be told, 1 to 127 are bad, and anything else ends the search.
 So a mistake on the command line ends with 255 and not with lkltest's usual 2, which would call a
-commit bad (cli.py sees to that for what argparse finds).
+commit bad.
 """
 
 from __future__ import annotations
@@ -70,13 +70,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--confidence",
         type=_share,
         metavar="SHARE",
-        help="run each commit until the whole search is right so surely, say 0.99; needs one of:",
+        help="run each commit until the whole search is right with this probability, such as 0.99; "
+        "needs --history or --rate",
     )
     parser.add_argument(
-        "--history", metavar="FILE", help="of the nights, which tells how often the point fails"
+        "--history",
+        metavar="FILE",
+        help="history of the nights, which tells how often the point fails",
     )
     parser.add_argument(
-        "--rate", type=_share, metavar="SHARE", help="how often it fails on bad commits"
+        "--rate", type=_share, metavar="SHARE", help="share of runs that fail on bad commits"
     )
     parser.add_argument(
         "--any", action="store_true", help="one failure is enough: find what made it flaky"

@@ -50,7 +50,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--build", metavar="NAME", help="compare this build with that of --against")
     parser.add_argument(
-        "--against", metavar="NAME", help="of the same night, or of the one of --baseline"
+        "--against",
+        metavar="NAME",
+        help="build to compare with, of the same night or of that of --baseline",
     )
     parser.add_argument("--config", metavar="CONFIG.toml", help="configuration of the nights")
     parser.add_argument("--history", metavar="FILE", help="default: the configuration's")

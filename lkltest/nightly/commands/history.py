@@ -34,9 +34,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--vanished", action="store_true", help="points that the night has no more")
     what.add_argument("--prune", metavar="AGE", help="forget nights older than 90d, 12w, 1y")
     what.add_argument(
-        "--import", nargs="+", type=Path, dest="folders", metavar="DIR", help="nights' folders"
+        "--import",
+        nargs="+",
+        type=Path,
+        dest="folders",
+        metavar="DIR",
+        help="take in the records of these nights' folders",
     )
-    parser.add_argument("-n", "--count", type=count, default=20, metavar="N", help="how many (20)")
+    parser.add_argument(
+        "-n", "--count", type=count, default=20, metavar="N", help="number of lines (20)"
+    )
     parser.add_argument(
         "--night", metavar="NIGHT", help="a night, a date or a commit; default: the last one"
     )

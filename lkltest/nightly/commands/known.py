@@ -29,7 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--verify", action="store_true", help="run them and say which are out of date"
     )
-    parser.add_argument("-j", "--jobs", type=count, default=1, metavar="N", help="cells at once")
+    parser.add_argument(
+        "-j", "--jobs", type=count, default=1, metavar="N", help="number of cells to run at once"
+    )
 
 
 @one_line_errors

@@ -53,11 +53,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
     add_config(parser)
     parser.add_argument("--init", action="store_true", help="write a commented example")
-    parser.add_argument("-j", "--jobs", type=count, default=1, metavar="N", help="cells at once")
+    parser.add_argument(
+        "-j", "--jobs", type=count, default=1, metavar="N", help="number of cells to run at once"
+    )
     parser.add_argument(
         "--resume", action="store_true", help="go on with a night that was interrupted or killed"
     )
-    parser.add_argument("--night", metavar="ID", help="the one to resume; default: the last")
+    parser.add_argument("--night", metavar="ID", help="night to resume; default: the last")
     parser.add_argument(
         "--baseline", metavar="NIGHT", help="compare with this night, date or commit"
     )
