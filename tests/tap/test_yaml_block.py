@@ -94,6 +94,12 @@ def test_stray_output_in_a_block_is_told_apart() -> None:
     ]
 
 
+@pytest.mark.parametrize("blank", [b"\n", b" \n", b"\t\n"])
+def test_a_blank_line_of_any_indentation_belongs_to_its_block(blank: bytes) -> None:
+    body = b"  log: |\n    x\n" + blank + b"    y\n"
+    assert parse(b"ok 1 a\n  ---\n" + body + b"  ...\n") == [point(1, "a", block=body)]
+
+
 def test_stray_output_between_a_result_and_its_block() -> None:
     assert parse(b"ok 1 a\n[    1.0] oops\n ---\n x: 1\n ...\n") == [
         point(1, "a", block=b" x: 1\n"),
