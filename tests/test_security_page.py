@@ -19,6 +19,7 @@ from tests.nightly.config.matrices import nights
 from tests.nightly.report.views import example_night
 
 _SAFE_LINK = re.compile(r"#[\w.-]+")
+ALL_NIGHTS = "../../index.html"
 
 
 class Page(HTMLParser):
@@ -81,7 +82,7 @@ def test_no_text_makes_an_element_or_an_attribute(harmless: Page, text: str) -> 
     assert page.names <= harmless.names
     assert not [name for name in page.names if name.startswith("on")]
     assert not page.names & {"script", "iframe", "object", "embed", "img", "form", "base"}
-    assert [link for link in page.links if not _SAFE_LINK.fullmatch(link)] == []
+    assert {link for link in page.links if not _SAFE_LINK.fullmatch(link)} == {ALL_NIGHTS}
     assert not DRIVES_A_TERMINAL.search(source)
 
 
@@ -100,6 +101,6 @@ def test_the_page_of_a_night_whose_program_means_harm(tmp_path: Path) -> None:
     page = Page((nights(tmp_path)[0] / "index.html").read_text(encoding="utf-8"))
     assert "script" not in page.names and "img" not in page.names
     assert not [name for name in page.names if name.startswith("on")]
-    assert [link for link in page.links if not _SAFE_LINK.fullmatch(link)] == []
+    assert {link for link in page.links if not _SAFE_LINK.fullmatch(link)} == {ALL_NIGHTS}
     text = (nights(tmp_path)[0] / "index.html").read_text(encoding="utf-8")
     assert "&lt;script&gt;alert(1)" in text, "it is shown"

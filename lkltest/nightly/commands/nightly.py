@@ -31,6 +31,7 @@ from lkltest.nightly.commands.options import (
     load_known,
     one_line_errors,
 )
+from lkltest.nightly.commands.overview import write_overview
 from lkltest.nightly.commands.rerun import rerun_new_failures
 from lkltest.nightly.config.config import Config
 from lkltest.nightly.config.example import EXAMPLE
@@ -38,6 +39,7 @@ from lkltest.nightly.history.queries import named_night
 from lkltest.nightly.history.store import History, HistoryError
 from lkltest.nightly.model.cell import Cell
 from lkltest.nightly.model.change import Change
+from lkltest.nightly.report.labels import headline, verdict
 from lkltest.nightly.report.text import lines, night_line
 from lkltest.nightly.run.lock import locked
 from lkltest.nightly.run.progress import Display, State
@@ -184,9 +186,10 @@ def _close(config: Config, recorder: Recorder, criteria: Criteria) -> int:
         if history is None or recorder.history_error:
             history = stack.enter_context(history_of_folders(config.directory))
         compared = compare_night(history, folder, records, criteria, notes)
-    write_all(compared.model, folder.path)
-    folder.finish(finished)
-    _forget(config, recorder)
+        write_all(compared.model, folder.path)
+        folder.finish(finished, verdict(compared.model).value, headline(compared.model))
+        _forget(config, recorder)
+        write_overview(history, config.directory, config.name)
     for line in lines(compared.model.changes):
         echo(line)
     print(night_line(compared.model, folder.path, colour=wants_colour(sys.stdout)))

@@ -6,6 +6,8 @@ Each query goes from an index to the few rows that it needs: a million results t
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,6 +52,19 @@ class NightRow:
     skipped: int
     errors: int
     name: str
+    seconds: float
+    """The time of all cells together."""
+
+
+@dataclass(frozen=True, slots=True)
+class CellRun:
+    """One repeat of a cell in a night."""
+
+    cell: str
+    night: str
+    outcome: str
+    machine: str
+    reason: str
 
 
 def ids(history: History, pattern: str, limit: int = 1000) -> list[str]:
@@ -154,10 +169,33 @@ def last_nights(history: History, count: int) -> list[NightRow]:
         " (SELECT count(*) FROM runs WHERE night = nights.id AND outcome = 'failed'),"
         " (SELECT count(*) FROM runs WHERE night = nights.id AND outcome = 'skipped'),"
         " (SELECT count(*) FROM runs WHERE night = nights.id AND outcome = 'error'),"
-        " name FROM nights ORDER BY started DESC LIMIT ?",
+        " name, (SELECT total(seconds) FROM runs WHERE night = nights.id)"
+        " FROM nights ORDER BY started DESC LIMIT ?",
         (count,),
     )
     return [NightRow(row[0], bool(row[1]), *row[2:]) for row in rows]
+
+
+def runs_of(history: History, nights: Sequence[str]) -> list[CellRun]:
+    """All runs of some nights, by cell."""
+    query = (
+        "SELECT cells.cell, nights.night, runs.outcome, runs.machine, runs.reason FROM runs"
+        " JOIN nights ON nights.id = runs.night JOIN cells ON cells.id = runs.cell"
+        " WHERE nights.night IN (SELECT value FROM json_each(?)) ORDER BY cells.id, runs.repeat"
+    )
+    return [CellRun(*row) for row in history.rows(query, (json.dumps(list(nights)),))]
+
+
+def failures_by_night(history: History) -> dict[str, int]:
+    """The number of points that failed in each night that has any."""
+    return dict(
+        history.rows(
+            "SELECT nights.night, count(DISTINCT results.point)"
+            " FROM results INDEXED BY results_failed"
+            " JOIN runs ON runs.id = results.run JOIN nights ON nights.id = runs.night"
+            " WHERE results.outcome = 'failed' GROUP BY nights.id"
+        )
+    )
 
 
 def _outcomes(rows: list[tuple[Any, ...]]) -> list[OutcomeRow]:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +15,10 @@ from lkltest.nightly.report.model import CellModel, NightModel
 from lkltest.text import head_and_tail
 from lkltest.verdict.results import Outcome, PointResult, Problem, SuiteResult
 
+_TELLING = 6  # characters of a reason that may be looked for in a log
+_CONTEXT = 5  # lines before the one that matters
+_WORTH = 10  # so many lines are worth being folded
+_ALARMING = re.compile(r"Kernel panic|\bBUG\b|\bOops\b|WARNING:|Assertion|[Ee]rror\b|not ok\b")
 _ORDER = {kind: number for number, kind in enumerate(ChangeKind)}
 
 
@@ -42,6 +47,29 @@ class FailedPoint:
     bisect: str = ""
     known: str = ""
     history: PointHistory | None = None
+
+    @property
+    def earlier(self) -> str:
+        """The part of the log before the line that matters."""
+        return self.log[: self._begin()]
+
+    @property
+    def matter(self) -> str:
+        """The log from shortly before the line that matters, to its end."""
+        return self.log[self._begin() :]
+
+    def _begin(self) -> int:
+        """The place a few lines before the first that says what the reason does, or is alarming."""
+        lines = self.log.splitlines(keepends=True)
+        words = [part for part in self.reason.split(": ") if len(part) >= _TELLING]
+        for said in sorted(words, key=len, reverse=True):
+            place = next((n for n, line in enumerate(lines) if said in line), None)
+            if place is not None:
+                break
+        else:
+            place = next((n for n, line in enumerate(lines) if _ALARMING.search(line)), 0)
+        before = max(place - _CONTEXT, 0)
+        return sum(map(len, lines[:before])) if before >= _WORTH else 0
 
 
 def failed_points(night: NightModel, log_limit: int = 32_000) -> tuple[FailedPoint, ...]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from html import escape
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +22,10 @@ from lkltest.nightly.report.heat_map import heat_map
 from lkltest.nightly.report.labels import (
     LABELS,
     headline,
+    kernels,
     point_counts,
     shows_times,
+    skipped,
     verdict,
     verdict_text,
 )
@@ -35,8 +38,8 @@ if TYPE_CHECKING:
     import jinja2
 
 _CHANGES = 500  # rows of a table: more makes a page that no phone opens
-_FAILURES = 300
-_LOGS = 4_000_000  # bytes of all logs together
+_FAILURES = 200
+_LOGS = 600_000  # bytes of all logs together: a page has less than 2 MB
 _OPEN = 5  # failures whose logs are seen without a touch
 
 
@@ -69,12 +72,15 @@ def page(night: NightModel) -> str:
         "cell_anchors": cell_anchors,
         "open_failures": _open_failures(shown),
         "plots": plots(night),
+        "kernels": kernels(night),
+        "skipped": skipped(night),
     }
-    text: str = _template().render(facts)
+    text: str = template("night.html.jinja").render(facts)
     return text
 
 
-def _template() -> jinja2.Template:
+def template(name: str) -> jinja2.Template:
+    """A template of this room, which escapes what it prints. Raises NoTemplates."""
     try:
         import jinja2
     except ImportError:
@@ -89,9 +95,9 @@ def _template() -> jinja2.Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(duration=duration, zip=zip)
+    environment.filters.update(duration=duration, zip=zip, lines=_lines)
     environment.tests.update(timed=shows_times)
-    return environment.get_template("night.html.jinja")
+    return environment.get_template(name)
 
 
 def _source(name: str) -> str:
@@ -103,10 +109,14 @@ def _shown(value: Any) -> Any:
     return printable(value) if type(value) is str else value
 
 
+def _lines(text: str) -> int:
+    return len(text.splitlines())
+
+
 def _within_budget(points: tuple[FailedPoint, ...]) -> tuple[FailedPoint, ...]:
     shown, room = [], _LOGS
     for point in points:
-        room -= len(point.log)
+        room -= len(escape(point.log))
         if room < 0:
             break
         shown.append(point)

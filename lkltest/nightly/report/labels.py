@@ -121,3 +121,24 @@ def shows_times(change: Change) -> bool:
     """Whether the times are the news: of most changes they are milliseconds."""
     known = change.seconds_before is not None and change.seconds_after is not None
     return known and change.kind in (ChangeKind.SLOWER, ChangeKind.FASTER)
+
+
+def kernels(night: NightModel) -> list[str]:
+    """`mainline on native: 6.12.0-lkl, commit 0123456789ab`; builds of the same kernel are one."""
+    found: dict[str, list[str]] = {}
+    for cell in night.cells:
+        release = cell.result.properties.get("kernel", "") if cell.result else ""
+        commit = f"commit {cell.commit[:12]}" if cell.commit else ""
+        said = ", ".join(filter(None, (release, commit)))
+        if said:
+            found.setdefault(said, []).append(f"{cell.build} on {cell.host}")
+    return [f"{', '.join(dict.fromkeys(where))}: {said}" for said, where in found.items()]
+
+
+def skipped(night: NightModel) -> list[tuple[str, list[str]]]:
+    """The reasons for which cells were skipped as a whole, each with their ids."""
+    found: dict[str, list[str]] = {}
+    for cell in night.cells:
+        if cell.outcome is CellOutcome.SKIPPED and cell.result is not None:
+            found.setdefault(cell.result.skip or "it says not why", []).append(cell.id)
+    return list(found.items())

@@ -15,7 +15,7 @@ from lkltest.nightly.model.cell import CellOutcome
 from lkltest.nightly.model.change import Change
 from lkltest.nightly.report.failed_points import FailedPoint, failed_points
 from lkltest.nightly.report.heat_map import Field, heat_map
-from lkltest.nightly.report.labels import LABELS, headline, shows_times
+from lkltest.nightly.report.labels import LABELS, headline, kernels, shows_times
 from lkltest.nightly.report.model import NightModel
 from lkltest.text import duration, printable, shortened
 
@@ -42,6 +42,7 @@ def _lines(night: NightModel) -> Iterator[str]:
         f"Night {_code(night.night_id)}, compared with {_text(baseline)}; "
         f"{duration(night.seconds)} on {_text(night.machine)}."
     )
+    yield from (f"\n{_text(line)}" for line in kernels(night))
     yield from _changes(night.changes)
     yield from _matrix(night)
     yield from _failures(failed_points(night, _LOG_BYTES))

@@ -46,11 +46,10 @@ class NightFolder:
             raise ValueError(f"{self.path / 'night.json'}: is no night's")
         return head
 
-    def finish(self, moment: float) -> None:
-        """Mark it as complete. Raises OSError."""
-        write_whole(
-            self.path / "night.json", json.dumps({**self.head(), "finished": moment}), durable=True
-        )
+    def finish(self, moment: float, verdict: str = "", headline: str = "") -> None:
+        """Mark it as complete, with its verdict in a word and in words. Raises OSError."""
+        head = {**self.head(), "finished": moment, "verdict": verdict, "headline": headline}
+        write_whole(self.path / "night.json", json.dumps(head), durable=True)
 
     def write(self, record: CellRecord) -> Path:
         """Keep what came of a cell. Raises OSError."""

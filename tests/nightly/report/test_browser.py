@@ -114,7 +114,7 @@ class TestFacts:
         assert "the history is locked" in text(browser, ".note")
         order = "return [...document.querySelectorAll('header, section')].map(e => e.id || 'top')"
         sections = browser.execute_script(order)
-        assert sections == ["top", "changes", "matrix", "failures", "trends", "flaky"]
+        assert sections == ["top", "changes", "matrix", "skipped", "failures", "trends", "flaky"]
 
     def test_what_changed_since_which_commit(self, show: Show) -> None:
         row = text(show(DESK, LIGHT), "#changes tr")
