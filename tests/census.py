@@ -27,7 +27,7 @@ def new_marker() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Census:
-    """What was there at one moment, as names that a person can read."""
+    """The things that were there at one moment, as names that a person can read."""
 
     marker: str
     folders: tuple[Path, ...]
@@ -58,11 +58,11 @@ class Census:
         return cls(marker, folders, frozenset(things))
 
     def new(self) -> list[str]:
-        """What is there now and was not then."""
+        """The things that are there now and were not then."""
         return sorted(Census.take(self.marker, *self.folders).things - self.things)
 
     def left(self, seconds: float = 1.0) -> list[str]:
-        """What is still new after `seconds`; returns early when two looks in a row find nothing.
+        """The things still new after `seconds`; returns early when two looks in a row find none.
 
         On a machine that has more to do than it has processors, that is as many times longer, up
         to ten seconds: what was killed has to be given one before it can go.

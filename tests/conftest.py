@@ -123,7 +123,7 @@ TOGETHER = ("hosts/wine", "test_packaging.py")
 
 
 def scope_of(nodeid: str) -> str:
-    """What one worker runs in one piece: a class, else a module, or one of TOGETHER.
+    """The tests that one worker runs in one piece: a class, else a module, or one of TOGETHER.
 
     >>> scope_of("tests/cli/test_run.py::TestVerdicts::test_it_passes[a::b]")
     'tests/cli/test_run.py::TestVerdicts'

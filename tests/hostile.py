@@ -30,7 +30,7 @@ HOSTILE = (
 DRIVES_A_TERMINAL = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]"
 )
-"""What may not reach a terminal: control characters but tab and line feed, direction marks."""
+"""Characters that may not reach a terminal: controls but tab and line feed, direction marks."""
 
 ESCAPES = "\x1b]0;owned\x07\x1b[2J\u009b31m\x7f\u202etxt\x08\x0e"
 _STREAM = f"""\

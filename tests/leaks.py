@@ -27,7 +27,7 @@ class LeakPolice:
         self.left: list[str] = []
 
     def pytest_sessionstart(self) -> None:
-        """What tests start inherits the marker; tests with a census of their own replace it."""
+        """The marker goes to whatever tests start; those with a census of their own replace it."""
         os.environ[MARKER] = self.marker
         self.census = Census.take(self.marker)
 

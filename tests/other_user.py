@@ -14,7 +14,7 @@ import pytest
 
 USER = 65534
 COMMAND = ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups"]
-"""What stands in front of a command that the other user runs (setpriv(1))."""
+"""The words in front of a command that the other user runs (setpriv(1))."""
 
 
 @contextmanager

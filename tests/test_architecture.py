@@ -12,7 +12,7 @@ IMPURE = {
     *("asyncio", "datetime", "io", "os", "pathlib", "pexpect", "pytest", "select", "shutil"),
     *("socket", "sqlite3", "subprocess", "tempfile", "threading", "time"),
 }
-"""What a module needs for input, output or the time."""
+"""Modules for input, output or the time."""
 PURE = {"tap", "verdict"}
 PAIR = {("hosts.qemu", "hosts.l4re")}
 """Hosts that are one: L4Re's images boot in QEMU."""
@@ -48,7 +48,7 @@ MODULES = find_modules()
 
 
 def imports(name: str, *, at_start: bool = False) -> Iterator[str]:
-    """What a module imports, in full; with `at_start` only what its own import needs.
+    """The imports of a module, in full; with `at_start` only those that its own import needs.
 
     Whole names of modules, ours as in MODULES behind `lkltest.`.
     """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What is installed works: the wheel and an editable checkout, in fresh virtual environments."""
+"""An installation works: the wheel and an editable checkout, in fresh virtual environments."""
 
 import contextlib
 import fcntl
@@ -41,7 +41,7 @@ def command(*words: str | Path, cwd: Path | None = None, **settings: str) -> str
 
 
 def requirements() -> list[str]:
-    """What pip needs to build lkltest and to install it with xdist."""
+    """The packages that pip needs to build lkltest and to install it with xdist."""
     data = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     project = data["project"]
     parallel: list[str] = project["optional-dependencies"]["parallel"]
@@ -106,7 +106,7 @@ class Installed:
 
     folder: Path
     package: Path
-    """Where its `lkltest` is imported from."""
+    """The folder that its `lkltest` is imported from."""
 
     def __call__(self, program: str, *words: str | Path, cwd: Path, **settings: str) -> str:
         return command(self.folder / "bin" / program, *words, cwd=cwd, **settings)

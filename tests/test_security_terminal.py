@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a console, a name or a file says never drives the terminal of who looks at it."""
+"""Text of a console, a name or a file never drives the terminal of who looks at it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _OURS = re.compile(rf"\x1b\[[0-9;]*m|\r\n|\r(?:{_MOVES})")
 
 
 def on_a_terminal(*words: str, cwd: Path) -> str:
-    """What `lkltest` writes to a terminal of its own."""
+    """The output of `lkltest` on a terminal of its own."""
     ours, theirs = os.openpty()
     env = {key: value for key, value in environment().items() if key != "NO_COLOR"}
     command = [sys.executable, "-m", "lkltest", *words]
@@ -182,7 +182,7 @@ class FakeChild(Child):
 
 
 def test_nothing_is_printed_past_the_escaping() -> None:
-    """What prints beside report/terminal.py has colours in its lines, and escapes their parts."""
+    """Modules that print beside report/terminal.py colour their lines and escape the parts."""
     found = set()
     for path in SOURCES:
         called = {name for name, _ in calls(path)}

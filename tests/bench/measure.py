@@ -74,7 +74,7 @@ def in_turns(commands: Mapping[str, Sequence[str]], rounds: int) -> list[Figures
 
 
 def timed(run: Callable[[], object]) -> Sample:
-    """What `run` costs: wall time, and CPU time of this process and its children."""
+    """The cost of `run`: wall time, and CPU time of this process and its children."""
     started, before = time.monotonic(), os.times()
     run()
     after = os.times()

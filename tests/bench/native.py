@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What lkltest costs over the programs it runs, and over pytest itself."""
+"""The cost of lkltest over the programs it runs, and over pytest itself."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def suite() -> None:
 
 
 def crash() -> None:
-    """How long a crash and a hang take until their stacks are there (at most 3 s)."""
+    """The time until the stacks of a crash and of a hang are there (at most 3 s)."""
     program = compile_program(ROOT / "tests/programs/dying.c", "-pthread")
     host = NativeHost()
     for how, silence in (("deep", 60.0), ("hang", 1.0)):
@@ -106,7 +106,7 @@ def everything() -> None:
 
 
 def program_seconds(junit_file: Path) -> float:
-    """How long the main programs of a suite ran, from the JUnit property of that name."""
+    """The time of a suite's main programs, from the JUnit property of that name."""
     for entry in ElementTree.parse(junit_file).iter("property"):
         if entry.get("name") == "program seconds":
             return float(entry.get("value", "0"))

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # ruff: noqa: S311
-"""How well nights are judged: planted faults, rates with 95 % confidence, seeds printed."""
+"""The quality of judgements on nights: planted faults, rates with 95 % confidence."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the QEMU host costs over the same QEMU by hand, and its console reader over pexpect."""
+"""The cost of the QEMU host over QEMU by hand, and of its console reader over pexpect."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What lkltest costs over a UML kernel run by hand."""
+"""The cost of lkltest over a UML kernel run by hand."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def kunit() -> None:
 
 
 def crash() -> None:
-    """How long a guest that hangs takes until its stacks are there (at most 3 s)."""
+    """The time until the stacks of a guest that hangs are there (at most 3 s)."""
     if shutil.which("linux.uml") is None:
         print("not run: linux.uml is missing: apt-get install user-mode-linux")
         return

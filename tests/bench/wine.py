@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the Wine host costs over `wine boot.exe` by hand, and what running side by side gains."""
+"""The cost of the Wine host over `wine boot.exe` by hand, and the gain of runs side by side."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def boot() -> None:
 
 
 def crash_to_report(host: WineHost) -> None:
-    """What a crash and a hang cost until their stacks are there, symbols and lines included."""
+    """The cost of a crash and a hang until their stacks are there, with symbols and lines."""
     for mode, silence in (("panic", 60.0), ("spin", 1.0)):
         launch = Launch(crashing(), (mode,), {}, Deadlines(60, silence, 60, 60))
         seconds = []

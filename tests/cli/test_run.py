@@ -92,7 +92,7 @@ class TestVerdicts:
 
 
 def in_a_shell(line: str) -> subprocess.CompletedProcess[str]:
-    """What becomes of a line `reproduce: ...` that is pasted, without the variables of the run."""
+    """The outcome of a line `reproduce: ...` that is pasted, without the run's variables."""
     pasted = line.partition("reproduce: ")[2]
     return subprocess.run(
         ["sh", "-c", pasted],

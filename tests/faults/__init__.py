@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What attacks lkltest itself: mutated streams, and harm done to whole runs. `make faults`."""
+"""Attacks on lkltest itself: mutated streams, and harm done to whole runs. `make faults`."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Where harm is done: runs of real suites, and the four questions that are asked afterwards.
+"""The place of harm: runs of real suites, and the four questions that are asked afterwards.
 
 Was the verdict right? Is every test point in the results that was shown before? Is anything left on
 the machine? Does the next run work?
@@ -32,7 +32,7 @@ PASSED, FAILED, USED_WRONGLY, INTERRUPTED = 0, 1, 2, 130
 
 
 class NotSurvived(Exception):
-    """What lkltest did wrong under a fault, in one line."""
+    """A thing that lkltest did wrong under a fault, in one line."""
 
 
 class TooLate(Exception):
@@ -106,7 +106,7 @@ class Arena:
         self.census = Census.take(self.marker, self.temporary)
 
     def seconds(self, *words: str) -> float:
-        """How long a run of these words takes without harm; measured once."""
+        """The time of a run of these words without harm; measured once."""
         words = words or tuple(self.suites)
         if words not in self._seconds:
             started = time.monotonic()
@@ -129,7 +129,7 @@ class Arena:
         return self.launch([*prefix, *command], json, junit, settings)
 
     def report_folders(self) -> tuple[Path, Path]:
-        """Where the next run's trees and JUnit files go; not made yet."""
+        """The folders of the next run's trees and JUnit files; not made yet."""
         self._runs += 1
         return self.folder / f"json{self._runs}", self.folder / f"junit{self._runs}"
 

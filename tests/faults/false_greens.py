@@ -27,7 +27,7 @@ GOLDEN, STREAMS = ROOT / "tests" / "golden", ROOT / "tests" / "streams"
 
 @dataclass
 class Tally:
-    """What came of some mutants. `wrong` holds a few of the false greens: stream, reason, bytes."""
+    """The outcome of some mutants. `wrong` holds a few false greens: stream, reason, bytes."""
 
     mutants: int = 0
     green: int = 0
@@ -120,7 +120,7 @@ def search(family: Family, path: Path, seed: str, count: int, *, cut: bool) -> T
 
 
 CONSOLES = {"LKL, torn": tap_is_green, "LKL, guest": guest_is_green}
-"""How a stream whose lines kernel messages cut is read: by most hosts, by Linux guests in QEMU."""
+"""The readers of streams that kernel messages cut: most hosts', and Linux guests' in QEMU."""
 
 
 def search_interrupted(path: Path, seed: str, count: int, console: str) -> Tally:

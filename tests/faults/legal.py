@@ -49,7 +49,7 @@ _CUT_END = re.compile(rb"([ \t]+)(\.{0,3})(?:<\d+>)?" + _STAMP)
 
 
 def why_not(data: bytes) -> str:
-    """Why a stream is not green, in a few words; empty for one that is."""
+    """The reason why a stream is not green, in a few words; empty for one that is."""
     # Escapes are taken off first: they may stand before a carriage return, and within a word.
     *lines, last = [ESCAPE.sub(b"", line).rstrip(b"\r") for line in data.split(b"\n")]
     if re.match(rb"1\.\.\d", last):
@@ -92,7 +92,7 @@ def mended(lines: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _overwritten(line: bytes) -> list[bytes]:
-    """What a carriage return before TAP parts."""
+    """The text before TAP that a carriage return parts from it."""
     parts = line.split(b"\r")
     return parts if any(_TAP.match(part) for part in parts[1:]) else [line]
 
@@ -158,7 +158,7 @@ class _Stream:
         return ""
 
     def end(self) -> str:
-        """What is missing at the end."""
+        """The lines that are missing at the end."""
         if self.block is not None:
             return "a block is open"
         if self.announced is not None:

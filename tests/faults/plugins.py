@@ -64,7 +64,7 @@ ERRORS = ("RuntimeError", "OSError", "KeyError", "SystemExit", "StopIteration", 
 
 MISSING = ("__init__", "missing")
 REFUSED = ("check", "open_build")
-"""What is asked before any suite is run: the command line cannot be followed."""
+"""Questions before any suite is run: the command line cannot be followed."""
 BOUNDED = ("missing", "unsupported", "program", "session", "namespace_pid", "launch")
 FATAL = (
     *BOUNDED[1:],

@@ -18,7 +18,7 @@ ROOT = str(Path(__file__).parents[2])
 
 
 def broken(*fault: str, unshare: tuple[str, ...] = MOUNTS) -> tuple[str, ...]:
-    """What to put before a command to run it in a broken world."""
+    """The words that go before a command to run it in a broken world."""
     return (*unshare, sys.executable, "-m", "tests.faults.world", *fault, "--")
 
 

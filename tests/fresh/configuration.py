@@ -33,7 +33,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """What is brought into a fresh root.
+    """The settings that are brought into a fresh root.
 
     sources: Debian's mirrors; none: debootstrap's default. files: path in the root to text.
     certificates: files that the machine trusts beside Debian's. folders: what the configuration
@@ -107,7 +107,7 @@ def _apt_proxies() -> str:
 
 
 def _pip_settings() -> dict[str, str]:
-    """What pip's files and environment say here, in the words of pip.conf; the latter counts."""
+    """The settings of pip's files and environment in the words of pip.conf; the latter count."""
     settings = {}
     for line in _output(sys.executable, "-m", "pip", "config", "list").splitlines():
         match = re.match(r"(?P<place>[\w:.-]*?)\.(?P<key>[\w-]+)='(?P<value>.*)'$", line)
@@ -120,7 +120,7 @@ def _pip_settings() -> dict[str, str]:
 
 
 def _npm_settings() -> dict[str, str]:
-    """What npm's files say here of the way to its registry; never a password."""
+    """The way to npm's registry as its files here say it; never a password."""
     if shutil.which("npm") is None:
         return {}
     try:
@@ -154,7 +154,7 @@ def _ini(section: str, settings: Mapping[str, str]) -> str:
 
 
 def _output(*words: str) -> str:
-    """What a program of this machine prints; nothing when there is none or it fails."""
+    """The output of a program of this machine; nothing when there is none or it fails."""
     try:
         done = subprocess.run(
             words, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False

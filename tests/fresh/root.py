@@ -14,7 +14,7 @@ from lkltest.places import cache_home
 from .configuration import Configuration
 
 PACKAGES = ("git", "make", "python3", "ca-certificates")
-"""What the README asks of a machine, beside Debian's smallest system."""
+"""The README's needs of a machine, beside Debian's smallest system."""
 
 USER = "somebody"
 """The user with sudo, in a root that is made for one."""

@@ -110,7 +110,7 @@ class TestFinding:
 
 
 class TestDefaults:
-    """What a host gets without asking."""
+    """The defaults of a host's methods."""
 
     def test_a_missing_program_is_one_line(self, tmp_path: Path) -> None:
         build = Build(tmp_path, "tools/lkl", {"boot": tmp_path / "boot"})
@@ -329,7 +329,7 @@ OUTCOMES = {
     "raises in session": (2, "host broken: session: RuntimeError: no licence"),
     "raises in its process": (1, "suite error: call: "),
 }
-"""How a run on each ends: its exit status, and the line that says why."""
+"""The end of a run on each: its exit status, and the line that says why."""
 
 
 @pytest.mark.parametrize("what", OUTCOMES)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What hosts say, in a line each, of tools and files that are not as they should be."""
+"""The lines with which hosts tell of tools and files that are not as they should be."""
 
 from __future__ import annotations
 

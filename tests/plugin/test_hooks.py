@@ -31,7 +31,7 @@ def project(empty: Path) -> Path:
 
 
 def counts(text: str) -> dict[str, int]:
-    """What pytest's last line counts: {"passed": 3, ...}."""
+    """The counts of pytest's last line: {"passed": 3, ...}."""
     return {
         word: int(number) for number, word in re.findall(r"(\d+) (\w[\w ]*?)(?:,| in )", last(text))
     }

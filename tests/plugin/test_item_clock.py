@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a suite's time is measured with."""
+"""The clock that a suite's time is measured with."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What other plugins' reports show of a suite whose points were skipped or failed as expected."""
+"""A suite with points that were skipped or failed as expected in other plugins' reports."""
 
 import re
 from pathlib import Path

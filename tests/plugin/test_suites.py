@@ -11,7 +11,7 @@ from tests.fake_build import pytest as run_pytest
 
 
 class TestOwnSuites:
-    """What a suite module can do, wherever it lies."""
+    """The abilities of a suite module, wherever it lies."""
 
     def run_suite(
         self, directory: Path, body: str, *words: str, mode: str = "pass"

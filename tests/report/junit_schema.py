@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a JUnit file must satisfy: the schema, and what readers need beyond it."""
+"""The rules for a JUnit file: the schema, and what readers need beyond it."""
 
 import re
 from pathlib import Path

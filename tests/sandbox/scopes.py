@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the tests of scopes share."""
+"""The means of the tests of scopes."""
 
 import os
 import time
@@ -29,7 +29,7 @@ _SECONDS = 60.0  # what takes milliseconds, on a machine that is busy with other
 
 
 def output(scope: Scope, *argv: str, **options: object) -> str:
-    """What a program writes to stdout and stderr, after it has ended well."""
+    """The stdout and stderr of a program, after it has ended well."""
     reading, writing = os.pipe()
     child = scope.spawn(argv, stdout=writing, stderr=writing, **options)  # type: ignore[arg-type]
     os.close(writing)

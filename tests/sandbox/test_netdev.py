@@ -47,7 +47,7 @@ def network(scope: Scope) -> Iterator[Network]:
 
 
 def seen(scope: Scope, *argv: str) -> str:
-    """What a program in the scope writes to stdout."""
+    """The stdout of a program in the scope."""
     reading, writing = os.pipe()
     child = scope.spawn(argv, stdout=writing, stderr=writing)
     os.close(writing)
@@ -188,7 +188,7 @@ def test_a_peer_for_programs(scope: Scope, network: Network, address: str) -> No
 
 
 class TestRefusals:
-    """What cannot be had: MissingNetwork where it is the machine's fault, else OSError."""
+    """Refusals: MissingNetwork where it is the machine's fault, else OSError."""
 
     def test_names_that_exist(self, network: Network) -> None:
         network.veth("left", "right")

@@ -126,7 +126,7 @@ class TestPrograms:
 
 
 class TestBadPrograms:
-    """What cannot be started is an OSError that names it, and the scope goes on."""
+    """A program that cannot be started is an OSError that names it, and the scope goes on."""
 
     @pytest.mark.parametrize(
         ("content", "mode", "number"),
@@ -165,7 +165,7 @@ class TestBadPrograms:
 
 
 class TestEnds:
-    """What is left behind is ended in time, and not before."""
+    """Leftovers are ended in time, and not before."""
 
     def test_daemons_end_with_the_last_program(self, scope: Scope, census: Census) -> None:
         master, slave = pty.openpty()

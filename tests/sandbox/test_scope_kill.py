@@ -82,7 +82,7 @@ def test_kill_at_a_random_moment(kind: str, victims: Victims) -> None:
 
 @needs_namespaces
 def test_kill_of_one_who_joined(victims: Victims) -> None:
-    """What a worker started ends with it, the session goes on."""
+    """A worker's programs end with it, the session goes on."""
     with Scope(daemons=True) as session:
         program = session.spawn(["sleep", "1000"])
         for milliseconds in range(0, 60, 15):

@@ -30,7 +30,7 @@ class Machine:
     folder: Path
     environment: dict[str, str] = field(default_factory=dict)
     around: Sequence[str] = ()
-    """What every command is run under, such as unshare(1)."""
+    """The words that every command is run under, such as unshare(1)."""
 
     @property
     def programs(self) -> Path:
@@ -42,12 +42,12 @@ class Machine:
 
     @property
     def place(self) -> Path:
-        """Where builds are made."""
+        """The folder in which builds are made."""
         return self.cache / "lkltest" / "build"
 
     @property
     def calls(self) -> list[str]:
-        """What the fake programs were called with, a line a call."""
+        """The calls of the fake programs, a line a call."""
         log = self.folder / "calls"
         return log.read_text(encoding="utf-8").splitlines() if log.exists() else []
 

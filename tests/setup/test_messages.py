@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the set-up says before it does anything, and in a sentence when something is in its way."""
+"""Messages of the set-up before it does anything, and a sentence for each obstacle."""
 
 from __future__ import annotations
 

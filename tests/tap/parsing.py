@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the parser's tests share: a stream parsed, its events looked at."""
+"""The means of the parser's tests: a stream parsed, its events looked at."""
 
 from lkltest.tap.parser import (
     Diagnostic,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What holds for every stream: chunks do not matter, no bytes raise, nothing is forged."""
+"""Properties of every stream: chunks do not matter, no bytes raise, nothing is forged."""
 
 from hypothesis import given
 from hypothesis import strategies as st

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""How many reports of others' test data are found, and named as they name them.
+"""The share of reports in others' test data that are found, and named as they name them.
 
     python -m tests.verdict.measure_reports REPORTS [LOGS]
 

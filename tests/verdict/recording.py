@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the recorder's tests share: a stream recorded, its tree checked and looked at."""
+"""The means of the recorder's tests: a stream recorded, its tree checked and looked at."""
 
 from typing import Any
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a recorder makes of too much of anything, and of any stream at all."""
+"""Too much of anything, and any stream at all, in a recorder."""
 
 import tracemalloc
 from collections.abc import Iterator

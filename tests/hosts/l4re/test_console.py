@@ -48,7 +48,7 @@ def read(data: bytes, cuts: Iterable[int] = (), **options: bool) -> dict[bytes |
 
 @st.composite
 def consoles(draw: st.DrawFn) -> tuple[bytes, dict[bytes | None, bytes]]:
-    """What a serial line showed, and what was written for it."""
+    """The output of a serial line, and the text that was written for it."""
     names = draw(st.lists(tags, min_size=1, max_size=4, unique_by=lambda tag: tag[:8].ljust(8)))
     clients = [Client(tag, draw(colours)) for tag in names]
     log = MoeLog()

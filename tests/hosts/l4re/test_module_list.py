@@ -190,7 +190,7 @@ def test_rules_of_the_tool(rule_files: Path, rule: str) -> None:
 
 @pytest.mark.parametrize("rule", RULES)
 def test_the_tool_itself_has_these_rules(rule_files: Path, rule: str) -> None:
-    """What is expected above is what L4Re's own tool makes of it; L4DIR says where that is."""
+    """The answers of L4Re's own tool are those expected above; L4DIR says where that is."""
     library = Path(os.environ.get("L4DIR", "/nowhere")) / "tool" / "lib"
     if not (library / "L4" / "ModList.pm").is_file():
         pytest.skip("L4DIR does not name L4Re's source")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the tests of the QEMU host share: the player guest, consoles to play, skips."""
+"""The means of the QEMU host's tests: the player guest, consoles to play, skips."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ def kinds(result: ProgramResult) -> set[ProblemKind]:
 
 @pytest.mark.parametrize("file", RECORDED, ids=lambda file: f"{file.parent.name}-{file.stem}")
 def test_a_recorded_stream(tmp_path: Path, file: Path) -> None:
-    """What comes through a machine is what the parser makes of the bytes themselves."""
+    """The events of a stream through a machine are those that the parser makes of its bytes."""
     stream = file.read_bytes()
     recorder, parser = Recorder(reboot_is_failure=True), Parser()
     for event in (*parser.feed(stream), *parser.close()):

@@ -85,7 +85,7 @@ def test_a_bundle_with_too_few_tests_fails(tmp_path: Path) -> None:
 
 
 def test_a_bundle_whose_tests_have_tags_of_their_own(tmp_path: Path) -> None:
-    """Who announces a bundle need not be who runs its tests, one of which may come twice."""
+    """The one that announces a bundle need not run its tests, one of which may come twice."""
     log = MoeLog()
     runner, first, second = (Client(tag, 2) for tag in (b"runner", b"test_one", b"test_two"))
     log.beside(b"L4 Bootstrapper")

@@ -28,7 +28,7 @@ from tests.hosts.qemu.fixtures import (
 from tests.other_user import COMMAND, other_users_folder
 
 _FAILED = ("failure", "error")
-"""What JUnit calls it."""
+"""Its name in JUnit."""
 
 
 @pytest.fixture

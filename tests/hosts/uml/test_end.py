@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""How a UML kernel's end is judged: a shell script says and does what such a kernel would."""
+"""The verdict on a UML kernel's end: a shell script says and does what such a kernel would."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ def player(folder: Path, text: str, log_block: bool) -> Path:
 
 
 def outcomes(junit: Path) -> dict[str, str]:
-    """What became of each test case of the one JUnit file."""
+    """The outcome of each test case of the one JUnit file."""
     (file,) = junit.glob("*.xml")
     found = {}
     for case in ElementTree.parse(file).iter("testcase"):

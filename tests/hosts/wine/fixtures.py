@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the tests of the Wine host share: a cache of their own, programs, skips with a reason."""
+"""The means of the Wine host's tests: a cache of their own, programs, skips with a reason."""
 
 from __future__ import annotations
 

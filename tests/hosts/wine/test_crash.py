@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What Wine's words and numbers mean: recorded ones, and those that Wine 8's source can say."""
+"""The meaning of Wine's words and numbers: recorded ones, and those of Wine 8's source."""
 
 from __future__ import annotations
 

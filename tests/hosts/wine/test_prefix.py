@@ -22,7 +22,7 @@ REGISTRY = "WINE REGISTRY Version 2\n;; a comment\n\n#arch=win64\n"
 
 
 def fill(prefix: Path) -> None:
-    """What makes a prefix look whole."""
+    """The files that make a prefix look whole."""
     prefix.mkdir(parents=True, exist_ok=True)
     for name in ("system.reg", "user.reg", "userdef.reg"):
         (prefix / name).write_text(REGISTRY)

@@ -58,7 +58,7 @@ def marked(census: Census) -> dict[str, str]:
 
 
 def left(census: Census, seconds: float = 3.0) -> list[str]:
-    """What is left of processes and files; others at work change mounts and devices."""
+    """The processes and files that are left; others at work change mounts and devices."""
     deadline = time.monotonic() + seconds
     while True:
         found = [

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What real LKL programs printed under Wine 8, through the parser and the verdict."""
+"""The output of real LKL programs under Wine 8, through the parser and the verdict."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What doctor says of tool chains for Windows and of what they have built."""
+"""The words of doctor for tool chains for Windows and for what they have built."""
 
 from __future__ import annotations
 

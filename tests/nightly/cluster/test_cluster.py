@@ -121,7 +121,7 @@ def waiting_build(directory: Path, file: Path) -> Path:
 
 
 def records(events: Iterator[dict[str, Any]]) -> dict[str, CellRecord]:
-    """What came of each cell, which is told once."""
+    """The record of each cell, which is told once."""
     found = [from_plain(CellRecord, event["finished"]) for event in events if "finished" in event]
     assert len({record.cell.id for record in found}) == len(found)
     return {record.cell.build: record for record in found}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a night makes of what a scheduler says of its workers."""
+"""The night's view of what a scheduler says of its workers."""
 
 from dataclasses import replace
 from typing import Any

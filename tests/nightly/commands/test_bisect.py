@@ -165,7 +165,7 @@ class TestGit:
         return self.git(tree, "rev-parse", "HEAD").strip()
 
     def search(self, tmp_path: Path, seconds: list[str], *words: str) -> tuple[str, list[str]]:
-        """What `git bisect run` says, and the commits."""
+        """The output of `git bisect run`, and the commits."""
         tree = tmp_path / "tree"
         (tree / "tests").mkdir(parents=True)
         (tree / ".gitignore").write_text("/tests/boot\n")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What `lkltest history`, `compare` and `known` answer, and what they say when they cannot."""
+"""The answers of `lkltest history`, `compare` and `known`, and their errors."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ BUILDS = {
 
 
 class TestBuilds:
-    """What both fail is no news, what is flaky in one is no break of the other."""
+    """A failure of both builds is no news, a flaky point of one is no break of the other."""
 
     @pytest.fixture
     def file(self, tmp_path: Path) -> Path:

@@ -19,7 +19,7 @@ Series = Sequence[Sequence[Outcome]]
 """The outcomes of one point: of each night those of its runs, reruns last."""
 
 Rates = Sequence[float]
-"""How often a run of a point fails, by night."""
+"""The share of runs of a point that fail, by night."""
 
 
 def flaky(rate: float) -> Rates:
@@ -69,7 +69,7 @@ def new_failures(series: Mapping[str, Series], night: int) -> list[str]:
 
 
 def changes(series: Mapping[str, Series], night: int) -> list[Change]:
-    """What `compare` says of one night of the points."""
+    """The changes that `compare` finds in one night of the points."""
     histories = {f"{CELL}/{name}": _history(name, told, night) for name, told in series.items()}
     before = None if night == 0 else {CELL: _state(series, night - 1)}
     return compare({CELL: _state(series, night)}, before, histories, Known())
@@ -84,7 +84,7 @@ def found_in_time(
     *,
     reruns: int = 0,
 ) -> int:
-    """How many of `count` planted points are called a new failure within so many nights."""
+    """The number of planted points that are called a new failure within so many nights."""
     planted = {f"p{number}": plant(rng, rate) for number in range(count)}
     told = alarms(rng, {name: rates for name, (rates, _) in planted.items()}, reruns)
     return sum(

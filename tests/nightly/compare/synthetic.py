@@ -19,7 +19,7 @@ WARM_UP = 25
 """Nights that a flaky point gets to show that it is."""
 
 Series = list[Outcome | None]
-"""What a point does night by night; None where it is not there."""
+"""The outcomes of a point night by night; None where it is not there."""
 
 
 @dataclass(slots=True)
@@ -29,7 +29,7 @@ class Truth:
     series: dict[str, Series] = field(default_factory=dict)
     changes: dict[tuple[int, str], ChangeKind] = field(default_factory=dict)
     open: set[tuple[int, str]] = field(default_factory=set)
-    """Where nobody could know yet: the first failures of a flaky point."""
+    """The nights in which nobody could know yet: the first failures of a flaky point."""
 
 
 def outcomes(seed: int, each: int = 8) -> Truth:
@@ -63,7 +63,7 @@ def play(truth: Truth, rng: random.Random) -> Iterator[tuple[int, list[Change]]]
 
 
 def changes(history: History, night: str, known: Known | None = None) -> list[Change]:
-    """What changed from the night before, as a night of `lkltest nightly` finds it."""
+    """The changes from the night before, as a night of `lkltest nightly` finds them."""
     baseline = queries.baseline_of(history, night, None)
     platforms = queries.platforms_of(history, night)
     before = None if baseline is None else queries.baseline_cells(history, baseline, platforms)
@@ -74,7 +74,7 @@ def changes(history: History, night: str, known: Known | None = None) -> list[Ch
 def record(
     points: tuple[PointResult, ...], cell: Cell | None = None, **fields: object
 ) -> CellRecord:
-    """What came of a cell with these points."""
+    """The record of a cell with these points."""
     cell = cell or Cell("b", "native", "disk", "ext4")
     result = SuiteResult(cell.suite, cell.variant, cell.host, points, seconds=1.0, started=1.0)
     data = {"machine": "m", "arch": "x86_64", "seconds": 1.0, **fields}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What changed: cells without results, problems without points, known failures, other machines."""
+"""Changes: cells without results, problems without points, known failures, other machines."""
 
 from dataclasses import replace
 from datetime import date

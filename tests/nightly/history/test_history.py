@@ -291,7 +291,7 @@ def test_a_read_only_file(tmp_path: Path) -> None:
 
 
 def test_the_schema_is_what_its_number_says() -> None:
-    """Who changes a migration that was released breaks the files that it made: add another."""
+    """A change of a released migration breaks the files that it made: add another one."""
     assert history_file.APPLICATION_ID == 0x4C4B4C54
     with History(None) as history:
         tables = {n for (n,) in history.rows("SELECT name FROM sqlite_schema WHERE type = 'table'")}

@@ -74,7 +74,7 @@ def show(browser: Any, page: Path) -> Iterator[Show]:
 
 
 def text(browser: Any, selector: str) -> str:
-    """What a person sees of an element."""
+    """The text of an element that a person sees."""
     found: str = browser.execute_script(
         "return document.querySelector(arguments[0]).innerText", selector
     )

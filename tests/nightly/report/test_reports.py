@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What `write_all` writes, read back by what others read it with."""
+"""The files of `write_all`, read back by what others read them with."""
 
 import json
 import os

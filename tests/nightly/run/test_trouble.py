@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What is said when a cell, a suite, a worker or a file of a night is not as it should be."""
+"""Messages for a cell, a suite, a worker or a file of a night that is not as it should be."""
 
 from __future__ import annotations
 
