@@ -4,9 +4,12 @@
 from __future__ import annotations
 
 import argparse
+import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from lkltest.command_line import FAILED, PASSED, count
 from lkltest.nightly.commands.compare import chosen_night
@@ -16,7 +19,11 @@ from lkltest.nightly.history import browse, queries
 from lkltest.nightly.history.store import History
 from lkltest.nightly.model.age import age
 from lkltest.nightly.run.store import NightFolder
+from lkltest.plain import to_plain
 from lkltest.report.terminal import echo, echo_error
+
+VERSION = 1
+"""The version of the JSON: fields may be added to it, and none is changed."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,6 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--baseline", metavar="NIGHT", help="a night, a date or a commit")
     parser.add_argument("--config", metavar="CONFIG.toml", help="configuration of the nights")
     parser.add_argument("--history", metavar="FILE", help="default: the configuration's")
+    parser.add_argument("--json", action="store_true", help="print the answer as JSON")
 
 
 @one_line_errors
@@ -62,48 +70,86 @@ def run(options: argparse.Namespace) -> int:
             for folder in options.folders:
                 echo(f"{folder}: {_import(history, folder)}")
         else:
-            lines = list(_answer(history, options))
-            for line in lines:
-                echo(line)
-            if options.pattern is not None and not lines:
-                echo_error(f"nothing in the history fits {options.pattern!r}")
-                return FAILED
+            return _print_answer(history, options)
     return PASSED
 
 
-def _answer(history: History, options: argparse.Namespace) -> Iterator[str]:
-    if options.flaky:
-        for point in browse.flakiest(history, options.count):
-            yield f"{point.flips:3} flips, {point.failures:3} of {point.runs} failed  {point.id}"
-    elif options.slowest:
-        night = chosen_night(history, options.night)
-        for name, seconds in browse.slowest(history, night, options.count):
-            yield f"{seconds:9.3f} s  {name}"
-    elif options.added or options.vanished:
-        yield from _difference(history, options)
-    elif options.pattern is not None:
-        for result_id in browse.ids(history, options.pattern):
-            yield result_id
-            yield from _outcomes(history, result_id, options.count)
+def _print_answer(history: History, options: argparse.Namespace) -> int:
+    what, rows = _answer(history, options)
+    if options.json:
+        head = {"format": "lkltest-history", "version": VERSION, "what": what}
+        echo(json.dumps({**head, what: [to_plain(row) for row in rows]}, indent=1))
     else:
-        for row in browse.last_nights(history, options.count):
-            yield _night_line(row)
+        for row in rows:
+            for line in _lines(row):
+                echo(line)
+    if options.pattern is not None and not rows:
+        echo_error(f"nothing in the history fits {options.pattern!r}")
+        return FAILED
+    return PASSED
 
 
-def _difference(history: History, options: argparse.Namespace) -> Iterator[str]:
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A point that one night has and another has not."""
+
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcomes:
+    """A point or a cell with its last outcomes, the newest first."""
+
+    id: str
+    outcomes: tuple[browse.OutcomeRow, ...]
+
+
+def _answer(history: History, options: argparse.Namespace) -> tuple[str, Sequence[Any]]:
+    """The question, in a word of `docs/schemas/history.json`, and the rows of its answer."""
+    if options.flaky:
+        return "flaky", browse.flakiest(history, options.count)
+    if options.slowest:
+        night = chosen_night(history, options.night)
+        return "slowest", browse.slowest(history, night, options.count)
+    if options.added or options.vanished:
+        names = _difference(history, options)
+        return "added" if options.added else "vanished", [Point(name) for name in names]
+    if options.pattern is not None:
+        return "points", [
+            Outcomes(name, tuple(browse.outcomes(history, name, options.count)))
+            for name in browse.ids(history, options.pattern)
+        ]
+    return "nights", browse.last_nights(history, options.count)
+
+
+def _difference(history: History, options: argparse.Namespace) -> list[str]:
     night = chosen_night(history, options.night)
     other = queries.baseline_of(history, night, options.baseline)
     if other is None:
         raise queries.NoBaseline(f"the history has no night before {night}")
     pair = (night, other) if options.added else (other, night)
-    yield from browse.only_in(history, *pair)
+    return browse.only_in(history, *pair)
 
 
-def _outcomes(history: History, result_id: str, count: int) -> Iterator[str]:
-    for one in browse.outcomes(history, result_id, count):
-        seconds = "" if one.seconds is None else f"{one.seconds:.3f} s"
-        facts = " ".join(word for word in (one.kernel, one.revision[:12], one.machine) if word)
-        yield f"  {one.night}  {one.outcome:8}{seconds:>11}  {facts}  {one.reason}".rstrip()
+def _lines(row: Any) -> Iterator[str]:
+    """One row of an answer for people."""
+    if isinstance(row, browse.Flakiness):
+        yield f"{row.flips:3} flips, {row.failures:3} of {row.runs} failed  {row.id}"
+    elif isinstance(row, browse.Slow):
+        yield f"{row.seconds:9.3f} s  {row.id}"
+    elif isinstance(row, browse.NightRow):
+        yield _night_line(row)
+    elif isinstance(row, Outcomes):
+        yield row.id
+        yield from map(_outcome_line, row.outcomes)
+    else:
+        yield row.id
+
+
+def _outcome_line(one: browse.OutcomeRow) -> str:
+    seconds = "" if one.seconds is None else f"{one.seconds:.3f} s"
+    facts = " ".join(word for word in (one.kernel, one.revision[:12], one.machine) if word)
+    return f"  {one.night}  {one.outcome:8}{seconds:>11}  {facts}  {one.reason}".rstrip()
 
 
 def _night_line(row: browse.NightRow) -> str:

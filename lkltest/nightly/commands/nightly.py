@@ -21,6 +21,7 @@ from lkltest.nightly.commands.night import (
     expected_seconds,
     history_of_folders,
 )
+from lkltest.nightly.commands.notify import notify
 from lkltest.nightly.commands.options import (
     FAIL_ON_KINDS,
     CannotRun,
@@ -39,6 +40,7 @@ from lkltest.nightly.history.queries import named_night
 from lkltest.nightly.history.store import History, HistoryError
 from lkltest.nightly.model.cell import Cell
 from lkltest.nightly.model.change import Change
+from lkltest.nightly.report import prometheus
 from lkltest.nightly.report.labels import headline, verdict
 from lkltest.nightly.report.text import lines, night_line
 from lkltest.nightly.run.lock import locked
@@ -188,11 +190,15 @@ def _close(config: Config, recorder: Recorder, criteria: Criteria) -> int:
         compared = compare_night(history, folder, records, criteria, notes)
         write_all(compared.model, folder.path)
         folder.finish(finished, verdict(compared.model).value, headline(compared.model))
+        for line in lines(compared.model.changes):
+            echo(line)
+        line = night_line(compared.model, folder.path, colour=wants_colour(sys.stdout))
+        print(line, flush=True)
         _forget(config, recorder)
         write_overview(history, config.directory, config.name)
-    for line in lines(compared.model.changes):
-        echo(line)
-    print(night_line(compared.model, folder.path, colour=wants_colour(sys.stdout)))
+    if config.metrics is not None:
+        write_whole(config.metrics, prometheus.document(compared.model))
+    notify(config.notify, compared.model, folder.path)
     if recorder.history_error:
         return fail(f"{recorder.history_error}; the night is complete in {folder.path}")
     return FAILED if compared.failing else PASSED

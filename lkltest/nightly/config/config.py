@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -70,6 +71,8 @@ class Config:
         machine: the name under which times are compared, "" for the node's.
         rerun: how many times at most a new failure is run again before it is reported.
         keep: seconds after which a night is forgotten, with its folder; None for never.
+        notify: a command that is told of a night with news.
+        metrics: file for Prometheus.
     """
 
     file: Path
@@ -87,6 +90,8 @@ class Config:
     name: str = "nightly"
     rerun: int = 0
     keep: int | None = None
+    notify: str = ""
+    metrics: Path | None = None
 
 
 def suite_paths(file: Path) -> dict[str, str]:
@@ -129,6 +134,8 @@ def load(file: Path, hosts: Collection[str], suites: Collection[str]) -> Config:
         name=night.string("name", "nightly"),
         rerun=night.count("rerun") or 0,
         keep=_keep(night),
+        notify=_command(night),
+        metrics=base / night.string("metrics") if night.has("metrics") else None,
     )
     for section in (night, matrix, top):
         section.finish()
@@ -152,6 +159,15 @@ def _fail_on(night: Section) -> frozenset[ChangeKind]:
         except KeyError as error:
             raise night.error(str(error.args[0]), "fail_on", number) from None
     return parse_fail_on(words)
+
+
+def _command(night: Section) -> str:
+    text = night.string("notify", "")
+    try:
+        shlex.split(text)
+    except ValueError as error:
+        raise night.error(f"notify: {error}", "notify") from None
+    return text
 
 
 def _keep(night: Section) -> int | None:

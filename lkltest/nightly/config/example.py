@@ -15,6 +15,8 @@ timeout = 180                       # seconds for one program
 rerun = 3                           # a new failure is run again: a break, or flaky?
 # machine = "pool"                  # times are compared under this name; default: the node's
 # keep = "90d"                      # older nights are forgotten, with their folders
+# notify = "sh told.sh"             # run when there is news, with the Markdown as its input
+# metrics = "lkltest.prom"          # counts and times for Prometheus
 # known = "known.toml"              # known failures, see below
 
 # What makes the night fail (exit status 1). There are: new, vanished, error, slower, skipped,

@@ -57,6 +57,14 @@ class NightRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Slow:
+    """A point and the time that it took in a night."""
+
+    id: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class CellRun:
     """One repeat of a cell in a night."""
 
@@ -130,10 +138,10 @@ def flakiest(history: History, count: int) -> list[Flakiness]:
     return sorted(found, key=lambda f: (-f.flips, f.id))[:count]
 
 
-def slowest(history: History, night: str, count: int) -> list[tuple[str, float]]:
-    """The slowest points of a night, with their seconds."""
+def slowest(history: History, night: str, count: int) -> list[Slow]:
+    """The slowest points of a night."""
     return [
-        (name, seconds)
+        Slow(name, seconds)
         for name, seconds in history.rows(
             f"SELECT {_POINT}, max(results.seconds) AS took FROM results"  # noqa: S608
             " JOIN runs ON runs.id = results.run JOIN points ON points.id = results.point"

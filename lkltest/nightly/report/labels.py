@@ -42,6 +42,7 @@ LOUD = frozenset(
 """The kinds that a terminal shows in capitals."""
 
 _OLD_NEWS = frozenset({ChangeKind.STILL_FAILING, ChangeKind.KNOWN})
+_NO_NEWS = _OLD_NEWS | {ChangeKind.STILL_SLOWER, ChangeKind.FLAKY}
 
 
 class Verdict(Enum):
@@ -60,6 +61,12 @@ def verdict(night: NightModel) -> Verdict:
     failing = any(cell.outcome in (CellOutcome.FAILED, CellOutcome.ERROR) for cell in night.cells)
     still = failing or kinds & {*_OLD_NEWS, ChangeKind.FLAKY, ChangeKind.NEW_FAILURE}
     return Verdict.FAILING if still else Verdict.PASSED
+
+
+def is_news(night: NightModel) -> bool:
+    """Whether somebody should be told: something changed, the night failed or had trouble."""
+    changed = any(change.kind not in _NO_NEWS for change in night.changes)
+    return changed or night.failed or bool(night.notes)
 
 
 def verdict_text(night: NightModel) -> str:

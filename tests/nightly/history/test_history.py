@@ -14,6 +14,7 @@ import pytest
 
 from lkltest.nightly.history import browse
 from lkltest.nightly.history import schema as history_file
+from lkltest.nightly.history.browse import Slow
 from lkltest.nightly.history.schema import MIGRATIONS, connect
 from lkltest.nightly.history.store import History, HistoryError, RunRow
 from lkltest.nightly.model.age import age
@@ -89,7 +90,7 @@ class TestMemory:
             history.begin_night("n3", 3 * DAY, "nightly", "0.1")
             history.add("n3", [run_row("passed", [("other", "passed", 7.0, "")])])
             assert [f.id for f in browse.flakiest(history, 5)] == ["disk[ext4]@native#b/readdir"]
-            assert browse.slowest(history, "n3", 5) == [("disk[ext4]@native#b/other", 7.0)]
+            assert browse.slowest(history, "n3", 5) == [Slow("disk[ext4]@native#b/other", 7.0)]
             assert browse.only_in(history, "n3", "n2") == ["disk[ext4]@native#b/other"]
             assert browse.only_in(history, "n2", "n3") == ["disk[ext4]@native#b/readdir"]
             assert [row.finished for row in browse.last_nights(history, 2)] == [False, True]

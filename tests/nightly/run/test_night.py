@@ -2,6 +2,7 @@
 """`lkltest nightly` as a user runs it, on builds whose programs misbehave."""
 
 import json
+import re
 import shutil
 import signal
 import sqlite3
@@ -115,6 +116,26 @@ class TestNights:
         done = lkltest("history", "--history", str(history), "--import", str(copy))
         assert "was forgotten" in done.stdout
         assert len(lkltest("history", "--history", str(history)).stdout.splitlines()) == 1
+
+    def test_news_are_told_and_no_news_are_not(self, tmp_path: Path) -> None:
+        told, metrics = tmp_path / "told", tmp_path / "out" / "lkltest.prom"
+        script = tmp_path / "tell.sh"
+        script.write_text(f'cat "$LKLTEST_JSON" >/dev/null && echo "$LKLTEST_HEADLINE" >>{told}\n'
+                          f'head -n 1 >>{told}\nexit 3\n')  # fmt: skip
+        night = f'notify = "sh {script}"\nmetrics = "{metrics}"'
+        file = config(tmp_path, night=night, bad="fail")
+        done = lkltest("nightly", str(file))
+        assert done.returncode == 1, "the night's own status"
+        assert done.stderr == f"lkltest: notify 'sh {script}': ended with status 3\n"
+        headline, markdown = told.read_text().splitlines()
+        assert headline.startswith("FAILED: 1 new failure") and markdown == f"# {headline}"
+        again = lkltest("nightly", str(file))
+        assert (again.returncode, again.stderr) == (0, "")
+        assert len(told.read_text().splitlines()) == 2, "still failing is no news"
+        lines = metrics.read_text().splitlines()
+        assert 'lkltest_changes{night="test",kind="still"} 1' in lines
+        assert 'lkltest_night_failed{night="test"} 0' in lines
+        assert all(re.match(r"(# (HELP|TYPE) )?lkltest_\w+[ {]", line) for line in lines)
 
     def test_a_wrong_baseline(self, tmp_path: Path) -> None:
         file = config(tmp_path)
