@@ -115,6 +115,12 @@ def find_modules(lines: Iterable[str], search: Sequence[Path]) -> tuple[Module, 
     return (*modules, *libraries_of(modules, modules, search))
 
 
+def search_path(environment: Mapping[str, str]) -> list[Path]:
+    """The folders of MODULE_SEARCH_PATH."""
+    folders = map(Path, re.split(r"[:\s]+", environment.get(_SEARCH_PATH, "").strip()))
+    return [folder for folder in folders if folder != Path()]
+
+
 def read_entry(
     path: Path,
     name: str,
@@ -128,8 +134,7 @@ def read_entry(
     allow_commands: whether lines may run programs, which they do in the list's folder. Raises
     ModulesError, one line, for an entry or a file that does not exist.
     """
-    given = [*search, *map(Path, re.split(r"[:\s]+", environment.get(_SEARCH_PATH, "").strip()))]
-    given = [folder for folder in given if folder != Path()]
+    given = [*search, *search_path(environment)]
     target = _target([*given, path.parent], environment)
     lines = list(_lines(path, (), target, environment))
     paths = [path.parent / line.text for line in lines if line.kind == "searchpath"]

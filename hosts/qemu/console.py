@@ -20,7 +20,8 @@ from ..l4re.streams import Streams
 class Signature:
     """A line that decides a run: the failure it stands for, and how long to listen on for more.
 
-    A set-up error that comes after a `tentative` one is what that was about.
+    A set-up error that comes after a `tentative` one is what that was about. Where one says
+    `diagnose`, a closer look is taken.
     """
 
     kind: ProblemKind
@@ -28,6 +29,7 @@ class Signature:
     pattern: bytes
     listen: float = 0.5
     tentative: bool = False
+    diagnose: bool = False
 
 
 SIGNATURES = (
@@ -70,7 +72,8 @@ _WORDS = (
 )
 """One of these is in each signature: looking for them costs a tenth of looking for the patterns."""
 
-_JDB = re.compile(rb"(?:\[[^]\n]{0,64}\] )?jdb: ")  # `[      program] jdb: `
+_JDB = re.compile(rb"(?:\[([^]\n]{0,64})\] )?jdb: ")  # `[      program] jdb: `
+_ENTERED = re.compile(rb"(?m)^ *CPU \d+ \[[0-9a-f]+\]: (.*)$")
 _ANY = re.compile(rb"|".join(b"(?:" + each.pattern + b")" for each in SIGNATURES), re.MULTILINE)
 _SIGNATURES = tuple((each, re.compile(each.pattern, re.MULTILINE)) for each in SIGNATURES)
 _COMMENT = re.compile(rb"(?:\S+ )?#")  # of a test, also of one with a prefix: `KUT # text`
@@ -78,7 +81,7 @@ _EXITED = re.compile(rb"(?m)^(?:MOE: task \w+ exited with|" + EXITED.encode() + 
 _SLEEPING = re.compile(rb"(?m)^Ned: Sleeping (\d{1,7})(m?s)\b")
 _BANNER = re.compile(rb"(?m)^L4 Bootstrapper\s*$|^(?:\[ *0\.0+\] )?" + LINUX_VERSION)
 
-JDB = Signature(ProblemKind.CRASH, "the kernel debugger was entered", _JDB.pattern)
+JDB = Signature(ProblemKind.CRASH, "the kernel debugger was entered", _JDB.pattern, diagnose=True)
 
 
 def find_signature(text: bytes) -> tuple[Signature, str] | None:
@@ -187,6 +190,8 @@ class GuestConsole:
         self.found = False
         """Whether the program has begun to speak TAP."""
         self._status: int | None = None
+        self.serial_esc = False
+        """Whether bootstrap has said that ESC enters the kernel debugger."""
         self.recent = bytearray()
         """The end of the clean console, all streams together."""
         self._asleep = 0.0
@@ -237,6 +242,11 @@ class GuestConsole:
         return _BETWEEN_PROGRAMS + self._asleep
 
     @property
+    def in_debugger(self) -> bool:
+        """Whether the kernel debugger waits for a command."""
+        return is_debugger(self._reader.partial)
+
+    @property
     def program_tag(self) -> bytes | None:
         return self._streams.program_tag
 
@@ -257,16 +267,27 @@ class GuestConsole:
     def after(self, line: str, tag: bytes | None) -> bytes:
         """The lines of stream `tag` from `line` on, as far as they are kept."""
         own = self._own.get(tag, b"")
-        return bytes(own[max(0, own.find(line.encode("utf-8", "ignore"))) :])
+        start = own.find(line.encode("utf-8", "ignore"))
+        return bytes(own[start:]) if start >= 0 else b""
 
     def feed(self, data: bytes) -> bytes:
         """Take raw bytes, return the program's."""
         out = self._take(self._reader.feed(data))
         self._program += out
         del self._program[:-_SEEN_LIMIT]
-        if self._matcher is None and is_debugger(self._reader.partial):
-            self.signatures.append((JDB, self._reader.partial.decode("ascii", "replace"), None))
+        if self._matcher is None and self.in_debugger:
+            self.signatures.append((JDB, self._why_debugger(), None))
         return out
+
+    def _why_debugger(self) -> str:
+        """JDB's own word on why it was entered, else its prompt, which may name a thread."""
+        prompt = _JDB.match(self._reader.partial)
+        *_, entered = [None, *_ENTERED.finditer(self.recent)]
+        why = entered[1].decode("utf-8", "backslashreplace").strip() if entered else "jdb"
+        thread = (
+            prompt[1].decode("utf-8", "backslashreplace").strip() if prompt and prompt[1] else ""
+        )
+        return f"{why}, in {thread}" if thread else why
 
     def flush(self) -> bytes:
         """Return what is held back; nothing has come for a while."""
@@ -315,6 +336,8 @@ class GuestConsole:
         found = find_signature(outside)
         if found is not None:
             self.signatures.append((*found, tag))
+        if tag is None and b"-serial_esc" in text:
+            self.serial_esc = True
         if tag is None and b"exited with" in text:
             self._take_status(text)
         if tag is None and b"Sleeping" in text:

@@ -14,38 +14,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lkltest.host.elf_symbols import elf_symbols
-
+from ..l4re import jdb
 from . import sysrq
 from .monitor import Monitor, MonitorError
+from .symbols import Symbols
 
 if TYPE_CHECKING:
     from .process import QemuProcess
 
-_FAR = 1 << 20
-"""A symbol without a size that is further away than this says nothing."""
-
-
-class Symbols:
-    """The symbols of some files, read when an address is asked for."""
-
-    def __init__(self, files: Sequence[Path]) -> None:
-        self._files = files
-
-    def name(self, address: int) -> str:
-        """`function+0x12 of file`, or empty when no file has a symbol for it."""
-        for path in self._files:
-            best: tuple[int, str] | None = None
-            for start, size, name in elf_symbols(path):
-                inside = start <= address < start + size if size else 0 <= address - start < _FAR
-                if inside and (best is None or start > best[0]):
-                    best = (start, name)
-            if best is not None:
-                offset = address - best[0]
-                return f"{best[1]}{f'+{offset:#x}' if offset else ''} of {path.name}"
-        return ""
-
-
+_REPORT_SECONDS, _PAUSE, _SILENT = 15.0, 0.2, 10
+"""Seconds for JDB's report, of silence in it that are looked at, and how many of these end it."""
+_USER = 3
+"""The privilege level of programs."""
 _NMI, _PANIC = (0.2, 1.0), (0.5, 5.0)
 """Seconds of silence after the answer to an NMI, and in all; Linux panics."""
 SAMPLES = 5
@@ -105,7 +85,7 @@ def verdict(samples: Sequence[Sample], symbols: Symbols | None = None) -> str:
 
 def hang_report(
     process: QemuProcess,
-    files: Sequence[Path],
+    symbols: Symbols,
     *,
     linux: bool,
     debugger: bool,
@@ -113,11 +93,13 @@ def hang_report(
 ) -> str:
     """Look at a machine that hangs. Never raises; says what could not be had.
 
+    What matters comes first: what threads do, then registers, then all that debuggers have said.
+
     Args:
         process: the machine.
-        files: ELF files whose symbols may name an address.
+        symbols: names of addresses.
         linux: ask its kernel by sysrq.
-        debugger: ask Fiasco's kernel debugger (the image was started with -serial_esc).
+        debugger: ESC enters Fiasco's kernel debugger, which is asked anyway at its prompt.
         picture: where to write a PNG of the display, None when there is none.
     """
     monitor = process.links.monitor
@@ -129,20 +111,25 @@ def hang_report(
         parts += sysrq.ask(process) if asked else []
         answered = bool(parts)
         parts.append(f"machine: {status}")
-        parts += _registers(monitor, files, running=running)
-        if picture is not None:
-            parts.append(_picture(monitor, picture))
-        if debugger:
-            parts.append(_debugger(process))
-        monitor.execute("inject-nmi", seconds=2.0)
-        answer = _text(process.read_quiet(*(_PANIC if linux else _NMI)))
+        samples, registers = _sampled(monitor, running=running)
+        stopped = process.in_debugger or not running
+        said = _ask_debugger(process, debugger)
+        shown = [registers, *([_picture(monitor, picture)] if picture is not None else [])]
+        answer = "" if said else _after_nmi(process, linux=linux)
+        if answer.endswith(jdb.PROMPT.decode().strip()):
+            said = _report(process)
+        parts += _threads(_text(said), samples, symbols, stopped=stopped) + shown
         if asked and not answered:
             parts = ["\n".join([*sysrq.after_nmi(answer), sysrq.NO_ANSWER]), *parts]
-        parts.append("after an NMI: " + (answer or "no answer"))
+        if said:
+            parts.append(_whole(process, _text(said)))
+        else:
+            parts += ["the kernel debugger does not answer"] if debugger else []
+            parts.append("after an NMI: " + (answer or "no answer"))
     except MonitorError as error:
         parts.append(str(error))
     if linux and parts:
-        parts[0] = _named(parts[0], Symbols(files)) + "\n"
+        parts[0] = _named(parts[0], symbols) + "\n"
     return "\n".join(parts)
 
 
@@ -155,7 +142,8 @@ def _named(text: str, symbols: Symbols) -> str:
     )
 
 
-def _registers(monitor: Monitor, files: Sequence[Path], *, running: bool) -> list[str]:
+def _sampled(monitor: Monitor, *, running: bool) -> tuple[list[Sample], str]:
+    """A few samples of the processor, and all its registers."""
     samples = []
     registers = ""
     for _ in range(SAMPLES if running else 1):
@@ -164,12 +152,33 @@ def _registers(monitor: Monitor, files: Sequence[Path], *, running: bool) -> lis
         if sample is not None:
             samples.append(sample)
         time.sleep(_BETWEEN)
-    symbols = Symbols(files)
-    if running or not samples:
-        said = verdict(samples, symbols)
-    else:
-        said = f"stopped at {_where(samples[0].address, symbols)}"
-    return [said, registers.replace("\r\n", "\n").strip()]
+    return samples, registers.replace("\r\n", "\n").strip()
+
+
+def _threads(
+    report: str, samples: Sequence[Sample], symbols: Symbols, *, stopped: bool
+) -> list[str]:
+    """A line on the processor, and where JDB has made a report, one for each thread.
+
+    stopped: the machine is, or its debugger has stopped all of its programs.
+    """
+    threads = jdb.read_threads(report)
+    last = samples[-1] if samples else None
+    current = next((thread for thread in threads if thread.current), None)
+    program = current.program if current and last and last.level == _USER else ""
+
+    def where(thread: jdb.Thread) -> str:
+        if thread.address is not None:
+            own = symbols.of(thread.program, thread.address, thread.code)
+            return _where(thread.address, own)
+        if thread.current and last is not None and last.level == _USER:
+            return _where(last.address, symbols.of(program))
+        return ""
+
+    lines = jdb.summary(threads, where)
+    if not stopped or last is None:
+        return [verdict(samples, symbols.of(program)), *lines]
+    return lines or [f"stopped at {_where(last.address, symbols)}"]
 
 
 def _picture(monitor: Monitor, file: Path) -> str:
@@ -180,14 +189,44 @@ def _picture(monitor: Monitor, file: Path) -> str:
     return f"picture of the display: {file}"
 
 
-def _debugger(process: QemuProcess) -> str:
-    """ESC enters JDB, `Y` and a line feed is its report of the whole system."""
-    process.send(b"\x1b")
-    said = process.read_quiet(0.2, 2.0)
-    if b"jdb: " not in said:
-        return "the kernel debugger does not answer"
-    process.send(b"Y\n")
-    return "kernel debugger:\n" + _text(process.read_quiet(0.3, 5.0))
+def _ask_debugger(process: QemuProcess, by_escape: bool) -> bytes:
+    """JDB's report; empty where it is not there and ESC does not lead to it."""
+    if not process.in_debugger:
+        if not by_escape:
+            return b""
+        process.send(jdb.ENTER)
+        if jdb.PROMPT not in process.read_quiet(0.3, 3.0):
+            return b""
+    return _report(process)
+
+
+def _after_nmi(process: QemuProcess, *, linux: bool) -> str:
+    """The answer to an NMI, or why there is none."""
+    try:
+        process.links.monitor.execute("inject-nmi", seconds=2.0)
+    except MonitorError as error:
+        return str(error)
+    return _text(process.read_quiet(*(_PANIC if linux else _NMI)))
+
+
+def _report(process: QemuProcess) -> bytes:
+    """JDB's report, up to its next prompt."""
+    process.send(jdb.REPORT)
+    end = time.monotonic() + _REPORT_SECONDS
+    said, silent = b"", 0
+    while silent < _SILENT and time.monotonic() < end:
+        part = process.read_quiet(_PAUSE, _REPORT_SECONDS)
+        silent = 0 if part else silent + 1
+        said += part
+        if jdb.PROMPT in said[said.rfind(b"Done") :] and b"Done" in said:
+            break
+    return said
+
+
+def _whole(process: QemuProcess, report: str) -> str:
+    if process.listener is not None:
+        return "kernel debugger: its report stands on the console"
+    return f"kernel debugger:\n{report}"
 
 
 def _text(data: bytes) -> str:

@@ -25,7 +25,9 @@ from lkltest.host.build import Build
 from lkltest.places import build_places
 from lkltest.sandbox.scope import Scope
 
+from ..l4re.crash_dump import binary_of, place_of
 from ..l4re.expected_output import read_expected
+from ..l4re.module_list import search_path
 from ..l4re.ned_script import TAG
 from ..l4re.own_tests import find_tests, is_own_test, prepare
 from .accel import kvm_works, missing_qemu, qemu_version
@@ -41,6 +43,7 @@ from .image import ANY, Image, is_image
 from .machine import MACHINES, Setup, doubled, machine_named
 from .process import QemuProcess
 from .start import setup_of, start
+from .symbols import Symbols
 from .table import image_of_file, image_of_test, read_images
 from .verdict import Verdict
 
@@ -215,18 +218,23 @@ class QemuHost(Host):
             child, links, words = start(scope, made.setup, made.folder, made.devices.descriptors)
         image = made.image
         limits = {} if launch.interactive else image.deadlines
+        console, symbols = _console(image), _symbols(image)
         process = QemuProcess(
             child,
             links,
             tuple(words),
-            console=_console(image),
+            console=console,
             deadlines=RunDeadlines(with_overrides(launch.deadlines, limits), image.drain),
-            verdict=Verdict(token=made.token, debug_exit=image.debug_exit),
+            verdict=Verdict(
+                token=made.token,
+                debug_exit=image.debug_exit,
+                place_of=lambda dump: place_of(dump, symbols.of(binary_of(dump)).function),
+            ),
             diagnose=lambda process: hang_report(
                 process,
-                _symbol_files(image),
+                symbols,
                 linux=image.linux is not None,
-                debugger=image.serial_esc,
+                debugger=image.serial_esc or console.serial_esc,
                 picture=made.kept.picture if image.display else None,
             ),
             interactive=launch.interactive,
@@ -401,7 +409,11 @@ def _console(image: Image) -> GuestConsole:
     return GuestConsole(tag=image.tag or (TAG if own_script else None), expect=image.expect)
 
 
-def _symbol_files(image: Image) -> list[Path]:
-    """ELF files whose symbols can name an address: the program's first."""
-    files = [image.program, image.kernel, *(module.file for module in image.modules)]
-    return [path for path in files if path is not None]
+def _symbols(image: Image) -> Symbols:
+    """The names of addresses in a machine, the program's first."""
+    modules = {module.name: module.file for module in image.modules}
+    files = [image.program, image.kernel, *modules.values()]
+    folders = search_path(os.environ)
+    if image.kernel is not None and not modules:  # `make elfimage`: images/x.elf, bin/*/*/x
+        folders += sorted(image.kernel.parent.parent.glob("bin/*/*"))
+    return Symbols([path for path in files if path is not None], modules, folders)

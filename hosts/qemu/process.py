@@ -169,6 +169,11 @@ class QemuProcess(Process):
             data += portion
         return bytes(data)
 
+    @property
+    def in_debugger(self) -> bool:
+        """Whether the console shows the prompt of Fiasco's kernel debugger."""
+        return self._console.in_debugger
+
     def stop(self, why: str) -> None:
         """End the machine because a person wants it. May be called from another thread."""
         if self._interactive:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -45,9 +46,17 @@ class Verdict:
     Args:
         token: of /init's reports; empty for a guest that makes none.
         debug_exit: whether QEMU's status can be the guest's (isa-debug-exit).
+        place_of: names the functions in a program's crash dump.
     """
 
-    def __init__(self, *, token: str = "", debug_exit: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        token: str = "",
+        debug_exit: bool = False,
+        place_of: Callable[[str], str] = lambda dump: "",
+    ) -> None:
+        self._place_of = place_of
         self.decision: Decision | None = None
         self._token = token
         self._debug_exit = debug_exit
@@ -83,7 +92,7 @@ class Verdict:
                     self._tentative = signature.tentative
                     self._dump = self._dump or (line, tag)
                 problem = Problem(signature.kind, reason, console.in_flight)
-                self.decide(Decision(problem, signature.listen))
+                self.decide(Decision(problem, signature.listen, signature.diagnose))
             else:
                 name = tag.decode("utf-8", "backslashreplace")
                 self._more.append(Problem(ProblemKind.HELPER, f"program {name}: {reason}"))
@@ -177,11 +186,21 @@ class Verdict:
             ]
             if self._console.missing_output:
                 self._more.append(Problem(ProblemKind.GUEST, self._console.missing_output))
+        self._name_place()
         if self._time_out is not None:
             return self._time_out
         if ended is not None:
             self._check_end(ended, said, report, complete=complete)
         return self._exit_of_program(ended, said, report)
+
+    def _name_place(self) -> None:
+        """Say first in which function the program has crashed."""
+        lost = self.decision.problem if self.decision else None
+        if self.decision is None or lost is None or lost.kind is not ProblemKind.CRASH:
+            return
+        place = self._place_of(lost.detail)
+        if place:
+            self.decision.problem = replace(lost, detail=f"in {place}\n{lost.detail}")
 
     def _exit_of_program(self, ended: Exit | None, said: str, report: GuestReport) -> Exit:
         """The program's end as /init, isa-debug-exit or the console tell it."""

@@ -8,6 +8,7 @@ import itertools
 import os
 import shutil
 import struct
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,11 +21,12 @@ from lkltest.hosts.qemu import accel
 from lkltest.hosts.qemu.attach import CleanText, Keys
 from lkltest.hosts.qemu.boot import Job, lay_out
 from lkltest.hosts.qemu.console import banners, find_signature, without_blocks
-from lkltest.hosts.qemu.hang import Sample, Symbols, read_sample, verdict
+from lkltest.hosts.qemu.hang import Sample, read_sample, verdict
 from lkltest.hosts.qemu.image import KindError, kind_of
 from lkltest.hosts.qemu.machine import MACHINES, Boot, Drive, Nic, Setup, command
 from lkltest.hosts.qemu.monitor import MonitorEvent
 from lkltest.hosts.qemu.serial import SerialLine
+from lkltest.hosts.qemu.symbols import Symbols
 from lkltest.hosts.qemu.table import image_of_file, read_images
 from lkltest.hosts.qemu.verdict import Verdict
 from lkltest.verdict.results import ProblemKind
@@ -311,6 +313,25 @@ def test_symbols() -> None:
     symbols = Symbols([Path("/etc/passwd"), player()])
     assert symbols.name(0x100000).startswith("_start of player")
     assert symbols.name(0xFFFF_FFFF_8000_0000) == ""
+
+
+def test_symbols_of_stripped_files(tmp_path: Path) -> None:
+    """They are in the file that .gnu_debuglink names; the bytes there tell programs apart."""
+    if shutil.which("objcopy") is None:
+        pytest.skip("objcopy is missing: apt-get install binutils")
+    whole, stripped = tmp_path / ".debug" / "program", tmp_path / "program"
+    whole.parent.mkdir()
+    shutil.copy(player(), whole)
+    subprocess.run(["objcopy", "-S", whole, stripped], check=True, timeout=60)
+    assert Symbols([stripped]).name(0x100000) == ""
+    subprocess.run(["objcopy", f"--add-gnu-debuglink={whole}", stripped], check=True, timeout=60)
+    assert Symbols([stripped]).name(0x100000).startswith("_start of program")
+    content = tmp_path / "content"
+    subprocess.run(["objcopy", "-O", "binary", stripped, content], check=True, timeout=60)
+    code = content.read_bytes()[:8]
+    symbols = Symbols([Path("/bin/true"), stripped], {"other": Path("/bin/true")})
+    assert symbols.of("", 0x100000, code).name(0x100000).startswith("_start of program")
+    assert symbols.of("other").name(0x100000) == ""
 
 
 @given(st.binary(max_size=300))
