@@ -64,6 +64,13 @@ static inline void lkltest_cleanup(void)
 
 #include "tap.h"
 
+/* Of test points: the others' failure is not theirs. */
+#define NEED_KERNEL() \
+	do { \
+		if (!lkl_is_running()) \
+			return tap_skip("the kernel is not running"); \
+	} while (0)
+
 /* Logs what was called and what came back, and hands it on to be compared. */
 #define CALL(call) lkltest_called(#call, call)
 

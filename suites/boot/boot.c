@@ -222,12 +222,6 @@ static const char *in_top(const char *name)
 	return paths[which];
 }
 
-#define NEED_KERNEL() \
-	do { \
-		if (!lkl_is_running()) \
-			return tap_skip("the kernel is not running"); \
-	} while (0)
-
 #define NEED_FD(fd, what) \
 	do { \
 		NEED_KERNEL(); \

@@ -64,12 +64,6 @@ static unsigned int ipv4_of(const char *text)
 
 static int ifindex = -1;
 
-#define NEED_KERNEL() \
-	do { \
-		if (!lkl_is_running()) \
-			return tap_skip("the kernel is not running"); \
-	} while (0)
-
 #define NEED_INTERFACE() \
 	do { \
 		NEED_KERNEL(); \
