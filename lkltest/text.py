@@ -10,6 +10,7 @@ for XML cannot drive a terminal either.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 _NONCHARACTERS = "".join(
     f"{chr(plane + 0xFFFE)}{chr(plane + 0xFFFF)}" for plane in range(0, 0x110000, 0x10000)
@@ -72,3 +73,13 @@ def duration(seconds: float) -> str:
     if minutes < 60:
         return f"{minutes} min {rest} s" if rest else f"{minutes} min"
     return f"{minutes // 60} h {minutes % 60} min"
+
+
+def unknown(what: str, name: str, known: Iterable[str]) -> str:
+    """`unknown host 'wnie'; did you mean 'wine'? there are: native, wine`."""
+    import difflib  # which takes longer to load than all else that a start needs of this module
+
+    names = sorted(set(known))
+    close = difflib.get_close_matches(name, names, 1)
+    hint = f"; did you mean {close[0]!r}?" if close else ";"
+    return f"unknown {what} {name!r}{hint} there are: {', '.join(names) or 'none'}"

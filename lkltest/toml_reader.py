@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 import tomllib
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from lkltest.errors import LkltestError
+from lkltest.text import unknown
 
 KeyPath = tuple[str | int, ...]
 """`("matrix", "hosts", 1)`: the second element of `hosts` in `[matrix]`."""
@@ -263,13 +263,6 @@ class Section:
         if not isinstance(value, kind):
             raise self.error(f"{key} must be {words}", key)
         return value
-
-
-def unknown(what: str, name: str, known: Collection[str]) -> str:
-    """`unknown host 'wnie'; did you mean 'wine'? There are: native, wine`."""
-    close = difflib.get_close_matches(name, known, 1)
-    hint = f"; did you mean {close[0]!r}?" if close else ";"
-    return f"unknown {what} {name!r}{hint} there are: {', '.join(sorted(known)) or 'none'}"
 
 
 def read(file: Path) -> Section:

@@ -33,7 +33,8 @@ from typing import Any
 
 from lkltest import toml_reader
 from lkltest.errors import BuildError, LaunchError
-from lkltest.toml_reader import ConfigError, Section, unknown
+from lkltest.text import unknown
+from lkltest.toml_reader import ConfigError, Section
 
 from ..l4re.expected_output import read_expected
 from ..l4re.module_list import Entry, ModulesError, find_modules, read_entry
@@ -92,7 +93,7 @@ def image_of_file(path: Path, *, guest: bool, allow_commands: bool = False) -> I
     if file.suffix == ".toml":
         images = read_table(file, allow_commands)
         if name not in images:
-            raise BuildError(f"{file}: has no image {name!r}; there are: {', '.join(images)}")
+            raise BuildError(f"{file}: {unknown('image', name, images)}")
         return images[name]
     try:
         found = read_entry(file, name, [file.parent], allow_commands=allow_commands)

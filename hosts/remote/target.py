@@ -17,7 +17,8 @@ from pathlib import Path
 
 from lkltest import toml_reader
 from lkltest.errors import LaunchError
-from lkltest.toml_reader import Section, unknown
+from lkltest.text import unknown
+from lkltest.toml_reader import Section
 
 _PLAIN = re.compile(r"/[\w./+-]+")
 """Folders go through a login shell that may be anyone's, so that they need no quotes."""

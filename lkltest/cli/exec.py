@@ -38,7 +38,7 @@ from lkltest.report.terminal import (
 )
 from lkltest.sandbox.scope import Scope, ScopeError
 from lkltest.signals import handle_termination_signals
-from lkltest.text import printable
+from lkltest.text import printable, unknown
 from lkltest.verdict.results import Outcome, ProgramResult
 
 
@@ -147,8 +147,7 @@ def _host(name: str | None, path: Path, options: Mapping[str, Any]) -> Host:
         try:
             return make_host(name, options)
         except KeyError:
-            known = ", ".join(host_names())
-            raise LaunchError(f"unknown host {name!r}; there are: {known}") from None
+            raise LaunchError(unknown("host", name, host_names())) from None
     build = Build(path.parent, "program", {path.name: path})
     for candidate in host_names():
         host = make_host(candidate, options)

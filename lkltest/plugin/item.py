@@ -13,6 +13,7 @@ import pytest
 
 from lkltest.errors import Unavailable
 from lkltest.plugin.suite_run import SuiteRun
+from lkltest.text import unknown
 from lkltest.verdict.results import Problem, ProblemKind, SuiteResult, suite_title
 
 _HOST_PARAMETER = "lkl_host"
@@ -77,8 +78,8 @@ def select(
     names = {id(item): suite_name(item) for item in items}
     for text in wanted:
         if not any(name is not None and _fits(name, text) for name in names.values()):
-            known = ", ".join(dict.fromkeys(str(name) for name in names.values() if name))
-            raise KeyError(f"unknown suite or variant {text!r}; there are: {known or 'none'}")
+            known = (str(name) for name in names.values() if name)
+            raise KeyError(unknown("suite or variant", text, known))
     kept: list[pytest.Item] = []
     dropped: list[pytest.Item] = []
     for item in items:

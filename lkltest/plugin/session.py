@@ -17,6 +17,7 @@ from lkltest.host.build import Build, named_build, open_build
 from lkltest.host.error_boundary import error_boundary
 from lkltest.host.executable import describe
 from lkltest.host.registry import host_for_build, host_names, make_host
+from lkltest.text import unknown
 
 _session_key: pytest.StashKey[Session] = pytest.StashKey()
 
@@ -54,8 +55,7 @@ class Session:
             try:
                 self._hosts[name] = make_host(name, self._host_options)
             except KeyError:
-                known = ", ".join(host_names()) or "none"
-                raise UnknownHost(f"unknown host {name!r}; there are: {known}") from None
+                raise UnknownHost(unknown("host", name, host_names())) from None
         return self._hosts[name]
 
     def build(self, host_name: str) -> Build:

@@ -30,6 +30,7 @@ from lkltest.nightly.cluster.workers import ANNOUNCED, Versions, resource, versi
 from lkltest.plain import to_plain
 from lkltest.report.terminal import echo, echo_error
 from lkltest.sandbox.scope import Scope, ScopeError
+from lkltest.text import unknown
 
 _CONNECT = 30.0
 _ASKED = ("scheduler-close", "scheduler-close-worker")
@@ -64,9 +65,9 @@ def run(options: argparse.Namespace) -> int:
 
     Returns the exit status.
     """
-    unknown = sorted({*(options.host or ())} - {*host_names()})
-    if unknown:
-        return _fail(f"unknown host {unknown[0]!r}; there are: {', '.join(host_names())}")
+    for name in options.host or ():
+        if name not in host_names():
+            return _fail(unknown("host", name, host_names()))
     try:
         load()
         own = security(options.tls, options.scheduler)

@@ -35,7 +35,7 @@ from lkltest.nightly.model.rows import is_problem, point_rows
 from lkltest.nightly.run.runner import run_cell
 from lkltest.plugin.discover import NoSuites, variants
 from lkltest.report.terminal import echo, echo_error
-from lkltest.toml_reader import unknown
+from lkltest.text import unknown
 from lkltest.verdict.results import Outcome, ProblemKind, SuiteResult, suite_title
 
 _SKIPS = 3  # so many runs without an answer, and a commit is skipped
@@ -131,7 +131,7 @@ def _wanted(options: argparse.Namespace) -> tuple[Cell, str]:
     if wanted is None:
         raise Mistake(f"{options.id!r} is no result id; disk[ext4]@native/readdir is one")
     if wanted.host not in host_names():
-        raise Mistake(f"unknown host {wanted.host!r}; there are: {', '.join(host_names())}")
+        raise Mistake(unknown("host", wanted.host, host_names()))
     _check_suite(wanted)
     path = str(Path(options.build).expanduser().absolute()) if options.build else None
     limit = options.timeout * _TOTAL + 60

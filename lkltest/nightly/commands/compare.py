@@ -30,7 +30,7 @@ from lkltest.nightly.model.ids import split_id
 from lkltest.nightly.report.text import lines, summary
 from lkltest.plain import to_plain
 from lkltest.report.terminal import echo
-from lkltest.toml_reader import unknown
+from lkltest.text import unknown
 from lkltest.verdict.results import Outcome
 
 _OWN_NIGHTS = 15

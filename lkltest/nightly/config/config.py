@@ -14,7 +14,8 @@ from lkltest.nightly.model.age import age
 from lkltest.nightly.model.change import ChangeKind
 from lkltest.nightly.model.ids import matches
 from lkltest.plugin.inner_pytest import is_path
-from lkltest.toml_reader import Section, read, unknown
+from lkltest.text import unknown
+from lkltest.toml_reader import Section, read
 from lkltest.verdict.results import suite_title
 
 DEFAULT_FAIL_ON = frozenset(
