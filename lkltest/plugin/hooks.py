@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import fnmatch
-from collections.abc import Collection, Generator, Iterable, Iterator, Mapping
+from collections.abc import Collection, Generator, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,13 @@ from lkltest.plugin.fixtures import disk_image, lkl, network
 from lkltest.plugin.inner_pytest import installed
 from lkltest.plugin.item import host_of, record_key, recorded, result_of, select
 from lkltest.plugin.output_files import NotWritten, write_files
-from lkltest.plugin.point_report import all_skipped, mark_point, point_status
+from lkltest.plugin.point_report import (
+    all_skipped,
+    mark_failed,
+    mark_point,
+    name_failed,
+    point_status,
+)
 from lkltest.plugin.progress import REPORTER, RESULT_ATTRIBUTE, LineReporter, SuiteReporter
 from lkltest.plugin.session import Session, UnknownHost, open_session, session_of
 from lkltest.plugin.usage_error import exit_with_usage_error
@@ -273,6 +279,9 @@ def pytest_runtest_makereport(
     """After tear-down, hand the suite's tree on with the report and write its JUnit file."""
     report = yield
     mark_point(report, item)
+    record = item.stash.get(record_key, None)
+    if call.when == "call" and record is not None and record.run is not None:
+        mark_failed(report, record.run.points)
     result = result_of(item) if call.when == "teardown" else None
     if result is None:
         return report
@@ -284,12 +293,15 @@ def pytest_runtest_makereport(
     return report
 
 
-@pytest.hookimpl(tryfirst=True)
+@pytest.hookimpl(wrapper=True)
 def pytest_report_teststatus(
     report: pytest.CollectReport | pytest.TestReport, config: pytest.Config
-) -> tuple[str, str, tuple[str, Mapping[str, bool]]] | None:
-    """Show a point that was skipped as that."""
-    return point_status(report, config.get_verbosity(pytest.Config.VERBOSITY_SUBTESTS))
+) -> Generator[None, Any, Any]:
+    """Show a point that was skipped as that, and name those that failed."""
+    status = yield
+    name_failed(report)
+    own = point_status(report, config.get_verbosity(pytest.Config.VERBOSITY_SUBTESTS))
+    return status if own is None else own
 
 
 def _enter_hosts(config: pytest.Config, names: Iterable[str]) -> None:

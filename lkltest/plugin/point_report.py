@@ -18,6 +18,8 @@ from lkltest.text import printable
 from lkltest.verdict.results import Outcome, PointResult
 
 _MARK = "lkltest_point"
+_FAILED = "lkltest_failed"
+_NAMED = 5
 _YELLOW = {"yellow": True}
 
 
@@ -28,6 +30,25 @@ def mark_point(report: pytest.TestReport, item: pytest.Item) -> None:
     if point is not None and point.outcome in (Outcome.SKIPPED, Outcome.TODO):
         reason = point.reason or "no reason given"
         setattr(report, _MARK, [point.outcome.value, printable(f"[{point.name}] ({reason})")])
+
+
+def mark_failed(report: pytest.TestReport, points: Sequence[PointResult]) -> None:
+    """Note on the report of a suite which of its points failed."""
+    failed = [point.failure for point in points if point.outcome is Outcome.FAILED]
+    if failed and report.passed:
+        more = [f"and {len(failed) - _NAMED} more"] if len(failed) > _NAMED else []
+        setattr(report, _FAILED, printable("; ".join([*failed[:_NAMED], *more])))
+
+
+def name_failed(report: pytest.CollectReport | pytest.TestReport) -> None:
+    """Name the failed points where pytest says that there are some.
+
+    pytest-html and JUnit files of pytest's own show nothing else of them.
+    """
+    failed = getattr(report, _FAILED, None)
+    if failed is not None and report.failed and isinstance(report.longrepr, str):
+        report.longrepr = f"{report.longrepr}: {failed}"
+        delattr(report, _FAILED)
 
 
 def point_status(

@@ -25,7 +25,7 @@ FAILED = SUITE.format(body=f"{SKIPPED}; lkl.point('tidy', False, 'left a file')"
         (ALL_SKIPPED, [("skipped", "no peer")], r"toy@native +skipped .* 2 points: 2 skipped: no"),
         (
             FAILED,
-            [("failure", "not ok tidy"), ("failure", "contains 1 failed subtest")],
+            [("failure", "not ok tidy"), ("failure", "contains 1 failed subtest: tidy")],
             r"toy@native +FAILED .* 1 failed, 1 skipped",
         ),
     ],
