@@ -144,9 +144,10 @@ class Diagnostic(NamedTuple):
     """Something that the stream should not hold, for which it does not pass.
 
     what: "yaml-open" (a block that was not closed), "line-cut" and "log-cut" (longer than the
-    limits), "line-torn" (a kernel message cut a line, and its rest was not found),
-    "line-incomplete" (the last line has no newline), "number" and "version" (more digits than
-    NUMBER_DIGITS). detail is for people. It comes before the event it is about.
+    limits), "line-torn" (a line was cut, and its rest was not found, or two were run together),
+    "line-incomplete" (the last line has no newline), "line-lost" (the beginning of a nested stream
+    is missing), "number" and "version" (more digits than NUMBER_DIGITS). detail is for people. It
+    comes before the event it is about.
     """
 
     what: str

@@ -12,6 +12,7 @@ from bisect import bisect_left
 from lkltest.tap.grammar import (
     BailOut,
     Comment,
+    Diagnostic,
     Event,
     Plan,
     Point,
@@ -25,6 +26,11 @@ _TAB = 4  # columns
 _VERSION_AT_END = re.compile(rb"K?TAP version [0-9]+\Z")
 
 
+_LOWERED = Diagnostic(
+    "line-lost", "the first version line was that of a subtest: the stream's own is missing"
+)
+
+
 class Levels:
     """The columns of the stream itself and of the subtests in it that are open.
 
@@ -36,9 +42,11 @@ class Levels:
         self._columns = [0]
         self.find_base = False
 
-    def close_all(self) -> None:
-        """A line of the stream itself has come, without indentation."""
+    def close_all(self) -> tuple[Event, ...]:
+        """A line of the stream itself has come, without indentation. Return what is wrong then."""
+        lowered = self._columns[0] > 0
         self._columns = [0]
+        return (_LOWERED,) if lowered else ()
 
     def may_hold(self, indent: bytes) -> bool:
         """Whether a line that is indented like this can be TAP here."""
@@ -52,8 +60,9 @@ class Levels:
             self._columns = [column]
         elif self.find_base and _VERSION_AT_END.search(body):
             self.find_base = False  # in which column its lines are is not known
-        if column < self._columns[0] and says_something(body):
-            self._columns = [column]  # the first version line was that of a subtest
+        if column < self._columns[0] and (says_something(body) or _VERSION_AT_END.search(body)):
+            self._columns = [column]
+            return (_LOWERED, *recognise(body, 0))
         depth = bisect_left(self._columns, column)
         is_new = depth == len(self._columns) or (self._columns[depth] != column and depth > 0)
         events = recognise(body, depth)

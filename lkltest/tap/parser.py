@@ -156,6 +156,8 @@ class Parser:
         tail = self._rest_of_torn(tail, out)
         if tail:
             self._last_line(tail, out)
+        if self._torn is not None and (tail := self._rest_of_torn(b"", out)):
+            self._last_line(tail, out)  # it was torn itself
         if self._block is not None:
             self._abandon(self._block, out)
         self._release(out)
@@ -271,7 +273,7 @@ class Parser:
     def _begin_usual(self, out: list[Event]) -> None:
         self._release(out)
         self._held_indent = b""
-        self._levels.close_all()
+        out += self._levels.close_all()
 
     def _end_usual(self, out: list[Event]) -> None:
         """The last point may still get its block."""

@@ -225,6 +225,12 @@ def test_a_torn_line_and_its_comment_are_one() -> None:
     assert excused.directive == "TODO"
 
 
+def test_a_last_line_that_is_torn() -> None:
+    assert Started(1, "set", 0) in parse(b"1..1\n* 1 set" + MESSAGE[:-1])
+    (*_, last) = parse(b"1..1\nok 1 set" + MESSAGE[:-1])
+    assert isinstance(last, LastLine) and points(list(last.whole)) == [point(1, "set")]
+
+
 def test_a_torn_bail_out() -> None:
     assert BailOut("x") in parse(b"Bail " + MESSAGE + b"out! x\n")
 
@@ -382,11 +388,10 @@ def test_a_kernel_log_in_a_stream_is_none() -> None:
 
 
 def test_a_subtest_whose_version_line_came_first_is_no_stream() -> None:
-    assert parse(b"  KTAP version 1\nok 1 suite\n  1..1\n", printk=True) == [
-        Version(1, True, 0),
-        point(1, "suite"),
-        Plan(1, "", None, 1),
-    ]
+    for line in (b"ok 1 suite\n", b"ok 1 suite # SKIP x\n", b"KTAP version 1\n"):
+        events = parse(b"  KTAP version 1\n" + line + b"  1..1\n", printk=True)
+        assert diagnostics(events) == ["line-lost"]
+        assert events[-1] == Plan(1, "", None, 1)
 
 
 def test_a_version_behind_something_else_says_no_column() -> None:
