@@ -41,7 +41,7 @@ class Deadlines:
 
     @classmethod
     def none(cls) -> Deadlines:
-        """No limits: a person is at the console."""
+        """Deadlines without limits: a person is at the console."""
         return cls(_LONGEST, _LONGEST, _LONGEST, _LONGEST)
 
 

@@ -15,7 +15,7 @@ class LaunchError(LkltestError):
 
 
 class NotInstalled(LaunchError):
-    """This machine lacks what would run the program, which is a SKIP; the message names it."""
+    """A host's program that is not installed, which is a SKIP; the message names it."""
 
 
 class BuildError(LkltestError):

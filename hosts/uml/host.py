@@ -40,7 +40,7 @@ KERNEL = "linux.uml"
 MEMORY = "256M"
 UMID = "kernel"
 _FREE_MODES = ("sh", "-c", 'umask 0; exec "$@"', "sh")
-"""Before the command of a kernel whose files are the machine's: its guest has its own umask."""
+"""The words before a kernel whose files are the machine's: its guest has its own umask."""
 _STATUS_DESCRIPTOR = 9
 _STATUS_DEVICE = "/dev/ttyS0"
 

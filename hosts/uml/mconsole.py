@@ -129,7 +129,7 @@ def outline(printed: str) -> str:
 
 
 def without_splats(printed: str) -> str:
-    """Without what lockdep says of the question itself: mconsole looks at tasks without a lock.
+    """An answer without lockdep's words on the question itself: mconsole takes no lock.
 
     Such a report begins with a ruler and ends before the answer's first line, a blank line or the
     next ruler; its own stack stands below `stack backtrace:`.

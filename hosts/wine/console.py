@@ -86,7 +86,7 @@ class WineConsole(Console):
         self._complete = True
 
     def _explained(self, crashes: list[Crash]) -> list[Crash]:
-        """Have the stacks described, and the functions named that the program crashed in."""
+        """Describe the stacks, and name the functions that the program crashed in."""
         if self.observer is None or (not crashes and self._complete):
             return crashes  # a status that a program chose says nothing of where it was
         first = self.observer.explain(crashes[0] if crashes else None)

@@ -92,7 +92,7 @@ def _unusable(prefix: Path, ours: bool) -> str | None:
 
 
 def ensure(prefix: Path, make: Callable[[Path], None], *, rebuild: bool = False) -> None:
-    """Have a whole prefix at `prefix`; `make(path)` fills an empty directory.
+    """Ensure that `prefix` is whole; `make(path)` fills an empty directory.
 
     One process makes it while others wait. `rebuild`: it was seen to be broken, make it anew (the
     lock's holder before us may have done so: then its age tells). Raises LaunchError.

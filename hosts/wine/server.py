@@ -96,7 +96,7 @@ def _readable(descriptor: int) -> bool:
 
 @contextlib.contextmanager
 def session_server(tools: WineTools, prefix: Path, *, ours: bool) -> Iterator[Server]:
-    """Have a server on `prefix` for a session, or on a copy when another session has the prefix.
+    """A session's server on `prefix`, or on a copy when another session has the prefix.
 
     ours: the prefix is lkltest's own, to be made anew when it is broken. Raises LaunchError.
     """

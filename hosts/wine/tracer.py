@@ -147,7 +147,7 @@ class WineTracer:
     def _look(
         self, stopped: int, others: Mapping[int, int], ending: int = 0, last: int = 0
     ) -> None:
-        """Have the threads looked at that are stopped."""
+        """Look at the threads that are stopped."""
         found = {thread: registers(thread) for thread in (stopped, *others)}
         found = {thread: values for thread, values in found.items() if values}
         try:

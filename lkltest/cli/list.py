@@ -44,7 +44,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _points(hosts: list[str], build: str | None) -> Points:
-    """Those of the build that was asked for, else of each host's default one.
+    """The points of the build that was asked for, else of each host's default one.
 
     Raises BuildError for a build that no host opens.
     """

@@ -139,7 +139,7 @@ def _compiler() -> str | None:
 
 
 def _source(name: str) -> Path:
-    """Every program has its own file in a suite's directory, /init in the directory above."""
+    """The file of a program: in a suite's directory; that of /init in the directory above."""
     found = [*_SOURCES.glob(f"{name}.c"), *_SOURCES.glob(f"*/{name}.c")]
     if not found:
         raise LaunchError(f"{name}: no {name}.c among the suites: there is no such guest program")

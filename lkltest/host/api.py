@@ -83,12 +83,10 @@ class Process(Protocol):
         """
 
     def stream_done(self) -> None:
-        """Told when the stream is complete, which may be known at its end: a machine that never
-        ends by itself is ended.
-        """
+        """Called when the stream is complete: a machine that never ends by itself is ended then."""
 
     def bailed_out(self) -> None:
-        """Told when the program has given up (`Bail out!`): what does not end now is ended."""
+        """Called when the program has given up (`Bail out!`): what does not end now is ended."""
 
     def more_points(self) -> list[PointResult]:
         """Test points that are not the program's; asked for when it has ended."""

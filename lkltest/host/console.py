@@ -53,7 +53,7 @@ class Observer(Protocol):
     """The findings; "" before anything has happened."""
 
     def look(self) -> str:
-        """See what a program does that hangs; says why when that cannot be seen."""
+        """Observe a program that hangs; says why when nothing can be seen."""
 
     def join_if_dying(self) -> bool:
         """Whether a fault was seen, after which the end is near and silence no stall.
@@ -156,7 +156,7 @@ class Console(Process):
         return self._wrapper.points() if self._wrapper else []
 
     def problems(self) -> list[Problem]:
-        """Nothing beside the stream and the exit."""
+        """The problems beside the stream and the exit: none."""
         return []
 
     def kill(self) -> None:

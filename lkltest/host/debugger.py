@@ -205,7 +205,7 @@ def arrange(text: str, dying: int = 0) -> str:
 
 
 def _without_end(text: str) -> str:
-    """Without what gdb says after the last frame, and of arguments whose register is lost."""
+    """The stack without gdb's words after the last frame, and without arguments that are lost."""
     lines = text.strip().replace(_UNREADABLE, "<optimized out>").splitlines()
     return "\n".join(line for line in lines if not line.startswith("[Inferior "))
 

@@ -101,7 +101,7 @@ def _unmangled(path: str) -> str:
 
 
 def _noise(size: int) -> bytes:
-    """As many bytes that no compression makes fewer, the same ones each time."""
+    """Bytes that no compression makes fewer, the same ones each time."""
     return hashlib.shake_128(str(size).encode()).digest(size)
 
 

@@ -30,7 +30,7 @@ _ABSOLUTE, _SIGNED_4, _SIGNED_8, _UNSIGNED_4 = 0x0, 0xB, 0xC, 0x3
 _PC_RELATIVE, _OMITTED = 0x10, 0xFF
 _SIZES = {_ABSOLUTE: "<Q", _SIGNED_8: "<q", _SIGNED_4: "<i", _UNSIGNED_4: "<I"}
 _FARTHEST = 1 << 23
-"""Bytes: a caller's frame is nearer; a thread's stack usually has as much."""
+"""The largest distance of a caller's frame in bytes; a thread's stack usually has as much."""
 
 
 def covered_ranges(section: bytes, address: int) -> list[tuple[int, int]]:

@@ -28,7 +28,7 @@ ENTRY_POINT_GROUP = "lkltest.hosts"
 
 
 class BrokenHost(Host):
-    """Stands for a host whose package cannot be loaded: it is listed, and missing."""
+    """A stand-in for a host whose package cannot be loaded: it is listed, and missing."""
 
     def __init__(self, name: str, reason: str) -> None:
         super().__init__()

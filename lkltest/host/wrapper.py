@@ -26,7 +26,7 @@ _MEMCHECK = (
     *("--errors-for-leak-kinds=definite", "--xml=yes"),
 )
 SUPPRESSIONS = "valgrind.supp"
-"""In the tests/ of a build of LKL: what its kernel does on purpose."""
+"""The file in tests/ of a build of LKL that says what its kernel does on purpose."""
 
 
 @dataclass(frozen=True, slots=True)

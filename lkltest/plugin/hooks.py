@@ -211,7 +211,7 @@ def pytest_runtestloop(session: pytest.Session) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_cmdline_main(config: pytest.Config) -> Generator[None, object, object]:
-    """In a worker, this is all of its session."""
+    """Run the session: in a worker, this is all of it."""
     with workers.interruptible(config):
         return (yield)
 

@@ -108,7 +108,7 @@ def _given(option: Any, host: str) -> list[str]:
 
 
 class LineReporter(SuiteReporter):
-    """Stands in for pytest's terminal in `lkltest run`: a line as each suite ends, and why."""
+    """A stand-in for pytest's terminal in `lkltest run`: a line as each suite ends, and why."""
 
     _unwritten: str | None = None
     """The reason why the lines could not be written, if so."""

@@ -63,7 +63,7 @@ class LostWorkers:
                 write_files(result, self._config.option)
 
     def _result(self, nodeid: str) -> SuiteResult | None:
-        """Its tree; None for a test that is no suite."""
+        """The tree of a suite; None for a test that is no suite."""
         function, _, rest = nodeid.rpartition("::")[2].partition("[")
         words = rest.removesuffix("]")
         hosts = self._config.option.lkl_host

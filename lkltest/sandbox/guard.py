@@ -121,7 +121,7 @@ class Guard:
         return failed
 
     def serve(self) -> NoReturn:
-        """Until the runner is gone."""
+        """Serve requests until the runner is gone."""
         poller = select.poll()
         for descriptor in (self.control.fileno(), self.runner, self.wake):
             poller.register(descriptor, select.POLLIN)

@@ -28,7 +28,7 @@ TUN = Path("/dev/net/tun")
 
 
 class MissingNetwork(Unavailable):
-    """This machine or this user cannot have a device; the text says what is missing."""
+    """A device that this machine or this user cannot have; the text says what is missing."""
 
     @property
     def reason(self) -> str:
@@ -150,7 +150,7 @@ class Network:
         return opened
 
     def _check_scope(self) -> None:
-        """Never make devices in the machine's own namespace."""
+        """Raise ScopeError for a scope whose namespace is the machine's own: devices stay out."""
         try:
             ours = Path(f"/proc/{self._scope.pid}/ns/net").samefile("/proc/self/ns/net")
         except FileNotFoundError as error:

@@ -231,7 +231,7 @@ class Scope:
         return self._link
 
     def _close(self) -> None:
-        """Safe after a failed start and when repeated."""
+        """Close all descriptors; safe after a failed start and when repeated."""
         if self._link is not None:
             self._link.close()
         for child in self._children:

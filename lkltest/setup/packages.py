@@ -125,7 +125,7 @@ class Apt:
         return f" ({', '.join(filter(None, facts))})" if any(facts) else ""
 
     def _mend(self) -> None:
-        """Bring an installation to its end that was killed in the middle."""
+        """Complete an installation that was killed in the middle."""
         log = self.logs / "apt-mend.log"
         command = [*self._as_root(), "dpkg", "--configure", "-a"]
         run_step("finishing an installation that was broken off", command, log)

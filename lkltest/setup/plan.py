@@ -43,7 +43,7 @@ class Plan:
 
     @classmethod
     def of(cls, wanted: Sequence[Recipe], wished: Sequence[Recipe], place: Path) -> Plan:
-        """See what is missing."""
+        """The plan for some recipes: what they need and what is not there."""
         wanted_steps, packages = _missing_of(wanted, place)
         wished_steps, wished_packages = _missing_of(wished, place)
         return cls(

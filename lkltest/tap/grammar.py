@@ -182,7 +182,7 @@ _MESSAGE = (
 
 
 def _dedent(text: bytes) -> bytes:
-    """Without the indentation that all lines share, and without the last newline."""
+    """A text without the indentation that all its lines share, and without the last newline."""
     lines = text.rstrip(b"\n").split(b"\n")
     margin = min((len(line) - len(line.lstrip(b" ")) for line in lines if line.strip()), default=0)
     return b"\n".join(line[margin:] for line in lines)

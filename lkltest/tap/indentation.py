@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""At which columns the subtests of a stream are open, and so whether an indented line is TAP.
+"""The columns at which a stream's subtests are open: they tell if an indented line is TAP.
 
 The rules are in lkltest.tap.parser.
 """

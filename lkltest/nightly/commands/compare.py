@@ -34,7 +34,7 @@ from lkltest.text import unknown
 from lkltest.verdict.results import Outcome
 
 _OWN_NIGHTS = 15
-"""So many nights of the build itself are held against the other one's."""
+"""The nights of the build itself that are held against the other one's."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -39,7 +39,7 @@ CLEAN = 30
 """Nights without a failure that a point needs to have become flaky."""
 
 BECAME_CHANCE = 0.01
-"""So many failing nights since, that are less likely than this, are no accident."""
+"""The probability below which failing nights since then are no accident."""
 
 WINDOW = 30
 """Runs that the list of the flakiest points looks at."""
@@ -66,7 +66,7 @@ class Evidence:
 
     @property
     def probability(self) -> float:
-        """Of so many failures in a row, if the rate is as it was."""
+        """The probability of so many failures in a row, if the rate is as it was."""
         return _row_probability(self.row, self.failures, self.runs)
 
     @property

@@ -72,7 +72,7 @@ class KnownFailure:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """All of them, and the day that decides what has expired."""
+    """All known failures, and the day that decides which have expired."""
 
     failures: tuple[KnownFailure, ...] = ()
     today: date = date.max

@@ -112,7 +112,7 @@ def translate_errors(file: Path | None) -> Iterator[None]:
 
 @contextlib.contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """All of it or nothing; waits for other writers. Raises sqlite3.Error."""
+    """A transaction: all of it or nothing; waits for other writers. Raises sqlite3.Error."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield

@@ -69,7 +69,7 @@ class History:
         self.close()
 
     def close(self) -> None:
-        """Safe when repeated."""
+        """Close the file; safe when repeated."""
         with translate_errors(self.file):
             self.connection.close()
 

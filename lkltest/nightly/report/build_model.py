@@ -69,7 +69,7 @@ def reproduce_line(cell: Cell) -> str:
 def shown_histories(
     changes: Iterable[Change], histories: Mapping[str, PointHistory]
 ) -> dict[str, PointHistory]:
-    """Those of the points that a reader will want to look into."""
+    """The histories of the points that a reader will want to look into."""
     ids = [change.id for change in changes if change.kind in _WITH_HISTORY]
     return {name: histories[name] for name in ids if name in histories}
 

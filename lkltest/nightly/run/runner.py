@@ -29,7 +29,7 @@ class Listener(Protocol):
         """A line about the machines; `trouble` is for the reports, too."""
 
     def waiting(self) -> None:
-        """Called about once a second."""
+        """A tick, about once a second."""
 
 
 class Quiet:
