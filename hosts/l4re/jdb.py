@@ -24,7 +24,7 @@ _BLOCK = re.compile(
     r"^ *thread +: +(?P<id>[0-9a-f]+) .*\n *state +: [0-9a-f]+ (?P<state>\S*)", re.MULTILINE
 )
 _ADDRESS = re.compile(
-    r"user level registers\)\n *(?:R?IP|PC)=(?P<address>[0-9a-f]+).*"
+    r"(?:user level registers\)|kernel SP=[0-9a-f]+)\n *(?:R?IP|PC)=(?P<address>[0-9a-f]+).*"
     r"(?:\n\s*Code: (?P<code>[0-9a-f ]+))?"
 )
 _SERVERS = ("KERNEL", "sigma0", "moe", "ned")
@@ -81,10 +81,15 @@ def read_threads(report: str) -> list[Thread]:
                 state,
                 " cur" in found["rest"],
                 int(address["address"], 16) if address else None,
-                bytes.fromhex(address["code"] or "") if address else b"",
+                _code(address["code"] or "") if address else b"",
             )
         )
     return threads
+
+
+def _code(words: str) -> bytes:
+    """Bytes as they are in memory: JDB shows those of x86 one by one, Arm's as numbers."""
+    return b"".join(bytes.fromhex(word)[:: -1 if len(word) > 2 else 1] for word in words.split())
 
 
 def is_deserted(threads: Sequence[Thread]) -> bool:

@@ -19,7 +19,7 @@ from lkltest.guest.linux import LinuxGuest
 from ..l4re.module_list import Module, ModulesError, libraries_of, with_program
 from ..l4re.ned_script import SCRIPT, TAG, ned_script
 from . import sysrq
-from .image import Image
+from .image import PC, Image
 from .machine import Boot, doubled
 
 
@@ -45,6 +45,11 @@ def lay_out(image: Image, job: Job, folder: Path, guest: LinuxGuest | None) -> B
         if image.kernel is None:
             raise LaunchError(f"image {image.name}: has nothing to boot")
         _link(folder / "kernel", image.kernel)
+        if image.modules and image.machine.architecture not in PC:
+            raise LaunchError(
+                f"image {image.name}: module lists boot on x86 alone; for "
+                f"{image.machine.architecture} make one file of it: make elfimage E={image.name}"
+            )
         if not image.modules:
             return Boot("kernel", " ".join(filter(None, (image.append, *job.words))))
         return Boot("kernel", image.append, _modules(image, job, folder))

@@ -59,9 +59,11 @@ SIGNATURES = (
     Signature(
         ProblemKind.PANIC,
         "the kernel panicked",
-        rb"Kernel panic - not syncing|(?:^|[ \t])panic(?:ked)?: |KERNEL PANIC|\bPANIC: ",
+        rb"Kernel panic - not syncing|(?:^|[ \t])panic(?:ked)?: |KERNEL PANIC|\bPANIC: |^Panic: ",
         0.3,
     ),
+    Signature(ProblemKind.PANIC, "the kernel has ended", rb"^Press any key to reboot\."),
+    Signature(ProblemKind.SETUP, "bootstrap has given up", rb"^Key press reboots\.\.\."),
 )
 """In order of importance for one line."""
 
@@ -69,6 +71,7 @@ _WORDS = (
     *(b"FATAL", b" page fault at ", b"No such object", b"lua error", b"exited with 139"),
     *(b"Unhandled exception", b"Assertion ", b"terminate called "),
     *(b"Kernel panic", b"panic: ", b"panicked: ", b"KERNEL PANIC", b"PANIC: ", b"EL2 mode"),
+    *(b"Panic: ", b"key to reboot", b"Key press reboots"),
 )
 """One of these is in each signature: looking for them costs a tenth of looking for the patterns."""
 

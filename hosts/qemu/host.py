@@ -38,6 +38,7 @@ from .by_hand import script_by_hand
 from .console import GuestConsole
 from .deadlines import RunDeadlines, with_overrides
 from .devices import Devices, linux_guest, make_devices, missing_driver
+from .exception_level import wants_el2
 from .hang import hang_report
 from .image import ANY, Image, is_image
 from .machine import MACHINES, Setup, doubled, machine_named
@@ -264,7 +265,7 @@ class QemuHost(Host):
     @contextlib.contextmanager
     def _prepared(self, launch: Launch, scope: Scope) -> Iterator[_Made]:
         """Everything that comes before QEMU itself. Raises LaunchError."""
-        image = self._with_options(self._image(launch, scope))
+        image = _in_exception_level(self._with_options(self._image(launch, scope)), scope)
         missing = missing_qemu(image.machine)
         if missing is not None:
             raise NotInstalled(str(missing))
@@ -400,6 +401,22 @@ def default_kernel() -> Path:
         "no image: fetch Debian's kernel with `lkltest setup qemu`, "
         "or name images with --lkl-build=PATH"
     )
+
+
+def _in_exception_level(image: Image, scope: Scope) -> Image:
+    """The image on a machine that starts it where it wants to be. Raises LaunchError."""
+    machine = image.machine
+    if not machine.emulated or image.kernel is None or missing_qemu(machine) is not None:
+        return image
+    boot = [machine.program, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]
+    boot += ["-M", machine.machine, "-cpu", image.cpu or machine.cpu, "-serial", "stdio"]
+    boot += ["-m", str(image.memory or machine.memory), "-kernel", str(image.kernel.absolute())]
+    try:
+        if wants_el2(image.kernel, boot, scope):
+            return image
+    except OSError as error:
+        raise LaunchError(f"{error.filename}: {error.strerror}") from None
+    return replace(image, machine=replace(machine, emulated=""))
 
 
 def _console(image: Image) -> GuestConsole:

@@ -37,7 +37,7 @@ class Machine:
         panic: arguments that make a guest's panic known over QMP.
         display: device that gives a picture to dump.
         cpu: value of -cpu, or empty for the machine's own.
-        emulated: what is added to -M where the machine is emulated and not run by KVM.
+        emulated: added to -M for an image that wants EL2, where the machine is not run by KVM.
     """
 
     name: str
@@ -79,7 +79,6 @@ MACHINES: Mapping[str, Machine] = {
             panic=("-device", "pvpanic-pci"),
             display=("-device", "virtio-gpu-pci"),
             cpu="cortex-a57",
-            # L4Re's images want EL2 by default; a kernel for EL1 leaves EL2 by itself.
             emulated=",virtualization=true",
         ),
     )

@@ -97,7 +97,7 @@ def image_of_file(path: Path, *, guest: bool, allow_commands: bool = False) -> I
         return images[name]
     try:
         found = read_entry(file, name, [file.parent], allow_commands=allow_commands)
-        return Image(name, **_booted(found))
+        return Image(name, **_booted(found), machine=_machine_of(found.bootstrap))
     except ModulesError as error:
         raise BuildError(str(error)) from None
 
@@ -276,6 +276,14 @@ def _machine_for(key: str, path: Path, wanted: Machine | None) -> Machine:
         boots = f"machine {machine.name} boots {machine.architecture}"
         raise BuildError(f"{path}: is for {found.machine.architecture}; {boots}")
     return machine
+
+
+def _machine_of(bootstrap: Path) -> Machine:
+    """The machine that a bootstrap is for: a PC where it does not say."""
+    try:
+        return single_image(bootstrap).machine
+    except BuildError:
+        return MACHINES["q35"]
 
 
 def _booted(found: Entry, append: str = "") -> dict[str, Any]:

@@ -60,6 +60,19 @@ def test_threads() -> None:
     ]
 
 
+def test_a_thread_on_arm() -> None:
+    block = """\
+thread  :  23 <0x0000ffff83cae000>      CPU: 0:0        prio: 02
+state   : 80008 rcv_wait,pf_tramp
+kernel SP=0000ffff83cafc50
+PC=00000000004027f8 USP=00000000801ffe00
+
+Code: d65f03c0 00000000
+"""
+    waits = read_threads(SERVERS + PROGRAMS + block)[4]
+    assert (waits.address, waits.code) == (0x4027F8, b"\xc0\x03\x5f\xd6\0\0\0\0")
+
+
 @pytest.mark.parametrize(
     ("objects", "deserted"),
     [(SERVERS, True), (SERVERS + NED, True), (SERVERS + NED + PROGRAMS, False), ("", False)],

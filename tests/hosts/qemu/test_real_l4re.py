@@ -199,6 +199,12 @@ def test_status_69_is_a_skip(tmp_path: Path) -> None:
             "No such object found: rom/nothere",
         ),
         (
+            b"Panic: Nested trap handler not yet initialized\r\n\r\nPress any key to reboot.",
+            ProblemKind.PANIC,
+            "Panic: Nested trap handler not yet initialized",
+        ),
+        (b"something\r\n\r\nKey press reboots...", ProblemKind.SETUP, "bootstrap has given up"),
+        (
             b"FATAL exception in MOE:\r\nException: No such object found: rom/l4re.",
             ProblemKind.SETUP,
             "FATAL exception in MOE: Exception: No such object found: rom/l4re.",
