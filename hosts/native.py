@@ -3,13 +3,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from lkltest.errors import ExecutableError, LaunchError, Missing
 from lkltest.guest.programs import FLAGS, compiled
 from lkltest.host.api import Host, Interface, Launch
 from lkltest.host.build import Build
+from lkltest.host.by_hand import Command
 from lkltest.host.console import Console, open_terminal
 from lkltest.host.debugger import Debugger, HeldLog
 from lkltest.host.disk import CHILD_DESCRIPTOR, Disk
@@ -106,6 +109,14 @@ class NativeHost(Host):
             debugger=debugger,
             wrapper=wrapper,
         )
+
+    @contextlib.contextmanager
+    def debugging(self, launch: Launch, scope: Scope) -> Iterator[Command]:
+        check_runnable(launch.program)
+        pass_fds: dict[int, int] = {}
+        words = [str(launch.program), *(_word(word, pass_fds) for word in launch.arguments)]
+        own = {**own_places(launch.build, scope), **launch.environment}
+        yield Command(("gdb", "-q", "--args", *words), {**os.environ, **own}, pass_fds)
 
 
 def is_bare_metal(path: Path) -> bool:

@@ -72,7 +72,8 @@ def _linux(image: Image, job: Job, folder: Path, guest: LinuxGuest | None) -> Bo
 # Time stamps tell where a kernel message begins in the middle of a program's line. The delay loop
 # is calibrated by what QEMU says; keyboards and PCI slots that are not there need no search.
 _LINUX_OPTIONS = (
-    "console=ttyS0 panic=-1 printk.time=1 rdinit=/init tsc=reliable no_timer_check " + sysrq.OPTIONS
+    "console=ttyS0 panic=-1 printk.time=1 rdinit=/init tsc=reliable no_timer_check nokaslr "
+    + sysrq.OPTIONS
 )
 
 

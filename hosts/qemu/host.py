@@ -11,17 +11,20 @@ import contextlib
 import os
 import sys
 import tempfile
+import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from lkltest.deadline import timeout
+from lkltest.deadline import Deadlines, timeout
 from lkltest.errors import BuildError, LaunchError, Missing, NotInstalled
 from lkltest.guest.kernel_modules import KernelModules
 from lkltest.guest.programs import FEATURES, compiled, guest_program, guest_programs
 from lkltest.host.api import Host, Launch, OptionGroup, Process
 from lkltest.host.build import Build
+from lkltest.host.by_hand import Command, show
 from lkltest.places import build_places
 from lkltest.sandbox.scope import Scope
 
@@ -246,6 +249,30 @@ class QemuHost(Host):
         process.files = made.kept.names(made.devices.pcaps)
         process.evidence = tuple(f"network: {pcap}" for pcap in made.devices.pcaps)
         return process
+
+    @contextlib.contextmanager
+    def debugging(self, launch: Launch, scope: Scope) -> Iterator[Command]:
+        """gdb on a machine that has not begun; its console is shown between gdb's lines."""
+        socket = scope.folder / "gdb"
+        held = QemuHost({**self.options, "lkl_qemu_gdb": str(socket)})
+        image = self._image(launch, scope)
+        at_hand = replace(launch, interactive=True, deadlines=Deadlines.none())
+        process = held.launch(at_hand, scope)
+        process.listener = show
+        console = threading.Thread(
+            target=lambda: deque(process.chunks(), 0), name="lkltest console"
+        )
+        console.start()
+        try:
+            files = [path for path in (image.program, image.kernel) if path is not None]
+            named = [*(self.options.get("lkl_symbols") or []), *map(str, files)]
+            symbols = [f"add-symbol-file {file}" for file in named[1:]]
+            words = ["gdb", "-q", *named[:1], "-ex", f"target remote {socket}"]
+            yield Command((*words, *(word for line in symbols for word in ("-ex", line))))
+        finally:
+            process.kill()
+            console.join()
+            process.close()
 
     def dry_run(self, launch: Launch, scope: Scope) -> str:
         """The shell lines that run the same by hand: QEMU's command line, and its folder."""

@@ -8,11 +8,12 @@ Documentation/virt/uml/user_mode_linux_howto_v2.rst.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from lkltest.guest.programs import (
 )
 from lkltest.host.api import Host, Interface, Launch, OptionGroup
 from lkltest.host.build import Build, named_build
+from lkltest.host.by_hand import Command
 from lkltest.host.debugger import arrange, run_gdb
 from lkltest.host.disk import CHILD_DESCRIPTOR, Disk
 from lkltest.sandbox.scope import Scope
@@ -41,6 +43,11 @@ MEMORY = "256M"
 UMID = "kernel"
 _FREE_MODES = ("sh", "-c", 'umask 0; exec "$@"', "sh")
 """The words before a kernel whose files are the machine's: its guest has its own umask."""
+_GDB = (
+    *("gdb", "-q", "-iex", "set pagination off"),
+    *("-ex", "handle SIGSEGV SIGUSR1 SIGUSR2 SIGALRM SIGVTALRM SIGIO SIGCHLD nostop noprint pass"),
+    "--args",
+)
 _STATUS_DESCRIPTOR = 9
 _STATUS_DEVICE = "/dev/ttyS0"
 
@@ -101,6 +108,23 @@ class UmlHost(Host):
         return compiled(source)
 
     def launch(self, launch: Launch, scope: Scope) -> UmlConsole:
+        words, guest, environment = self._prepared(launch, scope)
+        return start(scope, words, guest, environment, launch)
+
+    @contextlib.contextmanager
+    def debugging(self, launch: Launch, scope: Scope) -> Iterator[Command]:
+        """The kernel under gdb, without stops at its ticks and at the faults of its programs."""
+        words, guest, environment = self._prepared(launch, scope)
+        disks = {CHILD_DESCRIPTOR + index: disk for index, disk in enumerate(guest.disks)}
+        with open(os.devnull, "wb") as nobody:  # whom /init reports to
+            yield Command(
+                (*_GDB, *words),
+                {**os.environ, **environment},
+                {_STATUS_DESCRIPTOR: nobody.fileno(), **disks},
+            )
+
+    def _prepared(self, launch: Launch, scope: Scope) -> tuple[list[str], Guest, dict[str, str]]:
+        """The kernel's command line, its guest, its environment. Raises LaunchError."""
         kernel = self._kernel(launch.build)
         check_program(launch.program, [kernel.machine])
         if not kernel.initrd and not kernel.has_filesystem("hostfs"):
@@ -122,7 +146,7 @@ class UmlHost(Host):
         memory = self.options.get("lkl_uml_memory") or MEMORY
         words = [str(kernel.path), *options(root, folder, memory), *guest.options, *appended]
         own = {"TMPDIR": str(folder), "HOME": str(folder)}
-        return start(scope, words, guest, {**own, **preload(kernel)}, launch)
+        return words, guest, {**own, **preload(kernel)}
 
     def _kernel(self, build: Build | None) -> UmlKernel:
         """The kernel of a build, the default one where it has none. Raises LaunchError."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 from lkltest.errors import BuildError, ExecutableError, LaunchError, Missing
 from lkltest.host.api import Host, Interface, Launch, OptionGroup
 from lkltest.host.build import Build, open_build
+from lkltest.host.by_hand import Command
 from lkltest.host.disk import Disk
 from lkltest.host.executable import identify
 from lkltest.places import build_places
@@ -165,6 +167,27 @@ class WineHost(Host):
         console.copies = tuple(copies)
         console.show_side = "WINEDEBUG" in os.environ
         return console
+
+    @contextlib.contextmanager
+    def debugging(self, launch: Launch, scope: Scope) -> Iterator[Command]:
+        """Wine's proxy for gdb, which starts gdb itself, with a server of its own.
+
+        The session's server takes no programs from outside of its namespaces.
+        """
+        tools = self._tools()
+        self._server = None
+        check_program(launch.program, tools.bits32)
+        copies: list[tuple[Disk, Path]] = []
+        words = [_word(argument, scope, copies) for argument in launch.arguments]
+        environment = {**self._environment(scope), **launch.environment}
+        # What is switched off for programs that crash is wanted here.
+        overrides = environment["WINEDLLOVERRIDES"].replace("winedbg.exe=d;", "")
+        yield Command(
+            (str(tools.wine), "winedbg", "--gdb", str(launch.program), *words),
+            {**environment, "WINEDLLOVERRIDES": overrides},
+        )
+        end = [str(tools.server), "-k"]
+        subprocess.run(end, env=environment, stdin=subprocess.DEVNULL, check=False)
 
     def properties(self) -> dict[str, str]:
         tools = find_tools()

@@ -110,6 +110,9 @@ def _add_run(run: argparse.ArgumentParser, words: Sequence[str]) -> None:
     run.add_argument(
         "-j", "--jobs", type=count, default=1, metavar="N", help="number of suites to run at once"
     )
+    run.add_argument(
+        "--gdb", action="store_true", help="each suite's first program under gdb, on this terminal"
+    )
     run.add_argument("-v", "--verbose", action="store_true", help="show every test point")
     _add_wrapper(run)
     _add_host_options(run, words)

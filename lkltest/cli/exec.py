@@ -18,6 +18,7 @@ from lkltest.deadline import DEFAULT_TIMEOUT, Deadlines
 from lkltest.errors import BuildError, ExecutableError, LaunchError
 from lkltest.host.api import Host, Launch
 from lkltest.host.build import Build
+from lkltest.host.by_hand import run_by_hand
 from lkltest.host.error_boundary import (
     BUGS,
     accepts,
@@ -76,7 +77,7 @@ def execute(
     """
     path = Path(program).absolute()
     try:
-        if host_options.get("bare"):
+        if host_options.get("bare") == "alone":
             _become(path, arguments, host_options)
         host = _host(host_name, path, host_options)
         missing = missing_of(host)
@@ -109,6 +110,9 @@ def execute(
                     command = host.dry_run(launch, scope)
                 echo(command)
                 return PASSED
+            if host_options.get("bare") == "gdb":
+                debugger = end.enter_context(host.debugging(launch, scope))
+                return PASSED if run_by_hand(debugger) == 0 else FAILED
             with error_boundary(host, "launch"):
                 process = host.launch(launch, scope)
             with host.attach(process, _Passthrough()) as listen:
@@ -131,10 +135,9 @@ def execute(
 
 
 def _become(path: Path, arguments: Sequence[str], options: Mapping[str, Any]) -> NoReturn:
-    """Turn into the program, alone or under gdb: the terminal is a person's. Raises LaunchError."""
+    """Turn into the program: the terminal is a person's. Raises LaunchError."""
     identify(path)
     words = shlex.split(options.get("lkl_wrapper") or "")
-    words += ["gdb", "-q", "--args"] if options["bare"] == "gdb" else []
     words += [str(path), *arguments]
     try:
         os.execvp(words[0], words)  # noqa: S606

@@ -51,7 +51,11 @@ def run(options: argparse.Namespace) -> int:
             arguments.append(f"--lkl-{name.replace('_', '-')}={value}")
     arguments += [f"--lkl-wrapper={options.lkl_wrapper}"] if options.lkl_wrapper else []
     arguments += ["--lkl-valgrind"] if options.lkl_valgrind else []
+    arguments += ["--lkl-gdb", "-s"] if options.gdb else []
     arguments += _host_arguments(options)
+    if options.gdb and options.jobs > 1:
+        echo_error("--gdb is for one terminal, -j for several suites at once")
+        return USED_WRONGLY
     if options.jobs > 1:
         if importlib.util.find_spec("xdist") is None:
             echo_error("-j needs pytest-xdist: pip install 'lkltest[parallel]'")

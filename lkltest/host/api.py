@@ -21,6 +21,7 @@ from lkltest.host.build import Build, open_build
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from lkltest.host.by_hand import Command
     from lkltest.host.disk import Disk
     from lkltest.sandbox.scope import Scope
     from lkltest.verdict.results import Exit, PointResult, Problem
@@ -190,6 +191,16 @@ class Host(ABC):
         """The command line that `launch` would run. Raises LaunchError."""
         del launch, scope
         raise LaunchError(f"host {self.name} has no dry run")
+
+    @contextlib.contextmanager
+    def debugging(self, launch: Launch, scope: Scope) -> Iterator[Command]:
+        """Have all ready for gdb on a person's terminal: yields what starts it, in `scope`.
+
+        Raises LaunchError.
+        """
+        del launch, scope
+        raise LaunchError(f"host {self.name}: --gdb cannot be had")
+        yield
 
     @contextlib.contextmanager
     def attach(

@@ -40,8 +40,9 @@ def lkl(
         pytest.fail(str(error), pytrace=False)
     build = session.build(lkl_host)
     sources = None if is_ours(request.path) else request.path.parent
+    gdb = request.config.option.lkl_gdb
     with SuiteRun(
-        host, build, session.deadlines, subtests, dry_run=dry_run, sources=sources
+        host, build, session.deadlines, subtests, dry_run=dry_run, gdb=gdb, sources=sources
     ) as run:
         if sources is not None:
             run.properties[SUITE_FILE] = str(request.path)

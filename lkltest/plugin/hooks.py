@@ -82,6 +82,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         group.addoption(name, **settings)
     group.addoption("--lkl-json-dir", help=argparse.SUPPRESS)
     group.addoption("--lkl-dry-run", action="store_true", help=argparse.SUPPRESS)
+    group.addoption("--lkl-gdb", action="store_true", help=argparse.SUPPRESS)
     group.addoption("--lkl-command", action="store_true", help=argparse.SUPPRESS)
     group.addoption("--lkl-lines", action="store_true", help=argparse.SUPPRESS)
 

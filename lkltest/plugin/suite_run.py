@@ -7,7 +7,7 @@ import contextlib
 import platform
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
@@ -62,6 +62,7 @@ class SuiteRun:
         subtests: Any,
         *,
         dry_run: bool = False,
+        gdb: bool = False,
         sources: Path | None = None,
     ) -> None:
         """`sources` is where the suite's own C programs lie, for what `build` does not offer."""
@@ -81,6 +82,7 @@ class SuiteRun:
         self._evidence: list[str] = []
         self._subtests = subtests
         self._dry_run = dry_run
+        self._gdb = gdb
         self._sources = sources
         self._names = Names()
         self._program_seconds = 0.0
@@ -333,6 +335,8 @@ class SuiteRun:
                 pytest.skip(CAN_RUN)
             launch = Launch(path, arguments, dict(environment), self.deadlines, self.build)
             scope = self.scope
+            if self._gdb:
+                self._debug(launch)
             with error_boundary(self.host, "launch"):
                 return self.host.launch(launch, scope)
         except NotInstalled as error:
@@ -340,6 +344,16 @@ class SuiteRun:
         except LaunchError as error:
             self.problems.append(Problem(ProblemKind.LAUNCH, str(error)))
         pytest.fail(self.problems[-1].reason, pytrace=False)
+
+    def _debug(self, launch: Launch) -> NoReturn:
+        """Leave the terminal to gdb and the program; what it does is for a person to judge."""
+        from lkltest.host.by_hand import run_by_hand
+
+        if self._network is not None:
+            pytest.skip("gdb runs outside of a network of the run's own: lkltest exec --gdb")
+        with self.host.debugging(launch, self.scope) as command:
+            run_by_hand(command)
+        pytest.skip(f"{launch.program.name} ran under gdb")
 
     def _open_scope(self, *, network: bool, mounts: bool) -> Scope:
         from lkltest.sandbox.scope import Scope
