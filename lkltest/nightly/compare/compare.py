@@ -292,6 +292,9 @@ def _nights_with_times(history: PointHistory) -> list[str]:
 
 def nightly_seconds(history: PointHistory) -> list[float]:
     """Return a time for each night that has one, empty when the last has none: the median."""
+    if len(set(history.nights)) == len(history.nights):
+        told = [seconds for seconds in history.seconds if seconds is not None]
+        return told if told and history.seconds[-1] is not None else []
     nights: dict[str, list[float]] = {}
     for night, seconds in zip(history.nights, history.seconds, strict=True):
         if seconds is not None:

@@ -19,8 +19,8 @@ Location and Dispersion", 2002).
 
 from __future__ import annotations
 
-import itertools
 import math
+import operator
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -37,6 +37,7 @@ MOST_BEFORE = 50
 RESOLUTION = 0.005
 """Seconds: half a tick of the kernels under test (HZ=100), below which times say nothing."""
 
+_LEAST = 1e-4
 _MAD_TO_DEVIATION = 1.4826
 _TRUNCATION = 4.0
 _CLIP = 2.0
@@ -71,7 +72,7 @@ def step(seconds: Sequence[float]) -> Step | None:
 
     None when they are not, or when too little is known to tell.
     """
-    logs = [math.log(max(value, 1e-4)) for value in seconds]
+    logs = [math.log(value if value > _LEAST else _LEAST) for value in seconds]
     best, chosen = 1.0, None
     for recent in (LARGE, *SMALL):
         usual = _Usual.of(logs[-recent - MOST_BEFORE : -recent])
@@ -106,10 +107,10 @@ class _Usual:
             return None
         median = statistics.median(logs)
         spread = math.hypot(_deviation(logs, median), RESOLUTION / math.exp(median))
-        scores = [_clipped((value - median) / spread) for value in logs]
-        inside = max(sum(abs(score) < _CLIP for score in scores), len(logs) / 2)
-        shift = sum(scores) / inside
-        inflation = _inflation([_clipped(score - shift) for score in scores])
+        scores = _clipped([(value - median) / spread for value in logs])
+        outside = scores.count(_CLIP) + scores.count(-_CLIP)
+        shift = sum(scores) / max(len(logs) - outside, len(logs) / 2)
+        inflation = _inflation(_clipped([score - shift for score in scores]))
         return cls(len(logs), median + shift * spread, spread, inflation)
 
     def score(self, logs: Sequence[float]) -> float:
@@ -119,7 +120,7 @@ class _Usual:
             needed = (2.6 + self._doubt(1500)) * math.sqrt((1 + self.inflation) / 2)
             nearest = min(scores) if scores[0] > 0 else max(scores)
             return nearest / needed if nearest * scores[0] > 0 else 0.0
-        mean = sum(map(_clipped, scores)) / len(scores) / _CLIPPED_DEVIATION
+        mean = sum(_clipped(scores)) / len(scores) / _CLIPPED_DEVIATION
         error = math.sqrt((1 / len(scores) + 1 / self.nights) * self.inflation)
         return mean / error / (4.35 + self._doubt(4000))
 
@@ -128,8 +129,9 @@ class _Usual:
         return float(weight / self.nights**3)
 
 
-def _clipped(score: float) -> float:
-    return min(max(score, -_CLIP), _CLIP)
+def _clipped(scores: Sequence[float]) -> list[float]:
+    """A call for each score would take most of a comparison's time."""
+    return [_CLIP if s > _CLIP else -_CLIP if s < -_CLIP else s for s in scores]
 
 
 def _nights(logs: Sequence[float], usual: float, now: float) -> int:
@@ -143,10 +145,10 @@ def _nights(logs: Sequence[float], usual: float, now: float) -> int:
 
 
 def _deviation(values: Sequence[float], centre: float) -> float:
-    distances = [abs(value - centre) for value in values]
+    distances = [value - centre if value > centre else centre - value for value in values]
     farthest = _TRUNCATION * _MAD_TO_DEVIATION * statistics.median(distances)
-    squares = sum(min(distance, farthest) ** 2 for distance in distances)
-    return math.sqrt(squares / (len(values) - 1))
+    near = [distance if distance < farthest else farthest for distance in distances]
+    return math.sqrt(sum(map(operator.mul, near, near)) / (len(values) - 1))
 
 
 def _inflation(scores: Sequence[float]) -> float:
@@ -154,9 +156,9 @@ def _inflation(scores: Sequence[float]) -> float:
 
     Few nights tell r badly, and too low by about 1 in their number: a small one counts as none.
     """
-    square = sum(score * score for score in scores)
+    square: float = sum(map(operator.mul, scores, scores))
     if square == 0:
         return 1.0
-    product = sum(one * other for one, other in itertools.pairwise(scores))
+    product: float = sum(map(operator.mul, scores, scores[1:]))
     likeness = min(max(1.4 * (product / square + 1 / len(scores) - 0.1), 0.0), 0.8)
     return (1 + likeness) / (1 - likeness)

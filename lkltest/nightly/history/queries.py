@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 import re
 import statistics
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +27,7 @@ _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _Result = tuple[Outcome | CellOutcome, float | None]
 """Outcome and seconds of one run."""
 
+_OUTCOMES = {outcome.value: outcome for outcome in Outcome}
 _WORST = (Outcome.FAILED, Outcome.PASSED, Outcome.TODO, Outcome.SKIPPED)
 
 
@@ -218,14 +219,20 @@ def _of_cell(
     last = list(dict.fromkeys(run[1] for run in runs))[:NIGHTS]
     runs = [run for run in reversed(runs) if run[1] in last]
     points: dict[str, dict[int, _Result]] = {}
-    for name, run, outcome, seconds in _results(history, [run[0] for run in runs]):
-        points.setdefault(name, {})[run] = (Outcome(outcome), seconds)
+    for run, *_ in runs:
+        for name, outcome, seconds in _results(history, run):
+            points.setdefault(name, {})[run] = (_OUTCOMES[outcome], seconds)
     found = {
         cell: _history(
             cell, runs, platform, {run[0]: (CellOutcome(run[3]), run[4]) for run in runs}
         )
     }
+    columns = tuple(zip(*runs, strict=True))
     for name, results in points.items():
+        if len(results) == len(runs):  # mostly, and then it can be quick
+            whole = _whole_history(f"{cell}/{name}", columns, platform, list(results.values()))
+            found[whole.id] = whole
+            continue
         absent = (Outcome.PASSED, None) if is_problem(name) else None
         point_id = f"{cell}/{name}"
         found[point_id] = _history(point_id, runs, platform, results, absent)
@@ -249,13 +256,27 @@ def _history(
     return PointHistory(point_id, outcomes, seconds, nights, commits, platform.machine)
 
 
-def _results(history: History, runs: Sequence[int]) -> Iterator[tuple[Any, ...]]:
-    for run in runs:
-        yield from history.rows(
-            "SELECT points.name, results.run, results.outcome, results.seconds FROM results"
-            " JOIN points ON points.id = results.point WHERE results.run = ?",
-            (run,),
-        )
+def _whole_history(
+    point_id: str, runs: Sequence[tuple[Any, ...]], platform: Platform, results: Sequence[_Result]
+) -> PointHistory:
+    """The history of a point that was in every run, in their order; `runs` by columns."""
+    _, nights, machines, _, _, commits = runs
+    seconds = tuple(
+        [
+            took if outcome == Outcome.PASSED and machine == platform.machine else None
+            for (outcome, took), machine in zip(results, machines, strict=True)
+        ]
+    )
+    outcomes = tuple([outcome for outcome, _ in results])
+    return PointHistory(point_id, outcomes, seconds, nights, commits, platform.machine)
+
+
+def _results(history: History, run: int) -> list[tuple[Any, ...]]:
+    return history.rows(
+        "SELECT points.name, results.outcome, results.seconds FROM results"
+        " JOIN points ON points.id = results.point WHERE results.run = ?",
+        (run,),
+    )
 
 
 def _states(history: History, runs: Sequence[int]) -> dict[str, CellState]:
