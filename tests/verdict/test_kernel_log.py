@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 import pytest
 
-from lkltest.verdict.kernel_log import MAX_REPORTS, Banner, find_banner, find_reports, is_whole
+from lkltest.verdict.kernel_log import MAX_REPORTS, Banner, find_banner, find_reports, whole_ktap
 from lkltest.verdict.results import ProblemKind
 
 PANIC, OOPS, BUG = ProblemKind.PANIC, ProblemKind.OOPS, ProblemKind.BUG
@@ -140,6 +140,18 @@ def test_no_banner(log: bytes) -> None:
 def test_ktap_is_whole_when_its_last_result_is_there(stamp: bytes) -> None:
     lines = [b"KTAP version 1", b"1..2", b"    1..1", b"    ok 2 inner", b"ok 1 a", b"not ok 2 b"]
     ktap = [stamp + line + b"\n" for line in lines]
-    assert is_whole(b"".join(ktap))
-    assert not is_whole(b"".join(ktap[:-1]))
-    assert not is_whole(b"")
+    assert whole_ktap(b"".join([*ktap, b"[    3.0] Run /init\n"])) == b"".join(ktap)
+    assert not whole_ktap(b"".join(ktap[:-1]))
+    assert not whole_ktap(b"")
+
+
+def test_reports_of_a_sanitizers_own_suite_are_expected_there_alone() -> None:
+    ruler = b"[    0.1] " + b"=" * 66 + b"\n"
+    report = ruler + b"[    0.1] BUG: KASAN: slab-out-of-bounds in f+0x1/0x2\n" + ruler
+    begin, end = b"[    0.1]     # Subtest: kasan\n", b"[    0.1] ok 1 - kasan\n"
+    panic = b"[    0.1] Kernel panic - not syncing: x\n"
+    assert find_reports(begin + report * 3 + end) == []
+    assert len(find_reports(begin + report + end + report)) == 1
+    assert [each.kind for each in find_reports(begin + report + panic + end)] == [ProblemKind.PANIC]
+    assert len(find_reports(begin.replace(b"kasan", b"list") + report + end)) == 1
+    assert len(find_reports(begin + report)) == 1, "the suite did not come to its end"
