@@ -181,6 +181,10 @@ class QemuHost(Host):
             return all(is_image(path) for path in build.programs.values())
         return build.kind in ("images", "linux", "l4re")
 
+    def claims(self, build: Build) -> bool:
+        """L4Re's own tests are scripts."""
+        return all(is_own_test(path) for path in build.programs.values())
+
     def unsupported(self, feature: str, build: Build) -> str | None:
         kind, _, what = feature.partition(":")
         if kind == "net" and what not in ("", "loopback", "tap"):

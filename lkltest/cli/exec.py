@@ -22,6 +22,7 @@ from lkltest.host.by_hand import run_by_hand
 from lkltest.host.error_boundary import (
     BUGS,
     accepts,
+    claims,
     error_boundary,
     missing_of,
     one_line,
@@ -152,11 +153,12 @@ def _host(name: str | None, path: Path, options: Mapping[str, Any]) -> Host:
         except KeyError:
             raise LaunchError(unknown("host", name, host_names())) from None
     build = Build(path.parent, "program", {path.name: path})
-    for candidate in host_names():
-        host = make_host(candidate, options)
-        if accepts(host, build):
-            return host
-    raise LaunchError(f"{path}: is {identify(path)}; no host runs that")
+    accepting = [
+        host for host in (make_host(each, options) for each in host_names()) if accepts(host, build)
+    ]
+    if not accepting:
+        raise LaunchError(f"{path}: is {identify(path)}; no host runs that")
+    return next((host for host in accepting if claims(host, build)), accepting[0])
 
 
 class _Passthrough:

@@ -141,6 +141,11 @@ class Host(ABC):
     def accepts(self, build: Build) -> bool:
         """Whether the programs of `build` are this host's (ELF or PE, an image, ...)."""
 
+    def claims(self, build: Build) -> bool:
+        """Whether they are this host's before another's that accepts them, too."""
+        del build
+        return False
+
     def unsupported(self, feature: str, build: Build) -> str | None:
         """The reason why `feature` ("disk", "net:tap", ...) cannot be had; None if it can.
 

@@ -62,6 +62,15 @@ def accepts(host: Host, build: Build) -> bool:
         return False
 
 
+def claims(host: Host, build: Build) -> bool:
+    """`host.claims(build)`; a host that raises there does not."""
+    try:
+        with error_boundary(host, "claims"):
+            return host.claims(build)
+    except LaunchError:
+        return False
+
+
 def properties_of(host: Host) -> dict[str, str]:
     """`host.properties()`; of a host that raises there, what it raised."""
     try:

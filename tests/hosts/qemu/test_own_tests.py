@@ -88,7 +88,7 @@ def test_a_tree_is_a_build(tree: Path) -> None:
 
 def test_one_by_hand(tree: Path) -> None:
     test = add(tree, "passes", PLAYED)
-    done = lkltest("exec", "--host=qemu", "--lkl-qemu-shuffle=42", test)
+    done = lkltest("exec", "--lkl-qemu-shuffle=42", test)  # a script, and yet not native's
     assert done.returncode == 0, done.stderr
     assert "# seed 1 42" in done.stdout
     assert "passes.t@qemu: ok, 2 points" in done.stderr
