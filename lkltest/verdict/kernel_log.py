@@ -70,6 +70,7 @@ MAX_REPORTS = 20  # with a report each; of more in one scan only what ends the r
 _TRACE_LINES = 400
 _AFTERMATH = 4096  # bytes after a report in which a panic is its consequence
 _REPORT_BYTES = 64 * 1024
+_AT_ONCE = 32  # reports of different threads and CPUs that may be printed at once
 
 _WORDS = re.compile(b"|".join(map(re.escape, WORDS)))
 # Nearly no log holds a report. Capital letters are rare, so a regex is the quickest way to look for
@@ -207,7 +208,7 @@ def _caller(log: bytes, start: int) -> bytes:
 
 def _last_of(events: list[_Event], caller: bytes) -> _Event | None:
     """Return the last event that a line of `caller` may be part of, or that it ends."""
-    for event in reversed(events):
+    for event in reversed(events[-_AT_ONCE:]):
         if event.fatal or event.caller == caller or not event.caller or not caller:
             return event
     return None

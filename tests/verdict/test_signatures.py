@@ -303,3 +303,8 @@ def test_uml_shows_the_registers_above_a_fault(what: str) -> None:
     (found,) = find_reports(f"[ 0.5] fine\n{report}".encode())
     assert (found.kind, found.title, found.fatal) == (K.PANIC, f"{what} in guilty", True)
     assert found.detail == report.rstrip()
+
+
+def test_many_threads_cost_no_more_each() -> None:
+    lines = [b"[    0.1][ T%d] BUG: bad thing\n" % number for number in range(20_000)]
+    assert len(find_reports(b"".join(lines))) == len(lines)
