@@ -10,10 +10,13 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from lkltest.command_line import FAILED, INTERRUPTED, PASSED, count
+from lkltest.nightly.commands.culprits import with_culprits
 from lkltest.nightly.commands.night import (
+    ComparedNight,
     Criteria,
     Recorder,
     compare_night,
@@ -76,6 +79,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--scheduler", metavar="URL", help="run the cells on the workers of a Dask scheduler"
     )
+    parser.add_argument(
+        "--bisect",
+        type=count,
+        metavar="MINUTES",
+        help="search for the commits of new failures, for so long; builds need a make =",
+    )
     parser.add_argument("--tls", type=Path, metavar="DIR", help="certificate of its cluster")
 
 
@@ -134,7 +143,7 @@ def _night(
             lambda cells, listener: _run_cells(options, config, cells, listener),
         )
         display.end()
-        return _close(config, recorder, criteria)
+        return _close(options, config, recorder, criteria)
     finally:
         if history is not None:
             history.close()
@@ -169,7 +178,9 @@ def _changes(config: Config, recorder: Recorder, criteria: Criteria) -> Sequence
         return compared(history, night, criteria.baseline, criteria.known).changes
 
 
-def _close(config: Config, recorder: Recorder, criteria: Criteria) -> int:
+def _close(
+    options: argparse.Namespace, config: Config, recorder: Recorder, criteria: Criteria
+) -> int:
     """Compare the night, write its reports, say what changed."""
     from lkltest.nightly.report.write_all import write_all
 
@@ -190,6 +201,7 @@ def _close(config: Config, recorder: Recorder, criteria: Criteria) -> int:
         compared = compare_night(history, folder, records, criteria, notes)
         write_all(compared.model, folder.path)
         folder.finish(finished, verdict(compared.model).value, headline(compared.model))
+        compared = _searched(options, config, compared, folder)
         for line in lines(compared.model.changes):
             echo(line)
         line = night_line(compared.model, folder.path, colour=wants_colour(sys.stdout))
@@ -202,6 +214,23 @@ def _close(config: Config, recorder: Recorder, criteria: Criteria) -> int:
     if recorder.history_error:
         return fail(f"{recorder.history_error}; the night is complete in {folder.path}")
     return FAILED if compared.failing else PASSED
+
+
+def _searched(
+    options: argparse.Namespace, config: Config, compared: ComparedNight, folder: NightFolder
+) -> ComparedNight:
+    """The night with the commits that broke it, if they are asked for; its reports say so, too."""
+    from lkltest.nightly.report.write_all import write_all
+
+    model = compared.model
+    if options.bisect is None or "history" not in model.properties:
+        return compared
+    file = Path(model.properties["history"])
+    changes = with_culprits(model.changes, config.builds, file, options.bisect * 60.0)
+    if changes != list(model.changes):
+        model = replace(model, changes=tuple(changes))
+        write_all(model, folder.path)
+    return replace(compared, model=model)
 
 
 def _forget(config: Config, recorder: Recorder) -> None:

@@ -26,11 +26,15 @@ _NAME = re.compile(r"[A-Za-z0-9_.+-]+")
 
 @dataclass(frozen=True, slots=True)
 class BuildEntry:
-    """`[builds.NAME]`: `path` is None for each host's default build; `commit` "" when unknown."""
+    """`[builds.NAME]`: `path` is None for each host's default build; `commit` "" when unknown.
+
+    `make` builds it in the top directory of its tree, for `--bisect`; run without a shell.
+    """
 
     name: str
     path: Path | None = None
     commit: str = ""
+    make: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +139,7 @@ def load(file: Path, hosts: Collection[str], suites: Collection[str]) -> Config:
         name=night.string("name", "nightly"),
         rerun=night.count("rerun") or 0,
         keep=_keep(night),
-        notify=_command(night),
+        notify=_command(night, "notify"),
         metrics=base / night.string("metrics") if night.has("metrics") else None,
     )
     for section in (night, matrix, top):
@@ -162,12 +166,12 @@ def _fail_on(night: Section) -> frozenset[ChangeKind]:
     return parse_fail_on(words)
 
 
-def _command(night: Section) -> str:
-    text = night.string("notify", "")
+def _command(table: Section, key: str) -> str:
+    text = table.string(key, "")
     try:
         shlex.split(text)
     except ValueError as error:
-        raise night.error(f"notify: {error}", "notify") from None
+        raise table.error(f"{key}: {error}", key) from None
     return text
 
 
@@ -188,7 +192,8 @@ def _builds(top: Section, base: Path) -> list[BuildEntry]:
         path = base / Path(table.string("path")).expanduser() if table.has("path") else None
         if path is not None and not path.exists():  # some hosts' builds are files
             raise table.error(f"build {name}: {path}: no such file or directory", "path")
-        entries.append(BuildEntry(name, path, table.string("commit", "")))
+        commit, make = table.string("commit", ""), _command(table, "make")
+        entries.append(BuildEntry(name, path, commit, make))
         table.finish()
     return entries
 

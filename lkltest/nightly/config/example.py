@@ -31,6 +31,7 @@ fail_on = ["new", "vanished", "error"]
 # [builds.mainline]
 # path = "/home/me/linux/tools/lkl"
 # commit = "v6.12-rc1"              # default: what git says in the kernel's tree
+# make = "make -C tools/lkl"        # builds it in the top of its tree: for nightly --bisect
 
 # Every build x every host x every suite and variant is a cell.
 [matrix]

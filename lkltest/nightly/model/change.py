@@ -81,6 +81,7 @@ class Change:
         before, after: outcome in the baseline and now; None where it was not there.
         seconds_before, seconds_after: the usual time and this night's.
         commit_before, commit_after: the kernel's commits, "" when unknown.
+        culprit: what a search for the commit found, in words.
         machine, since: of what became slower or faster: where, and the first night.
     """
 
@@ -95,6 +96,7 @@ class Change:
     commit_after: str = ""
     machine: str = ""
     since: str = ""
+    culprit: str = ""
 
     @property
     def commits(self) -> str:

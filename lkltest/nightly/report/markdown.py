@@ -77,7 +77,7 @@ def _what(cause: Cause) -> str:
         parts.append(f"{change.seconds_before or 0:.2f} s to {change.seconds_after or 0:.2f} s")
     if change.commits:
         parts.append(f"commits {change.commits}")
-    parts.append(cause.extent)
+    parts += [change.culprit, cause.extent]
     return "; ".join(part for part in parts if part)
 
 

@@ -66,4 +66,5 @@ def _text(cause: Cause) -> str:
     reason = f": {change.reason}" if change.reason else ""
     commits = f" ({change.commits})" if change.commits else ""
     extent = f"; {cause.extent}" if cause.extent else ""
-    return printable(f"{change.id}{reason}{commits}{extent}")
+    culprit = f"; {change.culprit}" if change.culprit else ""
+    return printable(f"{change.id}{reason}{commits}{culprit}{extent}")

@@ -199,6 +199,37 @@ class TestGit:
         said, commits = self.search(tmp_path, seconds, "--times=2", "--any")
         assert f"{commits[4]} is the first bad commit" in said
 
+    def test_a_night_searches_for_its_new_failures(self, tmp_path: Path) -> None:
+        """A range that cannot be built, beside the one that broke it, does not widen the answer."""
+        tree = tmp_path / "tree"
+        tree.mkdir()
+        (tree / ".gitignore").write_text("/tests/boot\n")
+        for name in ("Kbuild", "MAINTAINERS"):
+            (tree / name).touch()
+        (tree / "Makefile").write_text("all:\n\tmkdir -p tests && cc -o tests/boot boot.c\n")
+        self.git(tree, "init", "-q")
+        seconds = ["1", "1", "bad", "bad", "bad", "1", "0", "0", "0"]
+        commits = [self.commit(tree, f"commit {n}", second) for n, second in enumerate(seconds)]
+        file = tmp_path / "nightly.toml"
+        file.write_text(
+            "[night]\nrepeat = 5\n[builds.next]\n"
+            f'path = "{tree}"\nmake = "make"\n'
+            '[matrix]\nbuilds = ["next"]\nhosts = ["native"]\nsuites = ["boot"]\n'
+        )
+        for commit, status in ((commits[0], 0), (commits[-1], 1)):
+            self.git(tree, "checkout", "-q", commit)
+            subprocess.run(["make", "-s", "-C", str(tree)], check=True)
+            done = lkltest("nightly", str(file), "--bisect", "5", cwd=tmp_path)
+            assert done.returncode == status, done.stdout + done.stderr
+        found = f"broken by {commits[6][:7]} commit 6"
+        assert f"boot@native#next/second: {found}" in done.stdout
+        (line,) = (line for line in done.stdout.splitlines() if line.startswith("NEW FAILURE"))
+        assert line.endswith(f"; {found}")
+        report = max((tmp_path / "nightly" / "nights").iterdir()) / "report.md"
+        assert found in report.read_text()
+        assert self.git(tree, "worktree", "list").count("\n") == 1, "the work tree is gone"
+        assert self.git(tree, "rev-parse", "HEAD").strip() == commits[-1], "and the tree as it was"
+
     def test_it_runs_a_commit_until_it_is_sure(self, tmp_path: Path) -> None:
         seconds = ["1"] * 4 + ["runs % 3"] * 3
         with History(tmp_path / "h.sqlite") as history:
