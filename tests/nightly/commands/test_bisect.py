@@ -239,7 +239,7 @@ class TestGit:
                 row = RunRow("boot@native#b", "b", "native", "boot", "", 0, outcome, 1.0, 1.0)
                 results = [("second", outcome, None, "")]
                 history.add(night, [replace(row, results=results)])
-        words = ("--confidence=0.99", f"--history={tmp_path / 'h.sqlite'}")
+        words = ("--confidence=0.95", f"--history={tmp_path / 'h.sqlite'}")
         said, commits = self.search(tmp_path, seconds, *words)
         assert f"{commits[4]} is the first bad commit" in said
         assert "good commits fail 1.6% of the time, bad ones 1" in said
