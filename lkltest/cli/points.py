@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Memories of earlier runs: a build's test points, for `list`; failures, for `--lf`.
+"""Memories of earlier runs: a build's points, for `list`; failures, for `--lf`; times, for `-j`.
 
-Both lie in the user's cache, the points by build, pytest's own cache by the directory of the run.
-A cache that cannot be written is none: no run depends on it.
+All lie in the user's cache, the points by build, pytest's own cache by the directory of the run,
+times by what was run. A cache that cannot be written is none: no run depends on it.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -38,12 +39,39 @@ def known_points(build: Path) -> Points:
     return {}
 
 
+_WORKERS = 1.0
+"""The seconds that it takes until pytest-xdist's workers run tests."""
+
+
+def workers_pay(run: Sequence[str], jobs: int) -> bool:
+    """Whether suites side by side are quicker, as far as the last `run` tells.
+
+    A run whose suites take tenths of a second is over before workers have started.
+    """
+    place = _times(run)
+    with contextlib.suppress(OSError, ValueError):
+        seconds = [float(each) for each in json.loads(place.read_bytes())] if place else []
+        if seconds:
+            together = max(sum(seconds) / jobs, *seconds)
+            return sum(seconds) - together > _WORKERS
+    return True
+
+
+def _times(run: Sequence[str]) -> Path | None:
+    words = "\0".join(sorted(run))
+    return _place(f"times-{hashlib.sha256(os.fsencode(words)).hexdigest()[:16]}.json")
+
+
 class Observer:
-    """A pytest plugin that keeps the names of the points which a run has had."""
+    """A pytest plugin that keeps the names of the points which a `run` has had, and its times."""
+
+    def __init__(self, run: Sequence[str]) -> None:
+        self._run = run
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         reporter = session.config.pluginmanager.getplugin(REPORTER)
         if isinstance(reporter, SuiteReporter):
+            _keep_times(self._run, [result.seconds for result in reporter.results])
             seen: dict[str, Points] = {}
             for result in reporter.results:
                 if result.points and "build" in result.properties:
@@ -51,6 +79,15 @@ class Observer:
                     seen.setdefault(result.properties["build"], {})[result.id] = names
             for build, points in seen.items():
                 _keep(Path(build), points)
+
+
+def _keep_times(run: Sequence[str], seconds: Sequence[float]) -> None:
+    place = _times(run)
+    if place is not None and seconds:
+        with contextlib.suppress(OSError):
+            # Others on the machine make all take longer, the start of workers, too.
+            slower = max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+            write_whole(place, json.dumps([round(each / slower, 2) for each in seconds]).encode())
 
 
 def _keep(build: Path, points: Points) -> None:

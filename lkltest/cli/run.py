@@ -7,6 +7,7 @@ import argparse
 import importlib.util
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ import pytest
 from lkltest.cli import points
 from lkltest.command_line import FAILED, PASSED, USED_WRONGLY
 from lkltest.errors import NoSuites
+from lkltest.host.build import named_build
 from lkltest.plugin import inner_pytest
 from lkltest.report.terminal import echo_error
 
@@ -56,17 +58,27 @@ def run(options: argparse.Namespace) -> int:
     if options.gdb and options.jobs > 1:
         echo_error("--gdb is for one terminal, -j for several suites at once")
         return USED_WRONGLY
-    if options.jobs > 1:
+    run = _identity(options, paths, suites)
+    if options.jobs > 1 and points.workers_pay(run, options.jobs):
         if importlib.util.find_spec("xdist") is None:
             echo_error("-j needs pytest-xdist: pip install 'lkltest[parallel]'")
             return USED_WRONGLY
         arguments += ["-p", "xdist", "-n", str(options.jobs), "--dist=worksteal"]
     arguments += ["--lkl-command", *options.for_pytest]
     interrupts = _Interrupts()
-    status = int(pytest.main(arguments, plugins=[interrupts, points.Observer()]))
+    status = int(pytest.main(arguments, plugins=[interrupts, points.Observer(run)]))
     if interrupts.happened:
         raise KeyboardInterrupt
     return _EXIT_STATUS.get(status, FAILED)
+
+
+def _identity(
+    options: argparse.Namespace, paths: Sequence[str], suites: Sequence[str]
+) -> list[str]:
+    """The words that say what is run: another run of the same takes about as long."""
+    build = named_build(options.build)
+    hosts = [f"host {name}" for name in options.host or ()]
+    return [*hosts, f"build {Path(build).absolute() if build else ''}", *paths, *suites]
 
 
 class _Interrupts:
