@@ -22,6 +22,9 @@ _BUNDLE_MARK = re.compile(rb"BUNDLE TEST (?:(START)|EXPECT TEST COUNT (\d{1,9})|
 _RUNNING = re.compile(rb"^Running \d+/\d+ (\S+)\s*$")
 _SKIPPED = re.compile(rb"^ok\b.*#\s*SKIP\b")
 _FAILED = re.compile(rb"^not ok\b")
+_POINT = re.compile(rb"^(?:not )?ok(?: \d+)?(?: -)? *([^#\n]*)")
+_PROPERTY = re.compile(rb"^#\s+([\w\[\]-]+): (\S.*)$")
+_MOST_PROPERTIES = 4096
 _BARE_PLAN = re.compile(rb"^(1\.\.\d+)\s*$")
 _SIGHT = b" TEST "
 
@@ -77,6 +80,9 @@ class BlockReader:
         """Whether any block or bundle has started."""
         self.skipped = self.failed = False
         """Whether a point in a block was skipped, or has failed."""
+        self.properties: dict[str, str] = {}
+        """The properties that comments after a point give it, as `POINT: Test-uuid`."""
+        self._point = ""
         self._bundles = bundles
         self._partial = b""
 
@@ -147,11 +153,21 @@ class BlockReader:
         self, prefix: bytes, line: bytes, into: list[tuple[bytes | None, bytes]]
     ) -> None:
         """A bundle's test gives its plan its name, so that tests may have points of one name."""
+        if point := _POINT.match(line):
+            self._point = _text(point[1])
+        elif (said := _PROPERTY.match(line)) and len(self.properties) < _MOST_PROPERTIES:
+            test = _text(self._bundle.running) if self._bundle else ""
+            name = ": ".join(filter(None, (test, self._point, _text(said[1]))))
+            self.properties[name] = _text(said[2])
         self.skipped = self.skipped or _SKIPPED.match(line) is not None
         self.failed = self.failed or _FAILED.match(line) is not None
         if self._bundle is not None and self._bundle.running:
             line = _BARE_PLAN.sub(rb"\1 # " + self._bundle.running + b"\n", line)
         into.append((prefix, line))
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "backslashreplace").strip()
 
 
 _TAP = re.compile(rb"(?mi)^(?:TAP version \d+|1\.\.\d)")
@@ -214,6 +230,15 @@ class Streams:
         """Whether there were blocks, and all have finished, those of a bundle included."""
         readers = self._blocks.values()
         return any(reader.finished for reader in readers) and not self.blocks_open
+
+    @property
+    def properties(self) -> dict[str, str]:
+        """The properties of points in blocks."""
+        return {
+            name: value
+            for reader in self._blocks.values()
+            for name, value in reader.properties.items()
+        }
 
     @property
     def skipped_only(self) -> bool:

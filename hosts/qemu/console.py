@@ -218,6 +218,11 @@ class GuestConsole:
         return self._streams.others_done and not self._streams.blocks_open
 
     @property
+    def properties(self) -> dict[str, str]:
+        """The properties of test points, such as `POINT: Test-uuid`."""
+        return self._streams.properties
+
+    @property
     def blocks_finished(self) -> bool:
         """Whether there were `TAP TEST` blocks, and all have finished."""
         return self._streams.blocks_finished

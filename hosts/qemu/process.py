@@ -7,7 +7,7 @@ import contextlib
 import select
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -168,6 +168,11 @@ class QemuProcess(Process):
                 break
             data += portion
         return bytes(data)
+
+    @property
+    def properties(self) -> Mapping[str, str]:
+        """The properties that L4Re's tests have given their points."""
+        return self._console.properties
 
     @property
     def in_debugger(self) -> bool:

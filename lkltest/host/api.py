@@ -77,6 +77,11 @@ class Process(Protocol):
     evidence: tuple[str, ...] = ()
     """Lines that each failure is shown with."""
 
+    @property
+    def properties(self) -> Mapping[str, str]:
+        """Further properties of the run, for reports; valid once `chunks` is exhausted."""
+        return {}
+
     def chunks(self) -> Iterator[bytes]:
         """Yield the console's bytes, cleaned for the parser, until the program has ended.
 

@@ -77,7 +77,11 @@ class Execution:
         seconds = time.monotonic() - self._started
         problems = _tied(self.process.problems(), self._recorder.in_flight)
         verdict = self._recorder.finish(self.process.exit, problems, seconds)
-        verdict = replace(verdict, points=(*verdict.points, *self.process.more_points()))
+        verdict = replace(
+            verdict,
+            points=(*verdict.points, *self.process.more_points()),
+            properties={**verdict.properties, **self.process.properties},
+        )
         self.result = _with_hang_report(verdict, self.process.hang_report)
         yield from self.result.points[reported:]
 

@@ -110,6 +110,13 @@ def test_ned_announces_a_pause_in_seconds_too(tmp_path: Path) -> None:
     assert len(result.points) == 10
 
 
+def test_properties_of_points_are_the_run_s(tmp_path: Path) -> None:
+    lines = [b"TAP TEST START", b"1..1", b"ok Group::Name # SKIP no", b"#    Test-uuid: 1-2"]
+    stream = b"".join(line + b"\r\n" for line in [*lines, b"TAP TEST FINISHED"])
+    result = play(tmp_path, stream, "end=idle", LIMITS)
+    assert result.properties["Group::Name: Test-uuid"] == "1-2"
+
+
 @pytest.mark.parametrize(
     ("point", "status", "passes"),
     [(b"ok 1 a # SKIP b", 1, True), (b"ok 1 a", 1, False), (b"ok 1 a # SKIP b", 2, False)],
