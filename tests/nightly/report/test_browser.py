@@ -12,12 +12,15 @@ from typing import Any
 
 import pytest
 
+from lkltest.nightly.commands.overview import write_overview
+from lkltest.nightly.history.store import History
 from lkltest.nightly.report import html
 from tests.compiler import ROOT
+from tests.nightly.report.test_overview import fill
 from tests.nightly.report.views import COMMIT, HOSTILE, OLDER, example_night
 
 SCREENSHOTS = ROOT / "build" / "screenshots"
-DESK = {"width": 1200, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+DESK = {"width": 1280, "height": 900, "deviceScaleFactor": 1, "mobile": False}
 PHONE = {"width": 390, "height": 844, "deviceScaleFactor": 2, "mobile": True}
 LIGHT, DARK = "light", "dark"
 
@@ -205,12 +208,50 @@ class TestLooks:
         assert luminance(inks[0]) < 0.2 < luminance(inks[1])
 
 
-def picture(browser: Any, screen: dict[str, Any], height: int, colours: str) -> None:
+class TestAllNights:
+    """The page of all nights, of which the last months are seen and the others folded away."""
+
+    @pytest.fixture
+    def page(self, tmp_path: Path) -> Path:
+        with History(None) as history:
+            fill(history, tmp_path, 200, 20)
+            file = write_overview(history, tmp_path, "lab")
+        assert file is not None
+        return file
+
+    @pytest.mark.parametrize("colours", [LIGHT, DARK])
+    @pytest.mark.parametrize("screen", [DESK, PHONE], ids=["desk", "phone"])
+    def test_it_fits_and_can_be_read(
+        self, show: Show, screen: dict[str, Any], colours: str
+    ) -> None:
+        browser = show(screen, colours)
+        width, height = browser.execute_script(
+            "return [document.documentElement.scrollWidth, document.documentElement.scrollHeight]"
+        )
+        picture(browser, screen, height, colours, "nights")
+        assert width <= screen["width"], "it must not scroll sideways"
+        for kind in ("failing", "unfinished"):
+            day = f"#calendar .days .{kind}"
+            back = colour(browser, day, "backgroundColor")
+            assert contrast(colour(browser, day, "color"), back) >= 4.5, kind
+
+    def test_a_day_leads_to_its_night(self, show: Show) -> None:
+        browser = show(PHONE, LIGHT)
+        size = "const b = document.querySelector('.days a').getBoundingClientRect();"
+        wide, high = browser.execute_script(f"{size} return [b.width, b.height]")
+        assert min(wide, high) >= 24, "a finger has to hit it (WCAG 2.5.8)"
+        browser.find_element("css selector", "#calendar .days a").click()
+        assert browser.current_url.endswith("/index.html") and "/nights/" in browser.current_url
+
+
+def picture(
+    browser: Any, screen: dict[str, Any], height: int, colours: str, what: str = "night"
+) -> None:
     """Keep the whole page as it looks, for people."""
     clip = {"x": 0, "y": 0, "width": screen["width"], "height": height, "scale": 1}
     shot = browser.execute_cdp_cmd(
         "Page.captureScreenshot", {"captureBeyondViewport": True, "clip": clip}
     )
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-    name = f"night-{'phone' if screen['mobile'] else 'desk'}-{colours}.png"
+    name = f"{what}-{'phone' if screen['mobile'] else 'desk'}-{colours}.png"
     (SCREENSHOTS / name).write_bytes(base64.b64decode(shot["data"]))
