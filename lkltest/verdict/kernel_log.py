@@ -299,9 +299,9 @@ def _title(event: _Event, report: bytes, line: str) -> str:
         values["frame"] = telling_function(_text(report), event.signature.frames)
         if not values["frame"]:
             form = _PLACE.sub("", form)
-            if _SOURCE.search(line) or " " not in form:
-                return line  # it says more than a title without a place
     title = form.format_map(defaultdict(str, values))
+    if form is not event.signature.title and (_SOURCE.search(line) or " " not in title):
+        return line  # it says more than a title without a place
     return plain_title(title)
 
 
