@@ -15,6 +15,7 @@ from pathlib import Path
 
 from lkltest.deadline import Deadline
 from lkltest.sandbox.scope import Scope
+from lkltest.tap.patterns import STAMP
 from lkltest.verdict.stack import functions
 
 _TOOL = "uml_mconsole"
@@ -23,7 +24,7 @@ _UNANSWERED_SECONDS = 1.0  # an answer begins in milliseconds
 _STEP = 0.02
 _NOISE = "Warning: couldn't stat file"
 _LIMIT = 1 << 20
-_STAMP = re.compile(r"^(?:\[ *\d+\.\d+\])+")
+_STAMPS = re.compile(r"^(?:" + STAMP.decode() + ")+")
 _FUNCTION = re.compile(r"^\w+ (?!\.{1,2}/)\S+:\d+$", re.MULTILINE)  # the C library's begin so
 _IDLE = re.compile(r"\b(?:\w*cpu_idle|do_idle|default_idle_call|\w*idle_sleep)\b")
 _SCHEDULER = ("__switch_to", "__schedule", "schedule")
@@ -137,7 +138,7 @@ def without_splats(printed: str) -> str:
     kept: list[str] = []
     inside = trace = False
     for line in printed.split("\n"):
-        text = _STAMP.sub("", line).strip()
+        text = _STAMPS.sub("", line).strip()
         if text.startswith("=" * 20):
             inside, trace = True, False
         elif inside and text == "Call Trace:":

@@ -11,13 +11,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lkltest.host.build import Build
+from lkltest.tap.patterns import LINUX
 
 from .pe import Pe, PeError, open_pe
 
 TRIPLETS = ("x86_64-w64-mingw32", "x86_64-pc-cygwin", "x86_64-pc-msys", "i686-w64-mingw32")
 _SECONDS = 20.0
 _LONG = re.compile(r"__SIZEOF_LONG__ (\d)")
-_COMPILER = re.compile(rb"Linux version \S+ \([^()]*\) \(([\w.+-]*gcc|[^()]*clang)\b[^\n\0]{0,80}")
+_COMPILER = re.compile(LINUX + rb"\S+ \([^()]*\) \(([\w.+-]*gcc|[^()]*clang)\b[^\n\0]{0,80}")
 _ABI = {b"mingw": "LLP64", b"cygwin": "LP64", b"msys": "LP64"}
 _LIBRARIES = ((b"cygwin1.dll", "LP64"), (b"msys-2.0.dll", "LP64"), (b"msvcrt.dll", "LLP64"))
 _OBJECTS = ("lib/lkl.o", "lib/liblkl.o")
