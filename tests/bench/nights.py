@@ -61,7 +61,7 @@ def slow_downs() -> None:
 def _slow_downs(name: str, slower: Detector, noise: Noise, points: int = 1000) -> None:
     rng = random.Random(5)
     count = sum(len(episodes(noise.times(rng), 13, slower)) for _ in range(points))
-    parts = [f"{count} false episodes in {points} points and 60 nights; found of 100"]
+    parts = [f"points with a false episode in 60 nights: {share_text(count, points)}; found of 100"]
     for factor in (1.15, 1.3, 2.0):
         rng = random.Random(9)
         waits = [nights_to_find(rng, noise, factor, slower=slower) for _ in range(100)]

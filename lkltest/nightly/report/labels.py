@@ -7,9 +7,10 @@ from collections import Counter
 from collections.abc import Sequence
 from enum import Enum
 
-from lkltest.nightly.compare.causes import causes
+from lkltest.nightly.compare.causes import Cause, causes
 from lkltest.nightly.model.cell import CellOutcome
 from lkltest.nightly.model.change import Change, ChangeKind
+from lkltest.nightly.model.ids import split_id
 from lkltest.nightly.report.model import NightModel
 from lkltest.text import plural
 from lkltest.verdict.results import Outcome
@@ -95,17 +96,18 @@ def headline(night: NightModel) -> str:
 
 def cause_counts(changes: Sequence[Change]) -> list[tuple[ChangeKind, str]]:
     """The number of each kind: `2`, or `12 points, 1 cause`, by the kind of the cause."""
-    found: dict[ChangeKind, list[int]] = {}
+    found: dict[ChangeKind, list[Cause]] = {}
     for cause in causes(changes):
-        found.setdefault(cause.lead.kind, []).append(len(cause.changes))
-    return [
-        (kind, str(len(sizes)) if sum(sizes) == len(sizes) else _points_text(sizes))
-        for kind, sizes in found.items()
-    ]
+        found.setdefault(cause.lead.kind, []).append(cause)
+    return [(kind, _count_text(group)) for kind, group in found.items()]
 
 
-def _points_text(sizes: Sequence[int]) -> str:
-    return f"{plural(sum(sizes), 'point')}, {plural(len(sizes), 'cause')}"
+def _count_text(group: Sequence[Cause]) -> str:
+    ids = [change.id for cause in group for change in cause.changes]
+    if len(ids) == len(group):
+        return str(len(group))
+    what = "point" if any(split_id(one)[1] for one in ids) else "cell"
+    return f"{plural(len(ids), what)}, {plural(len(group), 'cause')}"
 
 
 def counted(count: int, kind: ChangeKind) -> str:

@@ -72,6 +72,11 @@ def test_the_same_failure_elsewhere_is_one_line() -> None:
     ]
 
 
+def test_cells_are_counted_as_cells() -> None:
+    gone = [Change(ChangeKind.VANISHED, f"disk[{v}]@a#b", "so") for v in ("ext4", "xfs")]
+    assert summary(gone) == "vanished: 2 cells, 1 cause"
+
+
 def test_different_points_are_different_causes() -> None:
     told = [Change(NEW, "boot@a#b/x", "so"), Change(NEW, "boot@a#b/y", "so")]
     assert len(causes([*told, Change(STILL, "boot@w#b/x"), Change(NEW, "net@a#b/x", "so")])) == 4
