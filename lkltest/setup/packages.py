@@ -15,6 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from lkltest.errors import SetupError
+from lkltest.text import plural
 
 from .diagnosis import BROKEN_OFF, FULL_DISK, LOCKED, diagnose
 from .place import has_room
@@ -81,7 +82,7 @@ class Apt:
     def install(self, names: Sequence[str]) -> None:
         """Install packages in one round, their lists read first. Raises SetupError."""
         self._read_lists()
-        what = f"installing {len(names)} packages" + self._size(names)
+        what = f"installing {plural(len(names), 'package')}" + self._size(names)
         words = ["-y", "--no-install-recommends", "install", *names]
         done = self._run(what, "apt-install", words)
         if done.status != 0 and BROKEN_OFF.search(done.text):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lkltest.errors import SetupError
-from lkltest.text import printable_line
+from lkltest.text import plural, printable_line
 
 from .diagnosis import FULL_DISK, diagnose
 from .packages import Apt, install_command, missing
@@ -72,8 +72,7 @@ class Plan:
         seconds = sum(_seconds(step) for step in steps)
         seconds += _SECONDS_PER_MEGABYTE * sum(package.megabytes for package in packages)
         minutes = max(1, round(seconds / 60))
-        plural = "" if minutes == 1 else "s"
-        lines.append(f"About {minutes} minute{plural} and {_size(megabytes)} of disk.")
+        lines.append(f"About {plural(minutes, 'minute')} and {_size(megabytes)} of disk.")
         return lines
 
     def check_space(self) -> None:
