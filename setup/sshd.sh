@@ -11,7 +11,12 @@ target=$1
 part=$target.part
 rm -rf "$part" "$target"
 mkdir -p "$part"
-(cd "$part" && apt-get -q download openssh-server libwrap0)
+# With it all that installing it would bring: a missing library of sshd-session
+# ends each connection without a word.
+needed=$(apt-get -s --no-install-recommends install openssh-server |
+	sed -n 's/^Inst \([^ ]*\) .*/\1/p')
+# shellcheck disable=SC2086 # names of packages
+(cd "$part" && apt-get -q download $(printf '%s\n' openssh-server $needed | sort -u))
 for package in "$part"/*.deb; do
 	dpkg -x "$package" "$part"
 done

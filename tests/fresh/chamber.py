@@ -50,6 +50,8 @@ class Chamber:
             f"mount -t proc proc {root}/proc",
             f"mount --rbind /sys {root}/sys",
             f"mount --rbind /dev {root}/dev",
+            # Terminals of its own, of the group tty as everywhere: else a user's sshd gives none.
+            f"mount -t devpts -o newinstance,gid=5,mode=620,ptmxmode=666 devpts {root}/dev/pts",
         ]
         for path in self.folders:
             inside = shlex.quote(f"{self.root}{path}")
