@@ -175,7 +175,7 @@ def test_a_dry_run_prints_the_script_for_ned(tmp_path: Path) -> None:
         (["riscv"], "riscv: is for riscv; there are machines for: x86_64, aarch64"),
         (["images.toml:x", "word"], "images.toml:x: takes no arguments: it has its own"),
         (["x.iso", "word"], "x.iso: takes no arguments"),
-        (["images.toml:absent"], "has no image 'absent'; there are: x"),
+        (["images.toml:absent"], "unknown image 'absent'; there are: x"),
         (["--lkl-qemu-pcap", "images.toml:x"], "--lkl-qemu-pcap needs --lkl-qemu-keep"),
         (["--lkl-qemu-keep", "console/x", "images.toml:x"], "--lkl-qemu-keep: "),
     ],
