@@ -111,6 +111,11 @@ def _add_run(run: argparse.ArgumentParser, words: Sequence[str]) -> None:
         "-j", "--jobs", type=count, default=1, metavar="N", help="number of suites to run at once"
     )
     run.add_argument(
+        *spellings("--coverage"),
+        metavar="DIR",
+        help="lines that each suite runs of a build made with --coverage, kept in DIR",
+    )
+    run.add_argument(
         "--gdb", action="store_true", help="each suite's first program under gdb, on this terminal"
     )
     run.add_argument("-v", "--verbose", action="store_true", help="show every test point")

@@ -17,7 +17,7 @@ from lkltest.command_line import FAILED, PASSED, USED_WRONGLY
 from lkltest.errors import NoSuites
 from lkltest.host.build import named_build
 from lkltest.plugin import inner_pytest
-from lkltest.report.terminal import echo_error
+from lkltest.report.terminal import echo, echo_error
 
 # pytest.ExitCode: 0 ok, 1 failed, 2 interrupted (or used wrongly, by our own pytest.exit),
 # 3 internal error, 4 usage, 5 nothing collected.
@@ -47,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
         arguments += ["-p", "no:terminal", "--lkl-lines"]
     arguments += [f"--lkl-host={host}" for host in options.host or ()]
     arguments += [f"--lkl-suite={suite}" for suite in suites]
-    for name in ("build", "junit_dir", "json_dir", "timeout"):
+    for name in ("build", "junit_dir", "json_dir", "timeout", "coverage"):
         value = getattr(options, name)
         if value is not None:
             arguments.append(f"--lkl-{name.replace('_', '-')}={value}")
@@ -58,6 +58,10 @@ def run(options: argparse.Namespace) -> int:
     if options.gdb and options.jobs > 1:
         echo_error("--gdb is for one terminal, -j for several suites at once")
         return USED_WRONGLY
+    if options.coverage:
+        from lkltest.report import coverage
+
+        coverage.begin(Path(options.coverage))
     run = _identity(options, paths, suites)
     if options.jobs > 1 and points.workers_pay(run, options.jobs):
         if importlib.util.find_spec("xdist") is None:
@@ -69,7 +73,22 @@ def run(options: argparse.Namespace) -> int:
     status = int(pytest.main(arguments, plugins=[interrupts, points.Observer(run)]))
     if interrupts.happened:
         raise KeyboardInterrupt
+    if options.coverage and _EXIT_STATUS.get(status) in (PASSED, FAILED):
+        return _covered(Path(options.coverage)) or _EXIT_STATUS.get(status, FAILED)
     return _EXIT_STATUS.get(status, FAILED)
+
+
+def _covered(folder: Path) -> int:
+    """Print which lines each suite has run; returns an exit status."""
+    from lkltest.report.coverage import NoCoverage, write_report
+
+    try:
+        for line in write_report(folder):
+            echo(line)
+    except (NoCoverage, OSError) as error:
+        echo_error(str(error))
+        return FAILED
+    return PASSED
 
 
 def _identity(

@@ -68,8 +68,12 @@ class Wrapper:
 
 
 def wanted(options: Mapping[str, Any]) -> str:
-    """The option that puts a command in front of programs, if one was given; else ""."""
-    names = {"lkl_wrapper": "--wrapper", "lkl_valgrind": "--valgrind"}
+    """The option that only hosts whose programs run here can have, if one was given; else ""."""
+    names = {
+        "lkl_wrapper": "--wrapper",
+        "lkl_valgrind": "--valgrind",
+        "lkl_coverage": "--coverage",
+    }
     return next((word for name, word in names.items() if options.get(name)), "")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from lkltest.errors import LaunchError
 from lkltest.host.error_boundary import missing_of
 from lkltest.plugin.inner_pytest import is_ours
-from lkltest.plugin.item import record_key
+from lkltest.plugin.item import record_key, suite_name
 from lkltest.plugin.session import session_of
 from lkltest.plugin.suite_run import SuiteRun
 from lkltest.report.terminal import SUITE_FILE
@@ -40,14 +41,30 @@ def lkl(
         pytest.fail(str(error), pytrace=False)
     build = session.build(lkl_host)
     sources = None if is_ours(request.path) else request.path.parent
-    gdb = request.config.option.lkl_gdb
     with SuiteRun(
-        host, build, session.deadlines, subtests, dry_run=dry_run, gdb=gdb, sources=sources
+        host,
+        build,
+        session.deadlines,
+        subtests,
+        dry_run=dry_run,
+        gdb=request.config.option.lkl_gdb,
+        environment=_gcov(request),
+        sources=sources,
     ) as run:
         if sources is not None:
             run.properties[SUITE_FILE] = str(request.path)
         request.node.stash[record_key].run = run
         yield run
+
+
+def _gcov(request: pytest.FixtureRequest) -> dict[str, str]:
+    """The environment that sends a suite's coverage data into a folder of its own, if wanted."""
+    folder = request.config.option.lkl_coverage
+    if not folder:
+        return {}
+    from lkltest.report.coverage import data_folder
+
+    return {"GCOV_PREFIX": str(data_folder(Path(folder).absolute(), str(suite_name(request.node))))}
 
 
 @pytest.fixture

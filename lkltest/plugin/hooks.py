@@ -62,6 +62,10 @@ _OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
         {"action": "store_true", "help": "run programs by valgrind; its errors are test points"},
     ),
     (
+        "--lkl-coverage",
+        {"metavar": "DIR", "help": "keep the coverage data of each suite's programs in DIR"},
+    ),
+    (
         "--lkl-suite",
         {
             "action": "append",

@@ -63,9 +63,12 @@ class SuiteRun:
         *,
         dry_run: bool = False,
         gdb: bool = False,
+        environment: Mapping[str, str] | None = None,
         sources: Path | None = None,
     ) -> None:
-        """`sources` is where the suite's own C programs lie, for what `build` does not offer."""
+        """`sources` is where the suite's own C programs lie, for what `build` does not offer;
+        `environment` is for all of its programs.
+        """
         self.host = host
         self.build = build
         self.deadlines = deadlines
@@ -83,6 +86,7 @@ class SuiteRun:
         self._subtests = subtests
         self._dry_run = dry_run
         self._gdb = gdb
+        self._environment = environment or {}
         self._sources = sources
         self._names = Names()
         self._program_seconds = 0.0
@@ -333,7 +337,9 @@ class SuiteRun:
                 path = self._program(program)
             if self._dry_run:
                 pytest.skip(CAN_RUN)
-            launch = Launch(path, arguments, dict(environment), self.deadlines, self.build)
+            launch = Launch(
+                path, arguments, {**self._environment, **environment}, self.deadlines, self.build
+            )
             scope = self.scope
             if self._gdb:
                 self._debug(launch)
