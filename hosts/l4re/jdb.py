@@ -27,6 +27,7 @@ _ADDRESS = re.compile(
     r"(?:user level registers\)|kernel SP=[0-9a-f]+)\n *(?:R?IP|PC)=(?P<address>[0-9a-f]+).*"
     r"(?:\n\s*Code: (?P<code>[0-9a-f ]+))?"
 )
+_TIMEOUT = re.compile(r" timeout: +\d")
 _SERVERS = ("KERNEL", "sigma0", "moe", "ned")
 _INNER = ("#", "~")
 """Before the name of a thread that L4Re itself has in each program."""
@@ -38,7 +39,7 @@ class Thread:
     """A thread as JDB tells of it; it and its task may have no name.
 
     `current` is the one that ran when JDB was entered; its address is JDB's own and not shown.
-    `code` are the bytes at `address`, which is in user mode.
+    `code` are the bytes at `address`, which is in user mode. `has_timeout`: it waits for a moment.
     """
 
     number: str
@@ -49,6 +50,7 @@ class Thread:
     current: bool
     address: int | None = None
     code: bytes = b""
+    has_timeout: bool = False
 
     @property
     def program(self) -> str:
@@ -63,7 +65,11 @@ def read_threads(report: str) -> list[Thread]:
     blocks = list(_BLOCK.finditer(report))
     ends = [*(found.start() for found in blocks[1:]), len(report)]
     details = {
-        found["id"]: (found["state"], _ADDRESS.search(report[found.start() : end]))
+        found["id"]: (
+            found["state"],
+            _ADDRESS.search(report[found.start() : end]),
+            _TIMEOUT.search(report, found.start(), end) is not None,
+        )
         for found, end in zip(blocks, ends, strict=False)
     }
     threads = []
@@ -71,7 +77,7 @@ def read_threads(report: str) -> list[Thread]:
         if found["kind"] != "Thread":
             continue
         space = _SPACE.search(found["rest"])
-        state, address = details.get(found["id"], ("", None))
+        state, address, timeout = details.get(found["id"], ("", None, False))
         threads.append(
             Thread(
                 found["id"],
@@ -82,6 +88,7 @@ def read_threads(report: str) -> list[Thread]:
                 " cur" in found["rest"],
                 int(address["address"], 16) if address else None,
                 _code(address["code"] or "") if address else b"",
+                timeout,
             )
         )
     return threads

@@ -12,9 +12,12 @@ from lkltest.deadline import Deadlines
 
 from .verdict import Decision
 
-LimitCause = Literal["first_byte", "plan", "silence", "total", "quiet", "settle"]
+LimitCause = Literal["first_byte", "plan", "silence", "total", "quiet", "settle", "ask"]
 SETTLE_SECONDS = 0.5
 """Silence after which a result that has no YAML block is taken as it is."""
+ASK_SECONDS = 4.0
+"""Silence after which a machine that could tell is asked whether anything is left in it."""
+_MOST_ASKED = 3
 _SETTLE_LIMIT = 1.0
 """Seconds after which a machine that goes on printing is ended although it goes on printing."""
 
@@ -50,6 +53,8 @@ class RunDeadlines:
         self._started = self._last = time.monotonic()
         self._anything = False
         self._settled = True
+        self._asked = 0.0
+        self._times_asked = 0
         self._settling_since: float | None = None
 
     def start(self) -> None:
@@ -70,13 +75,24 @@ class RunDeadlines:
         """A silence of SETTLE_SECONDS was made use of."""
         self._settled = True
 
+    def asked(self) -> None:
+        """The machine was asked in this silence, by which a program's sleep may begin anew."""
+        self._last = self._asked = time.monotonic()
+        self._times_asked += 1
+
     def limit(
-        self, *, plan_seen: bool, settling: bool, drain: float, decision: Decision | None
+        self,
+        *,
+        plan_seen: bool,
+        settling: bool,
+        drain: float,
+        decision: Decision | None,
+        ask: bool = False,
     ) -> Limit:
         """The next limit.
 
-        settling: all is there. drain: the silence that is waited for then, unless the image says
-        another. decision: the run is over already.
+        ask: the machine can be asked. settling: all is there. drain: the silence that is waited for
+        then, unless the image says another. decision: the run is over already.
         """
         limits = [self._absolute("total")]
         if not self._settled:
@@ -88,6 +104,9 @@ class RunDeadlines:
             limits.append(Limit(self._last + seconds, "silence", seconds))
         if not plan_seen:
             limits.append(self._absolute("plan"))
+        may_ask = ask and self._times_asked < _MOST_ASKED and self._asked != self._last
+        if may_ask and self._anything and not settling and decision is None:
+            limits.append(Limit(self._last + ASK_SECONDS, "ask", ASK_SECONDS))
         if settling or decision is not None:
             limits.append(self._quiet(decision.listen if decision else self._drain or drain))
         else:

@@ -22,6 +22,7 @@ from .symbols import Symbols
 if TYPE_CHECKING:
     from .process import QemuProcess
 
+_ENTER_SECONDS = 5.0
 _REPORT_SECONDS, _PAUSE, _SILENT = 15.0, 0.2, 10
 """Seconds for JDB's report, of silence in it that are looked at, and how many of these end it."""
 _USER = 3
@@ -195,9 +196,29 @@ def _ask_debugger(process: QemuProcess, by_escape: bool) -> bytes:
         if not by_escape:
             return b""
         process.send(jdb.ENTER)
-        if jdb.PROMPT not in process.read_quiet(0.3, 3.0):
-            return b""
+        said, end = b"", time.monotonic() + _ENTER_SECONDS
+        while jdb.PROMPT not in said:
+            if time.monotonic() > end:
+                return b""
+            said += process.read_quiet(_PAUSE, _ENTER_SECONDS)
     return _report(process)
+
+
+def is_deserted(process: QemuProcess) -> bool:
+    """Whether no program is left in L4Re, nor anybody who waits for a moment to go on.
+
+    JDB is asked, where the processor idles, and left again. Raises MonitorError.
+    """
+    samples, _ = _sampled(process.links.monitor, running=True)
+    if not samples or not all(sample.halted for sample in samples):
+        return False
+    threads = jdb.read_threads(_text(_ask_debugger(process, by_escape=True)))
+    if jdb.is_deserted(threads) and not any(thread.has_timeout for thread in threads):
+        return True
+    if threads:
+        process.send(jdb.GO_ON)
+        process.read_quiet(_PAUSE, 2.0)
+    return False
 
 
 def _after_nmi(process: QemuProcess, *, linux: bool) -> str:

@@ -42,7 +42,7 @@ from .console import GuestConsole
 from .deadlines import RunDeadlines, with_overrides
 from .devices import Devices, linux_guest, make_devices, missing_driver
 from .exception_level import wants_el2
-from .hang import hang_report
+from .hang import hang_report, is_deserted
 from .image import ANY, Image, is_image
 from .machine import MACHINES, Setup, doubled, machine_named
 from .process import QemuProcess
@@ -245,6 +245,7 @@ class QemuHost(Host):
                 debugger=image.serial_esc or console.serial_esc,
                 picture=made.kept.picture if image.display else None,
             ),
+            is_deserted=is_deserted if image.serial_esc else None,
             interactive=launch.interactive,
             held=bool(made.setup.gdb),
             enter_debugger=image.serial_esc and self._debugger_wanted(),

@@ -86,6 +86,7 @@ class QemuProcess(Process):
         deadlines: the four of them.
         verdict: on what the console, the monitor and the end say.
         diagnose: takes a hang report; asked once, while the machine still lives.
+        is_deserted: whether no program is left; None where the machine cannot tell.
         interactive: only a person or the machine itself ends it.
         held: a debugger lets the machine run, not we.
         enter_debugger: a machine that is out of time is given to a person, in JDB.
@@ -101,6 +102,7 @@ class QemuProcess(Process):
         deadlines: RunDeadlines,
         verdict: Verdict,
         diagnose: Callable[[QemuProcess], str],
+        is_deserted: Callable[[QemuProcess], bool] | None = None,
         interactive: bool = False,
         held: bool = False,
         enter_debugger: bool = False,
@@ -118,6 +120,7 @@ class QemuProcess(Process):
         self._deadlines = deadlines
         self._verdict = verdict
         self._diagnose = diagnose
+        self._is_deserted = is_deserted
         self._interactive = interactive
         self._held = held
         self._enter_debugger = enter_debugger
@@ -213,6 +216,7 @@ class QemuProcess(Process):
                 settling=settling,
                 drain=self._console.settling_time,
                 decision=None if self._interactive else self._verdict.decision,
+                ask=self._is_deserted is not None and not self._interactive,
             )
             ready = {descriptor for descriptor, _ in poller.poll(limit.remaining() * 1000)}
             if self.links.monitor.fileno() in ready:
@@ -233,6 +237,9 @@ class QemuProcess(Process):
                     self._deadlines.settled()
                     yield b""
                     continue
+                if limit.cause == "ask":
+                    self._look_for_programs()
+                    continue
                 if limit.cause == "quiet" and settling and not self._done:
                     continue
                 if self._enter_debugger and limit.cause not in ("quiet", "settle"):
@@ -240,6 +247,15 @@ class QemuProcess(Process):
                     continue
                 self._give_up(limit.cause, limit.seconds)
                 return
+
+    def _look_for_programs(self) -> None:
+        """A program that ends with status 0 says nothing: see whether any is left."""
+        self._deadlines.asked()
+        listener, self.listener = self.listener, None
+        with contextlib.suppress(MonitorError):
+            if self._is_deserted is not None and self._is_deserted(self):
+                self._verdict.deserted()
+        self.listener = listener
 
     def _poller(self) -> select.poll:
         poller = select.poll()

@@ -153,6 +153,11 @@ class Verdict:
             self._time_out = Exit(cause="hung")
             self.decide(Decision(None, _REPORT_SECONDS, diagnose=True))
 
+    def deserted(self) -> None:
+        """The kernel debugger says that no program is left."""
+        self._waited = "no program was left"
+        self.decide(Decision(None))
+
     def waited(self, seconds: float) -> None:
         """All was there, and for so long nothing more came."""
         self._waited = f"nothing more came for {seconds:g} s"

@@ -60,6 +60,17 @@ def test_threads() -> None:
     ]
 
 
+@pytest.mark.parametrize(("timeout", "has"), [("104.011 ms", True), ("", False)])
+def test_a_thread_that_waits_for_a_moment(timeout: str, has: bool) -> None:
+    block = f"""\
+thread  :  1d <0xfffffffee1d30000>      CPU: 0:0        prio: 02
+state   : 008 rcv_wait
+wait for: ---   polling:        rcv descr: 00000000     timeout: {timeout}
+"""
+    ned = read_threads(SERVERS + NED + block)[3]
+    assert ned.program == "ned" and ned.has_timeout is has
+
+
 def test_a_thread_on_arm() -> None:
     block = """\
 thread  :  23 <0x0000ffff83cae000>      CPU: 0:0        prio: 02
