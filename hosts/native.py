@@ -16,12 +16,12 @@ from lkltest.host.by_hand import Command
 from lkltest.host.console import Console, open_terminal
 from lkltest.host.debugger import Debugger, HeldLog
 from lkltest.host.disk import CHILD_DESCRIPTOR, Disk
+from lkltest.host.emulator import emulator_of
 from lkltest.host.executable import (
     SCRIPT,
     has_multiboot_header,
     identify,
     is_dynamic,
-    machine_is_native,
 )
 from lkltest.host.wrapper import Wrapper
 from lkltest.sandbox.scope import Scope
@@ -73,10 +73,10 @@ class NativeHost(Host):
         return compiled(source, (*FLAGS, *_WITH_KERNEL, "-isystem", str(include)), [library])
 
     def launch(self, launch: Launch, scope: Scope) -> Console:
-        check_runnable(launch.program)
+        emulator = check_runnable(launch.program)
         pass_fds: dict[int, int] = {}
         wrapper = Wrapper.of(self.options, launch.build, scope)
-        words = [*wrapper.words, str(launch.program)]
+        words = [*wrapper.words, *emulator, str(launch.program)]
         words += [_word(argument, pass_fds) for argument in launch.arguments]
         debugger = Debugger(launch.program, scope, _HELD_LOG)
         ours, theirs = open_terminal()
@@ -112,7 +112,8 @@ class NativeHost(Host):
 
     @contextlib.contextmanager
     def debugging(self, launch: Launch, scope: Scope) -> Iterator[Command]:
-        check_runnable(launch.program)
+        if check_runnable(launch.program):
+            raise LaunchError(f"{launch.program}: --gdb is for programs of this processor")
         pass_fds: dict[int, int] = {}
         words = [str(launch.program), *(_word(word, pass_fds) for word in launch.arguments)]
         own = {**own_places(launch.build, scope), **launch.environment}
@@ -135,18 +136,20 @@ def own_places(build: Build | None, scope: Scope) -> dict[str, str]:
     return {"HOME": str(scope.folder), "TMPDIR": str(scope.folder)}
 
 
-def check_runnable(program: Path) -> None:
-    """Raise LaunchError, one line, when `program` is nothing that this machine can execute."""
+def check_runnable(program: Path) -> tuple[str, ...]:
+    """The words before `program`, where it is for another processor.
+
+    Raises LaunchError, one line, when it is nothing that this machine can execute.
+    """
     try:
         executable = identify(program)
     except ExecutableError as error:
         raise LaunchError(str(error)) from None
     if executable.format not in _FORMATS:
         raise LaunchError(f"{program}: is {executable}; the native host runs ELF programs")
-    if not machine_is_native(executable.machine):
-        raise LaunchError(f"{program}: is {executable}; this machine is {os.uname().machine}")
     if not os.access(program, os.X_OK):
         raise LaunchError(f"{program}: is not executable: chmod +x it")
+    return emulator_of(program)
 
 
 def _word(argument: str | Disk | Interface, pass_fds: dict[int, int]) -> str:

@@ -27,12 +27,16 @@ class TestNative:
         with pytest.raises(LaunchError, match=r"boot.exe: is PE 64 bit .*native host runs ELF"):
             check_runnable(program)
 
-    def test_a_program_of_another_machine(self, tmp_path: Path) -> None:
+    def test_a_program_of_another_machine(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         program = tmp_path / "boot"
         data = bytearray(compile_program(SAY).read_bytes())
         data[18:20] = (22).to_bytes(2, "little")
         program.write_bytes(data)
-        with pytest.raises(LaunchError, match=r"boot: is ELF 64 bit for s390x; this machine is "):
+        program.chmod(0o755)
+        monkeypatch.setenv("PATH", str(tmp_path))
+        with pytest.raises(LaunchError, match=r"bit for s390x; qemu-s390x is missing: apt-get"):
             check_runnable(program)
 
     def test_what_is_not_executable(self, tmp_path: Path) -> None:
