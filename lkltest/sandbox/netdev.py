@@ -178,9 +178,15 @@ def missing_network(*, tap: bool = False, macvtap: bool = False) -> str | None:
     reason = _no_namespace()
     if reason is None and tap:
         reason = _no_tun()
-    if reason is None and macvtap and (os.geteuid() != 0 or probe().user):
+    if reason is None and macvtap and not _can_make_nodes():
         reason = "only root can make the device node of a macvtap: run as root"
     return reason
+
+
+def _can_make_nodes() -> bool:
+    """Whether mknod(2) works: for the machine's own root, and not that of a user namespace."""
+    mapped = Path("/proc/self/uid_map").read_text(encoding="ascii").split()
+    return os.geteuid() == 0 and not probe().user and mapped == ["0", "0", str(2**32 - 1)]
 
 
 @functools.cache

@@ -292,3 +292,12 @@ def test_all_of_it_as_a_user(tmp_path: Path) -> None:
     # In a mount namespace of its own: the machine's /dev/net/tun is not touched.
     here = script if netdev.TUN.exists() else 'exec "$@"'
     run_tests(__file__, before=["unshare", "--mount", "sh", "-c", here, os.fspath(tmp_path)])
+
+
+def test_root_of_a_user_namespace_makes_no_macvtap() -> None:
+    command = ["unshare", "--user", "--map-root-user", sys.executable, "-c"]
+    script = "from lkltest.sandbox.netdev import missing_network as m; print(m(macvtap=True))"
+    done = subprocess.run([*command, script], capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"no user namespaces here: {done.stderr.strip()}")
+    assert done.stdout == "only root can make the device node of a macvtap: run as root\n"
