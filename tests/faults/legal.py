@@ -43,6 +43,7 @@ _BROKEN = re.compile(
     rb"|WARNING: (?:CPU: \d+ PID: |possible )|general protection fault|Unable to handle kernel)"
 )
 _CUT = re.compile(rb"([^ \t\n][^\n]*?)(?:\[[ \d.]*)?" + _STAMP)  # by one that was cut itself, too
+_REST_OF_STAMP = re.compile(rb"[ \d.]*\](?:\[ *[TC]\d+\])? ")
 _TAP = re.compile(rb"(?:not )?ok(?=[\s#]|$)|1\.\.\d+(?=[\s#]|$)|\* \d+(?=\s|$)|(?i:bail out!)")
 _BEGINS_TAP = re.compile(rb"n(ot?)?|not (o|ok)?|o|1\.{0,2}|\* ?|b(a(i(l( (o(ut?)?)?)?)?)?)?", re.I)
 _CUT_END = re.compile(rb"([ \t]+)(\.{0,3})(?:<\d+>)?" + _STAMP)
@@ -67,7 +68,7 @@ def mended(lines: Iterable[bytes]) -> Iterator[bytes]:
     held, was_cut = b"", False
     for part in (part for line in lines for part in _overwritten(line)):
         line = part
-        if held and re.match(rb"\s*" + _STAMP, line):
+        if held and (re.match(rb"\s*" + _STAMP, line) or _REST_OF_STAMP.match(line)):
             yield line
             continue
         if held.strip() == b"not" and re.match(rb"\s*ok(?=[\s#]|$)", line):
@@ -146,7 +147,7 @@ class _Stream:
         return self._announced(int(announced[1])) if announced else self._other(line)
 
     def _other(self, line: bytes) -> str:
-        if _SUBTEST.match(line):
+        if _SUBTEST.match(line) or re.match(rb"K?TAP version \d", line):
             self.after_result = False
         if line.strip() == b"---" and line != b"---" and self.after_result:
             self.block = line[: -len(b"---")]

@@ -14,7 +14,7 @@ from tests.faults.legal import ESCAPE, mended
 _STAMP = re.compile(rb"^(?:<\d+>)?\[ *\d+\.\d+\](?:\[ *[TC]\d+\])? ?")
 _TAG = re.compile(rb"^.{8}[|:] ")
 _VERSION = re.compile(rb"K?TAP version \d+$")
-_FAILED = re.compile(rb"not ok(?:\s|$)(?!.*#\s*(?:skip|todo|xfail))", re.IGNORECASE)
+_FAILED = re.compile(rb"not ok(?:\s|$)(?!.*#\s*(?i:skip|todo|xfail))")
 _CRASHED = re.compile(rb"FATAL: Fatal signal|unhandled (?:write|read) page fault")
 _PLAN = re.compile(rb"1\.\.(\d+)\s*(?:#|$)")  # `1..5 is a range` is prose
 
