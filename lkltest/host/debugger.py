@@ -153,8 +153,11 @@ class Debugger:
 
 
 _UNWINDER = Path(__file__).with_name("frame_pointers.py")
-_COMMANDS = (
+_SETTINGS = (
     f"source {_UNWINDER}",
+    # The files that the program sees: gdb stands where it does. Through the program's own mount
+    # namespace, gdb's default, an ordinary user's gdb 16 gets an I/O error.
+    "set sysroot /",
     "set pagination off",
     "set debuginfod enabled off",
     "set max-value-size unlimited",
@@ -180,8 +183,8 @@ def run_gdb(process: int, program: Path, scope: Scope, commands: Sequence[str] =
     if gdb is None:
         return "no backtrace: gdb is missing: apt-get install gdb"
     command = ["unshare", "--mount", "--mount-proc", gdb, "--batch", "-nx"]
-    given = (*_COMMANDS, *commands, "thread apply all backtrace 50")
-    words = [word for one in given for word in ("-ex", one)]
+    words = [word for one in _SETTINGS for word in ("-iex", one)]
+    words += [word for one in (*commands, "thread apply all backtrace 50") for word in ("-ex", one)]
     return _output(scope, [*command, *words, "-p", str(process), str(program)])
 
 
