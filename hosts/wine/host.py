@@ -22,7 +22,14 @@ from lkltest.sandbox.scope import Scope
 
 from .console import WineConsole
 from .debugger import WineDebugger
-from .prefix import cache_directory, copy, diagnose, ensure, why_unusable
+from .prefix import (
+    cache_directory,
+    copy,
+    diagnose,
+    ensure,
+    name_socket_folder,
+    why_unusable,
+)
 from .program import INSTALL_32_BIT, check_program
 from .server import Server, make_prefix, session_server
 from .symbols import check_symbols
@@ -223,13 +230,14 @@ class WineHost(Host):
 
     def _environment(self, scope: Scope) -> dict[str, str]:
         if self._server is not None:
-            return program_environment(self._tools(), self._server.prefix, self._server.temporary)
+            return program_environment(self._tools(), self._server.prefix)
         # The program starts a server of its own, which dies with the run.
         own = scope.folder / "wine-prefix"
         if not own.exists():
             ensure(self._prefix(), self._make)
             copy(self._prefix(), own)
-        return program_environment(self._tools(), own, scope.folder)
+            name_socket_folder(own, scope.folder / "wine")
+        return program_environment(self._tools(), own)
 
     def _make(self, path: Path) -> None:
         make_prefix(self._tools(), path)

@@ -224,15 +224,31 @@ def _served(prefix: Path) -> bool:
     """Whether a wineserver that is not ours listens for this prefix.
 
     Debian's Wine writes the folder's name into the prefix, others take the directory's numbers.
+    A path there, not a name, is `name_socket_folder`'s: a session of ours, which has its lock.
     """
     status = prefix.stat()
     name = f"server-{status.st_dev:x}-{status.st_ino:x}"
     folders = [Path(f"/tmp/.wine-{os.getuid()}")]  # noqa: S108 - Wine's choice
     with contextlib.suppress(OSError, UnicodeDecodeError):
-        said = (prefix / "wineserver").read_text(encoding="ascii").strip()
+        said = (prefix / "wineserver").read_text(encoding="utf-8").strip()
         temporary = os.environ.get("TMPDIR", "/tmp")  # noqa: S108 - Wine's choice
-        folders += [Path(temporary) / said, Path("/tmp") / said]  # noqa: S108
+        if "/" not in said:
+            folders += [Path(temporary) / said, Path("/tmp") / said]  # noqa: S108
     return any(listens(folder / name / "socket") for folder in folders)
+
+
+def name_socket_folder(prefix: Path, folder: Path) -> Path:
+    """Let Debian's Wine put the socket of a prefix's server into `folder`; returns the file.
+
+    It takes the folder that the prefix's file `wineserver` names, seen from /tmp; without the file
+    it makes one in /tmp and leaves it there.
+    """
+    folder.mkdir(mode=0o700, exist_ok=True)
+    file = prefix / "wineserver"
+    file.unlink(missing_ok=True)
+    file.write_text(os.path.relpath(folder, "/tmp"), encoding="utf-8")  # noqa: S108 - Wine's
+    file.chmod(0o400)  # any other one it replaces
+    return file
 
 
 def listens(path: Path) -> bool:

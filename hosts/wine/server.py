@@ -25,7 +25,7 @@ from lkltest.report.terminal import echo_error
 from lkltest.sandbox.scope import Child, Scope, ScopeError
 from lkltest.whole_file import write_whole
 
-from .prefix import copy, ensure, in_use, listens
+from .prefix import copy, ensure, in_use, listens, name_socket_folder
 from .tools import WineTools, program_environment
 
 _MAKE_SECONDS = 240.0
@@ -118,8 +118,8 @@ def make_prefix(tools: WineTools, path: Path) -> None:
     echo_error(f"making the Wine prefix {path.with_suffix('')}, once")
     started = time.monotonic()
     try:
-        with Scope(daemons=True) as scope, _server(tools, path, scope) as server:
-            environment = program_environment(tools, path, server.temporary)
+        with Scope(daemons=True) as scope, _server(tools, path, scope):
+            environment = program_environment(tools, path)
             with _log(scope.folder / "wineboot.log") as log:
                 child = scope.spawn(
                     [tools.wine, "wineboot.exe", "--init"],
@@ -156,7 +156,8 @@ def _server(tools: WineTools, prefix: Path, scope: Scope) -> Iterator[Server]:
 
     A pipe would be inherited by every Wine process and never come to its end.
     """
-    environment = program_environment(tools, prefix, scope.folder)
+    environment = program_environment(tools, prefix)
+    named = name_socket_folder(prefix, scope.folder / "wine")
     with _log(scope.folder / "wineserver.log") as log:
         server = scope.spawn(
             [tools.server, "--foreground", "--persistent"],
@@ -167,6 +168,7 @@ def _server(tools: WineTools, prefix: Path, scope: Scope) -> Iterator[Server]:
         finally:
             with contextlib.suppress(ScopeError, OSError):
                 _end(tools, environment, server, scope)
+                named.unlink()
 
 
 def _warm_up(tools: WineTools, server: Server, scope: Scope) -> None:
@@ -180,7 +182,7 @@ def _warm_up(tools: WineTools, server: Server, scope: Scope) -> None:
         "/c",
         f"exit {_ANSWER}",
     ]
-    environment = program_environment(tools, server.prefix, server.temporary)
+    environment = program_environment(tools, server.prefix)
     output = scope.folder / "warm-up.log"
     with _log(output) as log:
         try:

@@ -63,15 +63,16 @@ def find_tools() -> WineTools | Missing:
     return WineTools(wine, server, match[1], _runs_pe32(wine))
 
 
-def program_environment(tools: WineTools, prefix: Path, temporary: Path) -> dict[str, str]:
+def program_environment(tools: WineTools, prefix: Path) -> dict[str, str]:
     """The environment in which Wine programs run: the runner's, less what Wine must not see.
 
-    prefix: absolute. temporary: the folder of the server's socket, which Debian's Wine puts below
-    TMPDIR.
+    prefix: absolute.
     """
     environment = dict(os.environ)
-    for name in ("DISPLAY", "WAYLAND_DISPLAY", "WINEARCH", "WINEDLLPATH"):
-        environment.pop(name, None)  # tests open no windows; an architecture would not fit
+    # Tests open no windows, an architecture would not fit, and Debian's Wine 10 frees what
+    # getenv("TMPDIR") returned: "free(): invalid pointer".
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "WINEARCH", "WINEDLLPATH", "TMPDIR"):
+        environment.pop(name, None)
     # winedbg would write a dump into the test's stdout, winemenubuilder into the user's desktop;
     # without mscoree and mshtml a new prefix offers to download nothing.
     overrides = "winedbg.exe=d;winemenubuilder.exe=d;mscoree,mshtml="
@@ -83,7 +84,6 @@ def program_environment(tools: WineTools, prefix: Path, temporary: Path) -> dict
         "WINESERVER": str(tools.server),
         "WINEDLLOVERRIDES": overrides,
         "WINEDEBUG": environment.get("WINEDEBUG", "-all"),
-        "TMPDIR": str(temporary),
     }
 
 

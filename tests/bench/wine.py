@@ -17,7 +17,7 @@ from lkltest.errors import Missing
 from lkltest.host.api import Launch
 from lkltest.host.execution import Execution
 from lkltest.hosts.wine.host import WineHost
-from lkltest.hosts.wine.prefix import copy
+from lkltest.hosts.wine.prefix import copy, name_socket_folder
 from lkltest.hosts.wine.tools import WineTools, find_tools, program_environment
 from lkltest.sandbox.scope import Scope
 from tests.bench.measure import calls_in_turns, table
@@ -108,7 +108,8 @@ def server_by_hand(tools: WineTools, described: str) -> Iterator[Mapping[str, st
     """A persistent server on a copy of the prefix; yields the environment for its programs."""
     with tempfile.TemporaryDirectory() as folder:
         prefix = copy(Path(described.partition(" (")[0]), Path(folder, "prefix"))
-        environment = program_environment(tools, prefix, Path(folder))
+        name_socket_folder(prefix, Path(folder, "wine"))
+        environment = program_environment(tools, prefix)
         server = subprocess.Popen(
             [tools.server, "--foreground", "--persistent"],
             env=environment,

@@ -125,6 +125,6 @@ def test_a_name_that_cannot_be_shown_as_it_is(
 
 
 def test_a_name_that_no_worker_can_be_told(folder: Path) -> None:
-    done = lkltest("run", "boot", "--build=.", "-j2", "--junit-dir=d\udcff", cwd=folder)
+    done = lkltest("run", "--build=.", "-j2", "--junit-dir=d\udcff", cwd=folder)
     assert done.returncode == 2
     assert done.stderr.startswith("lkltest: pytest-xdist takes no directory and no option")

@@ -97,7 +97,7 @@ class TestWine:
         monkeypatch.setenv("WINEDLLOVERRIDES", "d3d9=n")
         monkeypatch.setenv("DISPLAY", ":0")
         tools = WineTools(tmp_path, tmp_path, "8.0", False)
-        environment = program_environment(tools, tmp_path, tmp_path)
+        environment = program_environment(tools, tmp_path)
         assert environment["WINEDLLOVERRIDES"].endswith(";d3d9=n")
         assert "winedbg.exe=d" in environment["WINEDLLOVERRIDES"]
         assert "DISPLAY" not in environment

@@ -284,7 +284,7 @@ def test_the_servers_death_is_named_at_once(how: str, monkeypatch: pytest.Monkey
             return
         tools = find_tools()
         assert isinstance(tools, WineTools)
-        variables = program_environment(tools, server.prefix, server.temporary)
+        variables = program_environment(tools, server.prefix)
         subprocess.Popen([tools.server, "-k"], env=variables)
 
     with host.session():
