@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from lkltest.sandbox.netdev import missing_network
 from tests.hosts.l4re import elf
 from tests.hosts.qemu.fixtures import (
     GENERIC,
@@ -29,6 +30,11 @@ from tests.other_user import COMMAND, other_users_folder
 
 _FAILED = ("failure", "error")
 """Its name in JUnit."""
+
+needs_tap = pytest.mark.skipif(
+    missing_network(tap=True) is not None, reason=str(missing_network(tap=True))
+)
+"""A guest's network is a TAP device of who runs the tests."""
 
 
 @pytest.fixture
@@ -116,6 +122,7 @@ def test_options_of_another_machine_are_one_line(tmp_path: Path, word: str, mess
     assert message in done.stderr and done.stderr.count("\n") == 1
 
 
+@needs_tap
 def test_a_linux_kernel_runs_all_suites(tmp_path: Path) -> None:
     require_kernel()
     kept = tmp_path / "kept"
@@ -134,6 +141,7 @@ def test_a_linux_kernel_runs_all_suites(tmp_path: Path) -> None:
     assert any(str(pcap) in file.read_text() for file in (tmp_path / "junit").glob("*.xml"))
 
 
+@needs_tap
 @pytest.mark.parametrize(
     ("console", "end"), [(PLAYED.replace(b"ok 2", b"not ok 2"), "idle"), (HALF, "reboot")]
 )
@@ -200,6 +208,7 @@ def test_other_devices(tmp_path: Path, device: str, line: str) -> None:
     assert line in done.stdout
 
 
+@needs_tap
 def test_devices_of_a_plain_machine(tmp_path: Path) -> None:
     """An AHCI disk is mounted and an e1000 carries the traffic."""
     require_kernel(GENERIC)
