@@ -333,6 +333,6 @@ def recognise(line: bytes, depth: int) -> tuple[Event, ...]:
 
 
 def says_something(line: bytes) -> bool:
-    """Whether a line is a result, a plan, an announcement or the end of everything."""
+    """Whether a line is a result, a plan (one too large, too), an announcement or the last word."""
     said = recognise(line.strip(), 0)
-    return bool(said) and isinstance(said[-1], Point | Plan | Started | BailOut)
+    return bool(said) and isinstance(said[-1], Point | Plan | Started | BailOut | Diagnostic)

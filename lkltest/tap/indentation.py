@@ -46,6 +46,7 @@ class Levels:
         """A line of the stream itself has come, without indentation. Return what is wrong then."""
         lowered = self._columns[0] > 0
         self._columns = [0]
+        self.find_base = False
         return (_LOWERED,) if lowered else ()
 
     def may_hold(self, indent: bytes) -> bool:
@@ -63,6 +64,8 @@ class Levels:
         if column < self._columns[0] and (says_something(body) or _VERSION_AT_END.search(body)):
             self._columns = [column]
             return (_LOWERED, *recognise(body, 0))
+        if self.find_base and column == 0 and says_something(body):
+            self.find_base = False  # the stream has begun without a version
         depth = bisect_left(self._columns, column)
         is_new = depth == len(self._columns) or (self._columns[depth] != column and depth > 0)
         events = recognise(body, depth)

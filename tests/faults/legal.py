@@ -74,7 +74,8 @@ def mended(lines: Iterable[bytes]) -> Iterator[bytes]:
         if held.strip() == b"not" and re.match(rb"\s*ok(?=[\s#]|$)", line):
             line, held = b"not " + line.lstrip(), b""
         elif held:
-            is_whole = _TAP.match(line.lstrip()) or line.strip() == b"---"
+            cut = _CUT.match(line)
+            is_whole = _TAP.match((cut[1] if cut else line).lstrip()) or line.strip() == b"---"
             if _TAP.match(held + line) and not is_whole:
                 line = held + line
             else:

@@ -218,6 +218,10 @@ def test_a_torn_line_whose_rest_is_missing(torn: bytes) -> None:
     assert diagnostics(parse(torn + MESSAGE + b"ok 2 b\n")) == ["line-torn"]
 
 
+def test_a_torn_plan_that_is_too_large() -> None:
+    assert diagnostics(parse(b"1." + MESSAGE + b"." + b"9" * 30 + b"\n")) == ["number"]
+
+
 def test_a_torn_line_and_its_comment_are_one() -> None:
     events = parse(b"1..3 " + MESSAGE + b"# disk ext4\n")
     assert [event.name for event in events if isinstance(event, Plan)] == ["disk ext4"]
@@ -392,6 +396,12 @@ def test_a_subtest_whose_version_line_came_first_is_no_stream() -> None:
         events = parse(b"  KTAP version 1\n" + line + b"  1..1\n", printk=True)
         assert diagnostics(events) == ["line-lost"]
         assert events[-1] == Plan(1, "", None, 1)
+
+
+@pytest.mark.parametrize("line", [b"ok 1 a\n", b"ok 1 a # SKIP x\n"])
+def test_a_version_within_a_stream_that_has_begun_is_that_of_a_subtest(line: bytes) -> None:
+    events = parse(line + b"  KTAP version 1\n  1..1\n", printk=True)
+    assert events[-1] == Plan(1, "", None, 1)
 
 
 def test_a_version_behind_something_else_says_no_column() -> None:
