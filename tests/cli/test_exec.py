@@ -105,7 +105,7 @@ class TestExec:
             (b"hello\n", 0o755, "is a text file"),
             (b"", 0o755, "is an empty file"),
             (b"\x7fELF", 0o755, "is a truncated ELF file"),
-            ("foreign", 0o755, "is ELF 64 bit for riscv"),
+            ("foreign", 0o755, "is ELF 64 bit for loongarch"),
             ("native", 0o644, "is not executable: chmod +x"),
             ("cut", 0o755, ""),
             ("header", 0o755, "is ELF 64 bit for x86_64, but cannot be executed"),
@@ -124,7 +124,7 @@ class TestExec:
         elif content == "pipe":
             os.mkfifo(program)
         elif content == "foreign":
-            program.write_bytes(whole[:18] + (243).to_bytes(2, "little") + whole[20:])
+            program.write_bytes(whole[:18] + (258).to_bytes(2, "little") + whole[20:])
         elif content == "native":
             program.write_bytes(whole)
         elif content == "cut":

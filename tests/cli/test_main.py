@@ -122,7 +122,7 @@ class TestBadInput:
         program.unlink()
         if isinstance(content, str):
             content = (
-                whole[:18] + (243).to_bytes(2, "little") + whole[20:]
+                whole[:18] + (258).to_bytes(2, "little") + whole[20:]
                 if content == "foreign"
                 else whole
             )
