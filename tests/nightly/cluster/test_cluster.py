@@ -82,6 +82,8 @@ class Cluster:
         reading, writing = os.pipe()
         stream = Stream(reading)
         self._stack.callback(stream._file.close)
+        # What they leave when they are killed with all of the scope goes with its folder.
+        settings = {"TMPDIR": os.fspath(self._scope.folder), **settings}
         try:
             child = self._scope.spawn(
                 [sys.executable, "-m", module, *words],
