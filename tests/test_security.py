@@ -154,14 +154,15 @@ def test_xml_is_escaped(tmp_path: Path, text: str) -> None:
 
 def test_html_is_escaped() -> None:
     """Jinja escapes all it is given, and no template says otherwise."""
-    for path in (ROOT / "lkltest" / "report").glob("*.py"):
-        source = path.read_text(encoding="utf-8")
-        if "Environment(" in source:
-            assert "autoescape=True" in source, path
-        assert "Markup(" not in source, path
-    for path in (ROOT / "lkltest" / "report").glob("*.jinja"):
+    sources = [path.read_text(encoding="utf-8") for path in (ROOT / "lkltest").rglob("*.py")]
+    users = [source for source in sources if "Environment(" in source]
+    assert users and all("autoescape=True" in source for source in users)
+    assert not [source for source in sources if "Markup(" in source]
+    templates = [*(ROOT / "lkltest").rglob("*.jinja")]
+    assert templates
+    for path in templates:
         text = path.read_text(encoding="utf-8").replace("plot.svg | safe", "")  # matplotlib's own
-        assert not re.search(r"\|\s*safe|autoescape\s+false", text)
+        assert not re.search(r"\|\s*safe|autoescape\s+false", text), path
 
 
 # Shells and YAML

@@ -267,7 +267,7 @@ def test_no_kernel_stream_is_left_out() -> None:
 
 def test_kunit_in_a_boot_log_is_output_unless_asked_for() -> None:
     events = parse(SHARED / "tap/peers/kunit/test_config_printk_time.log")
-    assert all(isinstance(event, Output) for event in events)
+    assert events and all(isinstance(event, Output) for event in events)
 
 
 def test_kunit_skips() -> None:

@@ -242,6 +242,7 @@ def test_a_panic_of_its_own_is_not_part_of_the_warning_before_it() -> None:
 
 
 def test_words_are_in_every_row_of_theirs() -> None:
+    assert TABLE
     for words, rows in TABLE:
         assert words and rows
         assert not any(row.title.count("{frame}") > 1 for row in rows)

@@ -91,7 +91,9 @@ class TestWriteAll:
         self, tmp_path_factory: pytest.TempPathFactory, text: str
     ) -> None:
         directory = tmp_path_factory.mktemp("reports")
-        for path in write_all(night_of(hostile_cell(text)), directory):
+        written = write_all(night_of(hostile_cell(text)), directory)
+        assert {path.suffix for path in written} >= {".json", ".xml", ".html", ".md"}
+        for path in written:
             data = path.read_bytes().decode()
             if path.suffix == ".json":
                 json.loads(data)
