@@ -67,7 +67,7 @@ def without_expected(log: bytes) -> bytes:
 
 
 MAX_REPORTS = 20  # with a report each; of more in one scan only what ends the run has one
-_TRACE_LINES = 400
+_TRACE_LINES = 1000  # of a stack that ran over, which is printed whole
 _AFTERMATH = 4096  # bytes after a report in which a panic is its consequence
 _REPORT_BYTES = 64 * 1024
 _AT_ONCE = 32  # reports of different threads and CPUs that may be printed at once
@@ -176,7 +176,8 @@ def find_reports(log: bytes, dead: bool = False) -> list[KernelReport]:
                 if last.fatal:
                     last.stop = len(log)
                 continue
-            last.stop = min(last.stop, start)
+            if signature.extent is not Extent.LINE:
+                last.stop = min(last.stop, start)
         stop = _end_of_report(log, end, signature.extent)
         events.append(
             _Event(
@@ -294,13 +295,16 @@ def _title(event: _Event, report: bytes, line: str) -> str:
         {name: _text(value or b"") for name, value in more.groupdict().items()} if more else {}
     )
     values["line"] = line
-    form = event.signature.title
+    signature = event.signature
+    form = signature.title
     if "{frame}" in form:
-        values["frame"] = telling_function(_text(report), event.signature.frames)
+        values["frame"] = telling_function(_text(report), signature.frames)
         if not values["frame"]:
             form = _PLACE.sub("", form)
+    if signature.bare and not (more if signature.more else values["frame"]):
+        return plain_title(signature.bare.format_map(defaultdict(str, values)))
     title = form.format_map(defaultdict(str, values))
-    if form is not event.signature.title and (_SOURCE.search(line) or " " not in title):
+    if form is not signature.title and (_SOURCE.search(line) or " " not in title):
         return line  # it says more than a title without a place
     return plain_title(title)
 

@@ -51,6 +51,7 @@ class Signature:
         frames: which functions do not say something.
         registers: whether UML shows the registers above its first line.
         more: what to look for in the whole report; its groups are for the title, too.
+        bare: the title where neither that nor a function was found: what the line itself says.
         fatal: whether it ends the run: all that follows is part of it.
         follows: whether it is part of a report that was not at its end when it came.
         repeats: whether the same form in the same report is part of it.
@@ -63,6 +64,7 @@ class Signature:
     frames: Frames = Frames.USUAL
     registers: bool = False
     more: re.Pattern[bytes] | None = None
+    bare: str = ""
     fatal: bool = False
     follows: bool = False
     repeats: bool = False
@@ -121,11 +123,12 @@ TABLE: tuple[tuple[bytes, tuple[Signature, ...]], ...] = (
                 Extent.RULER,
             ),
             Signature(
-                rb"BUG: KASAN: (?P<what>[a-z-]+)(?: on address| in|:|$)",
+                rb"BUG: KASAN: (?P<what>[a-z-]+)(?: on address| in|:|$)(?P<rest>[^\r\n]*)",
                 SANITIZER,
                 "KASAN: {what} {access} in {frame}",
                 Extent.RULER,
                 more=_ACCESS,
+                bare="KASAN: {what} in {rest}",
             ),
             Signature(
                 rb"BUG: KMSAN: (?P<what>[\w-]+)",
@@ -249,6 +252,12 @@ TABLE: tuple[tuple[bytes, tuple[Signature, ...]], ...] = (
                 BUG,
                 "BUG: corrupted list in {frame}",
             ),
+            Signature(  # what a panic of Rust code ends in
+                rb"[Kk]ernel BUG at (?:\S*/)?rust/helpers\b",
+                BUG,
+                "kernel BUG in {frame}",
+                follows=True,
+            ),
             Signature(rb"[Kk]ernel BUG at ", BUG, "kernel BUG in {frame}"),
             Signature(rb"Kernel BUG (?P<what>[^\r\n]{1,120})", BUG, "kernel BUG {what}"),
             Signature(
@@ -280,7 +289,9 @@ TABLE: tuple[tuple[bytes, tuple[Signature, ...]], ...] = (
                 rb"[^\r\n]*__vmalloc_node",
             ),
             _warning_in(
-                rb"(?:\S*/)?mm/\w+\.c", "WARNING: kmalloc bug in {frame}", rb"[^\r\n]*k?.?malloc"
+                rb"(?:\S*/)?mm/\w+\.c",
+                "WARNING: kmalloc bug in {frame}",
+                rb"(?!free)[^\r\n]*k?.?malloc",
             ),
             _warning_in(rb"\S+", "WARNING in {frame}/usb_submit_urb", rb"usb_submit_urb"),
             Signature(
@@ -300,6 +311,7 @@ TABLE: tuple[tuple[bytes, tuple[Signature, ...]], ...] = (
                 rb"|\S+-safe -> \S+-unsafe lock order)",
                 WARNING,
                 "possible deadlock in {frame}",
+                bare="{line}",
             ),
             Signature(
                 rb"WARNING: inconsistent lock state",
@@ -363,6 +375,7 @@ TABLE: tuple[tuple[bytes, tuple[Signature, ...]], ...] = (
                 rb"|\S+-safe -> \S+-unsafe lock order)",
                 WARNING,
                 "possible deadlock in {frame}",
+                bare="{line}",
             ),
             Signature(
                 rb"INFO: inconsistent lock state",
@@ -406,6 +419,29 @@ TABLE: tuple[tuple[bytes, tuple[Signature, ...]], ...] = (
                 rb"INFO: task [^\r\n]{1,40} can't die for more than",
                 BUG,
                 "INFO: task can't die in {frame}",
+                frames=Frames.WAITING,
+                repeats=True,
+            ),
+        ),
+    ),
+    (
+        b"rust_kernel: panicked",
+        (
+            Signature(
+                rb"rust_kernel: panicked at (?P<where>[^\r\n:]+)",
+                BUG,
+                "rust panic at {where}: {what}",
+                more=re.compile(rb"panicked at [^\n]*\n(?:" + MESSAGE + rb" )?(?P<what>[^\r\n]+)"),
+            ),
+        ),
+    ),
+    (
+        b" for more than ",
+        (
+            Signature(  # a task's name may hold a newline
+                rb"[^\r\n]*:[0-9]+ blocked (?:in I/O wait )?for more than [0-9]+ seconds",
+                BUG,
+                "INFO: task hung in {frame}",
                 frames=Frames.WAITING,
                 repeats=True,
             ),

@@ -54,8 +54,9 @@ _USUAL = """
     fs_reclaim* fs_reclaim_release ftrace_* general_protection get_device*
     get_page_from_freelist get_taint get_user __get_user* handle_bad_stack handle_bug
     handle_overflow hex_dump* hex_string hlist_* __hlist_* hlock_class __hwasan* hwasan_*
-    __hwasan_* hwrng_unregister ida_* idr_* init_timer* instrument_* invalid_op iput irqentry_*
-    *_is_static_object __kalloc* kalloc* __kasan* __kasan_* kasan_* kasprintf* kcalloc*
+    __hwasan_* hwrng_unregister ida_* idr_* init_timer* insert_work instrument_* invalid_op
+    iput irqentry_* *_is_static_object __kalloc* kalloc*
+    __kasan* __kasan_* kasan_* kasprintf* kcalloc*
     kcmalloc* __kcsan_* kcsan_* kernel_fpu_begin* __kfence_* kfence_* kfree* kill_fasync klist_*
     __kmalloc* kmalloc* ___kmalloc* kmalloc_* __kmem* kmem_* kmemleak_* __kmsan* __kmsan_*
     kmsan_* kobject_* __kobject_del krealloc* kref_* kstrdup* kthread_stop kvalloc* kvasprintf*
@@ -72,8 +73,8 @@ _USUAL = """
     prepare_alloc* prepare_to_wait* print_* _printk printk* __printk* *printk_* __proc_create
     proc_create* proc_register psi_* put_device put_user __put_user* pv_*lock*
     __pv_queued_*read* pv_queued_*read* pv_queued_*spin* __pv_queued_*spin* pv_queued_*write*
-    __pv_queued_*write* quarantine_* queue_delayed* __queue_work queue_work* queued_*lock*
-    queued_*read* queued_*spin* queued_*write* radix_tree_delete* radix_tree_insert*
+    __pv_queued_*write* quarantine_* queue_delayed* __queue_delayed* __queue_work queue_work*
+    queued_*lock* queued_*read* queued_*spin* queued_*write* radix_tree_delete* radix_tree_insert*
     radix_tree_lookup* radix_tree_node* __raw_*lock* raw_*lock* _raw_*lock* raw_*read*
     __raw_*read* _raw_*read* __raw_*spin* _raw_*spin* raw_*spin* _raw_*write* raw_*write*
     __raw_*write* raw_atomic* raw_notifier* __rb_* rb_* rcu_* rcu_is* rcu_lock* rcu_read*

@@ -241,6 +241,18 @@ def test_a_panic_of_its_own_is_not_part_of_the_warning_before_it() -> None:
     ]
 
 
+def test_a_line_within_a_trace_does_not_end_it() -> None:
+    log = (
+        b"INFO: task a:6102 blocked for more than 120 seconds.\nCall Trace:\n schedule+0x9c/0x1b0\n"
+        b"unregister_netdevice: waiting for lo to become free. Usage count = 3\n"
+        b" mutex_lock_nested+0x1/0x2\n guilty+0xcc/0x220\n"
+    )
+    assert [report.title for report in find_reports(log)] == [
+        "INFO: task hung in guilty",
+        "unregister_netdevice: waiting for DEV to become free",
+    ]
+
+
 def test_words_are_in_every_row_of_theirs() -> None:
     assert TABLE
     for words, rows in TABLE:
@@ -284,6 +296,44 @@ def test_a_report_of_one_thread_is_told_from_what_others_print_into_it() -> None
             "Internal error: Oops: 80000207 [#1] ARM\nPC is at 0x0\nLR is at jumped+0xc0/0x15c\n"
             "Register r2 information: allocated at kernel_clone+0x9c/0x440\n",
             "Internal error in jumped",
+        ),
+        (
+            "BUG: KASAN: use-after-free in memcpy+0x739/0x770 at addr ffff8800b46111c0\n",
+            "KASAN: use-after-free in memcpy at addr ADDR",
+        ),
+        (
+            "WARNING: possible circular locking dependency detected\n4.14.0 #22 Not tainted\n",
+            "WARNING: possible circular locking dependency detected",
+        ),
+        (
+            "WARNING: CPU: 1 PID: 31 at mm/slab_common.c:935 free_large_kmalloc+0x34/0x12c\n"
+            "Call trace:\n free_large_kmalloc+0x34/0x12c\n kfree+0x1/0x2\n guilty+0x1/0x2\n",
+            "WARNING in guilty",
+        ),
+        (
+            "BUG: KASAN: out-of-bounds in memcpy+0x1/0x2\nWrite of size 8 at addr 0 by task a/1\n"
+            "Call Trace:\n kasan_report+0x1/0x2\n insert_work+0x48/0x350\n"
+            " __queue_delayed_work+0x1/0x2\n guilty+0x1/0x2\n",
+            "KASAN: out-of-bounds Write in guilty",
+        ),
+        (
+            "[ 9.1][ T41] INFO: task a\n[ 9.1][ T41] \x02b:188 blocked for more than 143 seconds.\n"
+            "[ 9.1][ T41]  schedule+0x1/0x2\n[ 9.1][ T41]  guilty+0x1/0x2\n",
+            "INFO: task hung in guilty",
+        ),
+        (
+            "[ 0.1] rust_kernel: panicked at rust/x.rs:60:5:\n[ 0.1] attempt to add with overflow\n"
+            "[ 0.1] ------------[ cut here ]------------\n"
+            "[ 0.1] kernel BUG at rust/helpers/bug.c:7!\n"
+            "[ 0.1] Oops: invalid opcode: 0000 [#1] PREEMPT SMP\n"
+            "[ 0.1] RIP: 0010:rust_helper_BUG+0x8/0x10\n",
+            "rust panic at rust/x.rs: attempt to add with overflow",
+        ),
+        (
+            "BUG: stack guard page was hit at ffffc900190cfff8\nCall Trace:\n"
+            + 700 * " again+0x1/0x2\n"
+            + " guilty+0x1/0x2\n do_syscall_64+0x1/0x2\n",
+            "BUG: stack guard page was hit in guilty",
         ),
     ],
 )
