@@ -13,6 +13,9 @@ LINE_LIMIT = 64 * 1024
 _ESCAPE = re.compile(ESCAPE)
 _CARRIAGE_RETURNS = re.compile(rb"(?<!\r)\r++\n")
 _PREFIX = (
+    # What keeps a console's log puts the time of day before the kernel's own stamp.
+    rb"(?:(?:[0-9]{4}-[0-9]{2}-[0-9]{2}[T ])?[0-9:]{8}(?:[,.][0-9]{1,9})?(?:[+-][0-9:]{5}|Z)? {1,2}"
+    rb"(?=(?:<[0-9]{1,4}>)?\[))?"
     rb"(?:[a-z]++ *+:[a-z]++ *+: )?"  # dmesg -x
     + LEVEL
     + rb"(?:\[ *+\+?"
@@ -21,6 +24,7 @@ _PREFIX = (
     rb"|\[(?:[A-Z][a-z]{2} ){2}[ 0-9][0-9] [0-9:]{8} [0-9]{4}\]"  # dmesg -T
     rb"|\[[A-Z][a-z]{2}[ 0-9][0-9] [0-9:]{5}\]"  # dmesg -e
     rb"|[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}[,.][0-9]{1,9}(?:[+-][0-9:]{5}|Z)"  # ISO 8601
+    rb"|[0-9]{1,4},[0-9]{1,20},[0-9]{1,20},[^;\n]{1,80};"  # /dev/kmsg
     rb"|[A-Z][a-z]{2} [ 0-9][0-9] [0-9:]{8} \S{1,64} kernel:(?: "
     + STAMP
     + rb")?)(?:"

@@ -458,6 +458,12 @@ TABLE: tuple[tuple[bytes, tuple[Signature, ...]], ...] = (
                 follows=True,
             ),
             Signature(
+                rb"Unable to handle kernel (?P<what>pointer dereference|access)\b",
+                OOPS,
+                "BUG: unable to handle kernel {what} in {frame}",
+                follows=True,
+            ),
+            Signature(
                 rb"Unable to handle kernel", OOPS, "BUG: unable to handle kernel", follows=True
             ),
         ),
@@ -489,10 +495,19 @@ TABLE: tuple[tuple[bytes, tuple[Signature, ...]], ...] = (
                 "{what} in {frame}",
                 follows=True,
             ),
-            Signature(rb"Oops\[#[0-9]{1,4}\]:", OOPS, "Oops in {frame}", follows=True),
+            Signature(rb"Oops ?\[#[0-9]{1,4}\]", OOPS, "Oops in {frame}", follows=True),
+            Signature(  # of MIPS and SPARC
+                rb"Kernel (?P<what>bug detected|bad [\w ]{1,20}?) ?\[#[0-9]{1,4}\]",
+                OOPS,
+                "kernel {what} in {frame}",
+                follows=True,
+            ),
         ),
     ),
-    (b"Oops", (Signature(rb"Oops(?:: | - )", OOPS, "Oops in {frame}", follows=True),)),
+    (
+        b"Oops",
+        (Signature(rb"(?<!syncing: )Oops(?:: | - )", OOPS, "Oops in {frame}", follows=True),),
+    ),
     (
         b"general protection fault",
         (
@@ -638,6 +653,66 @@ TABLE: tuple[tuple[bytes, tuple[Signature, ...]], ...] = (
         ),
     ),
     (
+        b"unreferenced object ",
+        (
+            Signature(
+                rb"unreferenced object (?:\(percpu\) )?0x[0-9a-f]+ \(size [0-9]+\):",
+                BUG,
+                "memory leak in {frame}",
+                follows=True,
+                repeats=True,
+            ),
+        ),
+    ),
+    (b"nobody cared", (Signature(rb"irq [0-9]+: nobody cared", BUG, "irq NUM: nobody cared"),)),
+    (
+        b"NETDEV WATCHDOG: CPU: ",
+        (
+            Signature(
+                rb"NETDEV WATCHDOG: CPU: [0-9]+: transmit queue",
+                BUG,
+                "NETDEV WATCHDOG: transmit queue timed out",
+                Extent.LINE,
+            ),
+        ),
+    ),
+    (
+        b"CSD lock",
+        (
+            Signature(
+                rb"Detected non-responsive CSD lock", BUG, "non-responsive CSD lock in {frame}"
+            ),
+        ),
+    ),
+    (
+        b"CFI failure",
+        (
+            Signature(rb"CFI failure at (?P<at>FUNCTION)", BUG, "CFI failure in {at}"),
+            Signature(rb"CFI failure \(target: (?P<at>FUNCTION)", BUG, "CFI failure: call of {at}"),
+        ),
+    ),
+    (
+        b"Slab c",
+        (
+            Signature(rb"Slab corruption ", BUG, "slab corruption in {frame}"),
+            Signature(rb"Slab cache still has objects", BUG, "{line}", Extent.LINE),
+        ),
+    ),
+    (
+        b"slab: double free",
+        (Signature(rb"slab: double free detected", BUG, "slab: double free in {frame}"),),
+    ),
+    (
+        b"Kernel Fault: ",
+        (
+            Signature(
+                rb"Kernel Fault: Code=[0-9]+ \((?P<what>[^)]{1,60})\)",
+                OOPS,
+                "Kernel Fault: {what} in {frame}",
+            ),
+        ),
+    ),
+    (
         b"page allocation failure",
         (
             Signature(
@@ -653,6 +728,60 @@ TABLE: tuple[tuple[bytes, tuple[Signature, ...]], ...] = (
     (b"EXT3-fs error", (_EXT_ERROR,)),
     (b"EXT4-fs error", (_EXT_ERROR,)),
     (b"BTRFS error", (Signature(rb"BTRFS error \(", BUG, "{line}", Extent.LINE),)),
+    (b"BTRFS: error", (Signature(rb"BTRFS: error \(", BUG, "{line}", Extent.LINE),)),
+    (
+        b"BTRFS warning",
+        (
+            Signature(
+                rb"BTRFS warning \([^)]*\): (?:csum failed|checksum (?:verify failed|error))",
+                BUG,
+                "BTRFS: checksum error",
+                Extent.LINE,
+            ),
+        ),
+    ),
+    (
+        b"SQUASHFS error",
+        (
+            Signature(
+                rb"(?P<what>SQUASHFS error: (?!Can't find)[^\r\n]{1,80})",
+                BUG,
+                "{what}",
+                Extent.LINE,
+            ),
+        ),
+    ),
+    (
+        b"UBIFS error",
+        (
+            Signature(
+                rb"UBIFS error \([^)]*\):? (?P<what>\w+)", BUG, "UBIFS error: {what}", Extent.LINE
+            ),
+        ),
+    ),
+    (
+        b"F2FS-fs (",
+        (
+            Signature(
+                rb"F2FS-fs \([^)]*\): "
+                rb"(?P<what>[^\r\n]{0,60}?(?:[Ii]nconsistent|[Cc]orrupt)[^\r\n]{0,40})",
+                BUG,
+                "F2FS: {what}",
+                Extent.LINE,
+            ),
+        ),
+    ),
+    (
+        b"exFAT-fs (",
+        (
+            Signature(
+                rb"exFAT-fs \([^)]*\): error, (?P<what>[^\r\n]{1,80})",
+                BUG,
+                "exFAT-fs error: {what}",
+                Extent.LINE,
+            ),
+        ),
+    ),
     (b"BTRFS critical", (Signature(rb"BTRFS critical \(", BUG, "{line}", Extent.LINE),)),
     (
         b"FAT-fs (",
@@ -681,6 +810,17 @@ TABLE: tuple[tuple[bytes, tuple[Signature, ...]], ...] = (
         (
             Signature(
                 rb"(?:I/O error, dev|Buffer I/O error on dev(?:ice)?) (?!\w+rpmb)(?P<what>\w+)",
+                BUG,
+                "I/O error on {what}",
+                Extent.LINE,
+            ),
+        ),
+    ),
+    (
+        b"critical ",
+        (
+            Signature(
+                rb"critical (?:medium|nexus|space allocation) error, dev (?P<what>\w+)",
                 BUG,
                 "I/O error on {what}",
                 Extent.LINE,

@@ -138,6 +138,28 @@ DEATH = "RIP: 0010:guilty+0x12/0x34\n" + TRACE
             K.BUG,
             "BUG: Poison overwritten",
         ),
+        ("Kernel bug detected[#1]:", K.OOPS, "kernel bug detected in guilty"),
+        ("Kernel bad sw trap 5 [#1]", K.OOPS, "kernel bad sw trap NUM in guilty"),
+        (
+            "Kernel Fault: Code=15 (Data TLB miss fault) at addr 00000010",
+            K.OOPS,
+            "Kernel Fault: Data TLB miss fault in guilty",
+        ),
+        (
+            "Unable to handle kernel pointer dereference in virtual kernel address space",
+            K.OOPS,
+            "BUG: unable to handle kernel pointer dereference in guilty",
+        ),
+        ("CFI failure at guilty+0x1/0x2 (target: x+0x0/0x1)", K.BUG, "CFI failure in guilty"),
+        ('irq 17: nobody cared (try booting with "irqpoll")', K.BUG, "irq NUM: nobody cared"),
+        ("slab: double free detected in cache 'a'", K.BUG, "slab: double free in guilty"),
+        ("Slab corruption (Not tainted): kmalloc-32", K.BUG, "slab corruption in guilty"),
+        ("unreferenced object 0xffff88 (size 32):", K.BUG, "memory leak in guilty"),
+        (
+            "smp: csd: Detected non-responsive CSD lock (#1) on CPU#1",
+            K.BUG,
+            "non-responsive CSD lock in guilty",
+        ),
         (
             "BUG: KFENCE: use-after-free read in guilty+0x1/0x2",
             K.SANITIZER,
@@ -170,6 +192,21 @@ def test_a_report_has_a_title_and_its_trace(line: str, kind: ProblemKind, title:
         ("XFS (vda): Metadata corruption detected at f+0x1/0x2, inode 0x1", None),
         ("BTRFS critical (device vda): corrupt leaf", None),
         ("BTRFS error (device vda): bad tree block start", None),
+        ("BTRFS: error (device vda) in btrfs_commit_transaction:2258: errno=-5 IO failure", None),
+        ("BTRFS warning (device vda): csum failed root 5 ino 257", "BTRFS: checksum error"),
+        (
+            "SQUASHFS error: zlib decompression failed, data probably corrupt",
+            "SQUASHFS error: zlib decompression failed, data probably corrupt",
+        ),
+        ("UBIFS error (ubi0:0 pid 1): ubifs_read_node: bad", "UBIFS error: ubifs_read_node"),
+        ("F2FS-fs (vda): inconsistent node block", "F2FS: inconsistent node block"),
+        ("exFAT-fs (vda): error, bad", "exFAT-fs error: bad"),
+        ("blk_update_request: critical medium error, dev sda, sector 8", "I/O error on sda"),
+        (
+            "virtio_net virtio0 eth0: NETDEV WATCHDOG: CPU: 0: transmit queue 0 timed out 5 ms",
+            "NETDEV WATCHDOG: transmit queue timed out",
+        ),
+        ("kmem_cache_destroy a: Slab cache still has objects when called from f", None),
         (
             "FAT-fs (vda): error, fat_get_cluster: invalid start",
             "FAT-fs error: fat_get_cluster: invalid start",
@@ -206,6 +243,9 @@ def test_a_line_is_the_whole_report(line: str, title: str | None) -> None:
         "mmcblk0rpmb: I/O error, dev mmcblk0rpmb, sector 0",
         "BTRFS info (device vda): last unmount",
         "note [#tag]",
+        "SQUASHFS error: Can't find a SQUASHFS superblock on sda",
+        "BTRFS warning (device vda): 'norecovery' is for compatibility only",
+        "blk_update_request: critical target error, dev sda, sector 8 op 0x3:(DISCARD)",
     ],
 )
 def test_what_boots_and_user_programs_say_is_no_trouble(line: str) -> None:
@@ -231,6 +271,13 @@ def test_one_event_is_one_finding(first: str) -> None:
     assert find_reports(f"BUG: x\n{last}\n".encode(), dead=True) == []
     (after_reboot,) = find_reports(f"{first}{panic}Linux version 6.1\nBUG: x\n".encode(), True)
     assert after_reboot.title == "BUG: x"
+
+
+def test_the_panic_that_ends_an_oops_of_arm64_is_fatal_and_part_of_it() -> None:
+    end = "Kernel panic - not syncing: Oops: Fatal exception"
+    oops = "Internal error: Oops: 96000004 [#1] SMP\npc : guilty+0x24/0x80\n---[ end trace 0 ]---\n"
+    (report,) = find_reports(f"{oops}{end}\n---[ end {end} ]---\n".encode())
+    assert (report.title, report.fatal) == ("Internal error in guilty", True)
 
 
 def test_a_panic_of_its_own_is_not_part_of_the_warning_before_it() -> None:
