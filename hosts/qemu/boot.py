@@ -62,19 +62,19 @@ def lay_out(image: Image, job: Job, folder: Path, guest: LinuxGuest | None) -> B
 def _linux(image: Image, job: Job, folder: Path, guest: LinuxGuest | None) -> Boot:
     assert image.linux is not None  # noqa: S101 - for the type checker
     _link(folder / "kernel", image.linux)
-    append = f"{_LINUX_OPTIONS} {image.append}".strip()
+    console = f"console={image.machine.console}"
+    own = _PC_OPTIONS if image.machine.architecture in PC else ""
+    append = " ".join(filter(None, (console, _LINUX_OPTIONS, own, image.append)))
     if guest is None:
         return Boot("kernel", " ".join((append, *job.words)))
     guest.write_initrd(folder / "initrd")
     return Boot("kernel", append, "initrd")
 
 
-# Time stamps tell where a kernel message begins in the middle of a program's line. The delay loop
-# is calibrated by what QEMU says; keyboards and PCI slots that are not there need no search.
-_LINUX_OPTIONS = (
-    "console=ttyS0 panic=-1 printk.time=1 rdinit=/init tsc=reliable no_timer_check nokaslr "
-    + sysrq.OPTIONS
-)
+# Time stamps tell where a kernel message begins in the middle of a program's line.
+_LINUX_OPTIONS = "panic=-1 printk.time=1 rdinit=/init nokaslr " + sysrq.OPTIONS
+# The delay loop is calibrated by what QEMU says.
+_PC_OPTIONS = "tsc=reliable no_timer_check"
 
 
 def _modules(image: Image, job: Job, folder: Path) -> str:

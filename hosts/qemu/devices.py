@@ -57,8 +57,6 @@ def _disk_drivers(image: Image) -> tuple[str, ...]:
 
 _DISKS, _NICS = 20, 40
 """First numbers of their descriptors in QEMU."""
-_STATUS = "/dev/ttyS1"
-"""Over which a Linux guest's /init reports: its program and its kernel share the first one."""
 
 
 @dataclass(slots=True)
@@ -163,7 +161,9 @@ def linux_guest(
         image.program,
         devices.words,
         environment,
-        status=_STATUS,
+        # Over the second line /init reports: its program and its kernel share the first one.
+        status=f"/dev/{image.machine.status}",
         modules=modules,
         devices=devices.waited,
+        machine=machine,
     )

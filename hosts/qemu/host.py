@@ -173,7 +173,8 @@ class QemuHost(Host):
             raise BuildError(f"build {path}: {error.strerror}") from None
         any_image = images.get(ANY)
         if any_image is not None and any_image.linux is not None:
-            return Build(path, "linux", guest_programs(), FEATURES, any_image.linux)
+            machine = any_image.machine.architecture
+            return Build(path, "linux", guest_programs(machine), FEATURES, any_image.linux)
         return Build(path, "images", {image: path / image for image in images if image != ANY})
 
     def accepts(self, build: Build) -> bool:
@@ -197,7 +198,7 @@ class QemuHost(Host):
     def program(self, build: Build, name: str) -> Path:
         """The guest program of a Linux kernel, else a name for the image."""
         if build.kind == "linux" and name in build.programs:
-            return guest_program(name)
+            return guest_program(name, self._processor(build))
         if build.kind == "images" and name not in build.programs and self._image_for(build, name):
             return build.directory / name
         return super().program(build, name)
@@ -208,7 +209,13 @@ class QemuHost(Host):
         return super().offers(build, name)
 
     def compile(self, build: Build, source: Path) -> Path:
-        return compiled(source) if build.kind == "linux" else super().compile(build, source)
+        if build.kind != "linux":
+            return super().compile(build, source)
+        return compiled(source, machine=self._processor(build))
+
+    def _processor(self, build: Build) -> str:
+        """The processor that a build's Linux kernel is for."""
+        return self._images_of(build.directory)[ANY].machine.architecture
 
     def properties(self) -> dict[str, str]:
         return {"qemu": qemu_version(MACHINES["q35"]) or "unknown"}

@@ -6,7 +6,7 @@ from __future__ import annotations
 import mmap
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from lkltest.errors import BuildError, ExecutableError, LkltestError
@@ -145,9 +145,8 @@ def single_image(path: Path, name: str = ANY) -> Image:
     except KindError as error:
         raise BuildError(str(error)) from None
     if kind.name == "linux":
-        if kind.architecture not in PC:
-            raise BuildError(f"{path}: is a Linux kernel for {kind.architecture}, not for x86_64")
-        return Image(name, linux=path, module_directory=modules_beside(path))
+        machine = replace(machine_for(kind.architecture, path), emulated="")  # it starts in EL1, too
+        return Image(name, linux=path, module_directory=modules_beside(path), machine=machine)
     if kind.name == "iso":
         return Image(name, iso=path)
     if kind.name == "elf" and kind.architecture in PC:

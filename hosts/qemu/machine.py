@@ -38,6 +38,8 @@ class Machine:
         display: device that gives a picture to dump.
         cpu: value of -cpu, or empty for the machine's own.
         emulated: added to -M for an image that wants EL2, where the machine is not run by KVM.
+        console, status: Linux's names of the first and the second serial line.
+        second_serial: the device of the second line, where the machine has but one of its own.
     """
 
     name: str
@@ -50,6 +52,9 @@ class Machine:
     display: tuple[str, ...] = ("-device", "VGA")
     cpu: str = ""
     emulated: str = ""
+    console: str = "ttyS0"
+    status: str = "ttyS1"
+    second_serial: str = ""
 
 
 def _pc(kind: str) -> Machine:
@@ -80,6 +85,9 @@ MACHINES: Mapping[str, Machine] = {
             display=("-device", "virtio-gpu-pci"),
             cpu="cortex-a57",
             emulated=",virtualization=true",
+            console="ttyAMA0",
+            status="ttyS0",
+            second_serial="pci-serial",
         ),
     )
 }
@@ -150,16 +158,23 @@ def command(setup: Setup) -> list[str]:
     words = [*_processor(setup), "-S", "-no-reboot", "-action", "panic=pause"]
     words += ["-chardev", f"socket,id=qmp,fd={setup.monitor}", "-mon", "chardev=qmp,mode=control"]
     for index, name in enumerate(setup.consoles):
-        words += ["-chardev", f"pipe,id=ser{index},path={name}"]
-        words += ["-serial", f"chardev:ser{index}"]
+        words += ["-chardev", f"pipe,id=ser{index},path={name}", *_serial(setup.machine, index)]
     return words + _devices(setup) + _boot(setup.boot) + list(setup.extra)
 
 
 def command_by_hand(setup: Setup) -> list[str]:
     """The command line with which a person runs `setup`: on a terminal, without our descriptors."""
     words = [*_processor(setup), "-no-reboot", "-serial", "mon:stdio"]
-    words += ["-serial", "null"] * (len(setup.consoles) - 1)
+    for index in range(1, len(setup.consoles)):
+        words += ["-chardev", f"null,id=ser{index}", *_serial(setup.machine, index)]
     return words + _devices(setup) + _boot(setup.boot) + list(setup.extra)
+
+
+def _serial(machine: Machine, index: int) -> list[str]:
+    """The line on which the guest finds chardev `ser{index}`."""
+    if index and machine.second_serial:
+        return ["-device", f"{machine.second_serial},chardev=ser{index}"]
+    return ["-serial", f"chardev:ser{index}"]
 
 
 def _processor(setup: Setup) -> list[str]:

@@ -9,6 +9,7 @@ kernel's Documentation/admin-guide/sysrq.rst.
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -26,6 +27,8 @@ IN_PROGRAM = "the program at "
 """Before an address that is no kernel's."""
 
 _CONSOLE = "ser0"
+_AFTER_BREAK = 0.05
+"""Seconds in which the kernel is done with the BREAK: a processor that it found busy is so again."""
 _LOUD = b"9"
 """First of all: a kernel that was booted with `quiet` would keep its answers to itself."""
 _FIRST, _QUIET, _LIMIT = 2.0, 0.5, 20.0
@@ -52,10 +55,13 @@ _ASKING = re.compile(
 """Ends the frames of the interrupt by which a processor was asked."""
 _FRAME = re.compile(
     r"^(?P<function>(?!\? )[\w.$]+\+0x[0-9a-f]+/0x[0-9a-f]+.*)"
-    r"|^RIP: \w+:(?P<point>(?P<program>0x[0-9a-f]+)|\S+)",
+    r"|^(?:RIP: \w+:|pc : )(?P<point>(?:0x)?(?P<program>[0-9a-f]{6,})(?!\S)|\S+)",
     re.MULTILINE,
 )
-_ENTRY = re.compile(r"(?:asm_\w+|entry_SYSCALL\w*|\w*do_syscall\w*|ret_from_fork\w*|kthread)\+")
+_ENTRY = re.compile(
+    r"(?:asm_\w+|entry_SYSCALL\w*|\w*do_syscall\w*|ret_from_fork\w*|kthread"
+    r"|el[01]t?_\w+(?:\.\S*)?|do_el0_svc|invoke_syscall|__switch_to)\+"
+)
 _IDLE = re.compile(r"\b(?:do_idle|cpu_idle_loop|cpu_startup_entry)\+")
 
 
@@ -94,6 +100,7 @@ def after_nmi(said: str) -> list[str]:
 
 def _ask(process: QemuProcess, letter: bytes, quiet: float) -> str:
     process.links.monitor.execute("chardev-send-break", {"id": _CONSOLE}, seconds=2.0)
+    time.sleep(_AFTER_BREAK)
     process.send(letter)
     return unstamped(process.read_quiet(quiet, _LIMIT).decode("utf-8", "backslashreplace"))
 
@@ -158,7 +165,7 @@ def _frames(text: str) -> tuple[str, ...]:
     frames: list[str] = []
     for match in _FRAME.finditer(text):
         if match["program"]:
-            frames.append(f"{IN_PROGRAM}{match['program']}")
+            frames.append(f"{IN_PROGRAM}{int(match['program'], 16):#x}")
             break
         frame = match["function"] or match["point"]
         if not _ENTRY.match(frame) and frame not in frames[-1:]:

@@ -11,7 +11,7 @@ from lkltest.errors import ExecutableError, LaunchError
 from lkltest.guest import initramfs
 from lkltest.guest.init_config import InitConfig
 from lkltest.guest.kernel_modules import read_module
-from lkltest.guest.programs import INIT, guest_program
+from lkltest.guest.programs import HERE, INIT, guest_program
 from lkltest.host.executable import identify, is_dynamic
 
 _PROGRAMS = "/bin"
@@ -22,11 +22,12 @@ _FAT_TABLES = ("nls_cp437", "nls_ascii", "nls_iso8859-1", "nls_utf8")
 
 @dataclass(frozen=True, slots=True)
 class LinuxGuest:
-    """One launch's needs in the guest. `modules` are loaded in their order."""
+    """One launch's needs in a guest for `machine`. `modules` are loaded in their order."""
 
     program: Path
     config: InitConfig
     modules: tuple[Path, ...]
+    machine: str = HERE
 
     @classmethod
     def of(
@@ -38,6 +39,7 @@ class LinuxGuest:
         status: str,
         modules: Sequence[Path],
         devices: Sequence[str] = (),
+        machine: str = HERE,
     ) -> LinuxGuest:
         """The guest for a command line.
 
@@ -48,6 +50,7 @@ class LinuxGuest:
             status: the guest's device for the reports of /init.
             modules: files of kernel modules.
             devices: device files that have to be there first.
+            machine: the guest's processor.
         """
         config = InitConfig(
             [f"{_PROGRAMS}/{program.name}", *words],
@@ -56,13 +59,13 @@ class LinuxGuest:
             modules=[f"{_MODULES}/{path.name}" for path in modules],
             devices=devices,
         )
-        return cls(program, config, tuple(modules))
+        return cls(program, config, tuple(modules), machine)
 
     def write_initrd(self, file: Path) -> None:
         """Write the initramfs: what many runs share, then the config. Raises OSError."""
         shared = initramfs.cached(
             [
-                initramfs.file("/init", guest_program(INIT).read_bytes(), 0o755),
+                initramfs.file("/init", guest_program(INIT, self.machine).read_bytes(), 0o755),
                 initramfs.file(
                     f"{_PROGRAMS}/{self.program.name}", self.program.read_bytes(), 0o755
                 ),
@@ -80,7 +83,7 @@ class LinuxGuest:
         for name in ("bin", "dev", "modules", "proc", "sys", "tmp"):
             (folder / name).mkdir(parents=True)
         for program, place in (
-            (guest_program(INIT), "init"),
+            (guest_program(INIT, self.machine), "init"),
             (self.program, f"bin/{self.program.name}"),
         ):
             (folder / place).write_bytes(program.read_bytes())

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import platform
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,12 +17,14 @@ from typing import TYPE_CHECKING
 
 from lkltest.errors import LaunchError, Missing
 from lkltest.host.cache import cache_directory
+from lkltest.host.executable import machine_is_native
 from lkltest.places import checkout
 from lkltest.whole_file import write_whole
 
 if TYPE_CHECKING:
     from lkltest.sandbox.scope import Scope
 
+HERE = platform.machine()
 INIT = "init"
 """The guest's first program; what it does stands in suites/init.c."""
 
@@ -41,31 +44,38 @@ _GUEST_FLAGS = (*FLAGS, "-DLKLTEST_GUEST", "-static")
 _SECONDS = 120.0
 
 
-def missing_compiler() -> Missing | None:
-    """The obstacle to compiling guest programs; None when all is there."""
-    if _compiler() is None:
+def missing_compiler(machine: str = HERE) -> Missing | None:
+    """The obstacle to compiling programs for `machine`; None when all is there."""
+    if shutil.which(_compiler(machine)) is not None:
+        return None
+    if machine_is_native(machine):
         return Missing("gcc is missing", "apt-get install gcc libc6-dev")
-    return None
+    package = f"gcc-{machine}-linux-gnu".replace("_", "-")
+    return Missing(f"{_compiler(machine)} is missing", f"apt-get install {package}")
 
 
-def guest_programs() -> dict[str, Path]:
+def guest_programs(machine: str = HERE) -> dict[str, Path]:
     """The path of each guest program, where it will be once `guest_program` was asked for it."""
-    return {name: _target(name) for name in sorted(path.stem for path in _SOURCES.glob("*/*.c"))}
+    names = sorted(path.stem for path in _SOURCES.glob("*/*.c"))
+    return {name: _target(name, machine) for name in names}
 
 
-def guest_program(name: str) -> Path:
+def guest_program(name: str, machine: str = HERE) -> Path:
     """The executable of guest program `name`, compiled unless it is newer than its sources.
 
     Raises LaunchError, one line, when it cannot be compiled.
     """
-    target = _target(name)
+    target = _target(name, machine)
     if not _is_fresh(target, _source_files(name)):
-        compile_program(_source(name), target)
+        compile_program(_source(name), target, machine=machine)
     return target
 
 
 def compiled(
-    source: Path, flags: Sequence[str] = _GUEST_FLAGS, libraries: Sequence[Path] = ()
+    source: Path,
+    flags: Sequence[str] = _GUEST_FLAGS,
+    libraries: Sequence[Path] = (),
+    machine: str = HERE,
 ) -> Path:
     """The executable of one C file of somebody's own, from the cache where it was made before.
 
@@ -73,18 +83,22 @@ def compiled(
     """
     try:
         made = [f"{file}:{file.stat().st_mtime_ns}" for file in libraries]
-        parts = [source.read_bytes(), *map(os.fsencode, (*flags, *made))]
+        parts = [source.read_bytes(), *map(os.fsencode, (*flags, *made, machine))]
     except OSError as error:
         raise LaunchError(f"{error.filename}: {error.strerror}") from None
     digest = hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
     target = _place("programs") / digest / source.stem
     if not _is_fresh(target, sorted(source.parent.glob("*.h"))):
-        compile_program(source, target, flags, libraries)
+        compile_program(source, target, flags, libraries, machine)
     return target
 
 
 def compile_program(
-    source: Path, target: Path, flags: Sequence[str] = _GUEST_FLAGS, libraries: Sequence[Path] = ()
+    source: Path,
+    target: Path,
+    flags: Sequence[str] = _GUEST_FLAGS,
+    libraries: Sequence[Path] = (),
+    machine: str = HERE,
 ) -> None:
     """Compile one C file; `target` has its name only when it is complete. Raises LaunchError.
 
@@ -92,9 +106,10 @@ def compile_program(
     """
     from lkltest.sandbox.scope import Scope, ScopeError
 
-    compiler = _compiler()
-    if compiler is None:
-        raise LaunchError(f"{target.name}: cannot be compiled: {missing_compiler()}")
+    missing = missing_compiler(machine)
+    if missing is not None:
+        raise LaunchError(f"{target.name}: cannot be compiled: {missing}")
+    compiler = _compiler(machine)
     try:
         with Scope() as scope:
             part = scope.folder / target.name
@@ -134,8 +149,11 @@ def _cause(text: str) -> str:
     return lines[0] if lines else "the compiler failed and said nothing"
 
 
-def _compiler() -> str | None:
-    return shutil.which(os.environ.get("GUEST_CC") or "gcc")
+def _compiler(machine: str) -> str:
+    """The name of a compiler: Debian's cross compiler for what is not this machine's."""
+    if machine_is_native(machine):
+        return os.environ.get("GUEST_CC") or "gcc"
+    return f"{machine}-linux-gnu-gcc"
 
 
 def _source(name: str) -> Path:
@@ -152,11 +170,12 @@ def _source_files(name: str) -> list[Path]:
     return [source, *headers, _SOURCES / "cflags"]
 
 
-def _target(name: str) -> Path:
+def _target(name: str, machine: str) -> Path:
+    place = _place("guest") if machine_is_native(machine) else _place("guest") / machine
     if _writable_checkout() is not None:
-        return _place("guest") / name
+        return place / name
     digest = hashlib.sha256(b"\0".join(file.read_bytes() for file in _source_files(name)))
-    return _place("guest") / digest.hexdigest()[:16] / name
+    return place / digest.hexdigest()[:16] / name
 
 
 def _place(kind: str) -> Path:

@@ -57,6 +57,15 @@ def test_without_a_compiler(
     assert "\n" not in str(caught.value)
 
 
+def test_another_processors_programs_take_a_cross_compiler(
+    installed: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(LaunchError, match=r"aarch64-linux-gnu-gcc is missing: apt-get install gcc-a"):
+        programs.guest_program("init", "aarch64")
+    assert programs.guest_programs("aarch64")["boot"] != programs.guest_programs()["boot"]
+
+
 def test_a_source_that_does_not_compile(tmp_path: Path) -> None:
     source = tmp_path / "bad.c"
     source.write_text("int main(void) { return nothing; }\n")

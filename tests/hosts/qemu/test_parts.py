@@ -125,8 +125,8 @@ def test_what_bootstrap_gets(tmp_path: Path) -> None:
         ("[images.x]\nkernel = 'cd'", "2:10: kernel: "),
         ("[images.x]\niso = 'k'", "2:7: iso: DIR/k: is no CD"),
         (
-            "[images.x]\nlinux = 'arm'",
-            "2:9: DIR/arm: is a Linux kernel for aarch64, not for x86_64",
+            "machine = 'q35'\n[images.x]\nlinux = 'arm'",
+            "3:9: DIR/arm: is for aarch64; machine q35 boots x86_64",
         ),
     ],
 )

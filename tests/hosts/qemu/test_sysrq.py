@@ -66,6 +66,21 @@ def test_what_a_busy_processor_was_asked_in_is_no_part_of_it() -> None:
     assert sysrq.processors_in(IDLE) == []
 
 
+def test_what_an_arm_processor_is_busy_with() -> None:
+    busy = """\
+CPU: 0 PID: 78 Comm: disk Not tainted 6.1.0 #1
+pc : {}
+lr : 0000000000400784
+Call trace:
+ {}
+ el0t_64_sync_handler+0xf4/0x120
+"""
+    (program,) = sysrq.processors_in(busy.format("00000000004006dc", "do_el0_svc+0x2c/0x9c"))
+    assert program.frames == ("the program at 0x4006dc",)
+    (kernel,) = sysrq.processors_in(busy.format("add_all+0x1/0x2", "add_all+0x1/0x2"))
+    assert kernel.frames == ("add_all+0x1/0x2",)
+
+
 def test_where_nothing_is_blocked_or_busy_the_youngest_process_waits() -> None:
     lines = sysrq.culprits("sysrq: Show Blocked State", IDLE, TASKS.format(worker="I", disk="S"))
     assert lines[:2] == [
