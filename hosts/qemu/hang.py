@@ -37,6 +37,8 @@ _SPREAD = 64
 _RIP = re.compile(r"\b[RE]?IP=([0-9a-f]+)|\bPC=([0-9a-f]+)")
 _CPL = re.compile(r"\bCPL=(\d)")
 _HLT = re.compile(r"\bHLT=(\d)")
+_VECTORS = re.compile(r"^(?:Q\d\d=|[XY]MM\d\d=).*\n?", re.MULTILINE)
+"""Registers that tell nobody where a processor is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,21 +111,23 @@ def hang_report(
         status = str(monitor.execute("query-status", seconds=2.0)["status"])
         running = status == "running"
         asked = linux and running
-        parts += sysrq.ask(process) if asked else []
-        answered = bool(parts)
-        parts.append(f"machine: {status}")
+        told = sysrq.ask(process) if asked else []
+        parts += [*told[:1], f"machine: {status}"]
         samples, registers = _sampled(monitor, running=running)
         stopped = process.in_debugger or not running
         said = _ask_debugger(process, debugger)
         shown = [registers, *([_picture(monitor, picture)] if picture is not None else [])]
-        answer = "" if said else _after_nmi(process, linux=linux)
+        answer = "" if said or told else _after_nmi(process, linux=linux)
         if answer.endswith(jdb.PROMPT.decode().strip()):
             said = _report(process)
         parts += _threads(_text(said), samples, symbols, stopped=stopped) + shown
-        if asked and not answered:
+        if asked and not told:
             parts = ["\n".join([*sysrq.after_nmi(answer), sysrq.NO_ANSWER]), *parts]
         if said:
             parts.append(_whole(process, _text(said)))
+        elif told:
+            on_console = ["the kernel's answers to sysrq stand on the console"]
+            parts += on_console if process.listener is not None else told[1:]
         else:
             parts += ["the kernel debugger does not answer"] if debugger else []
             parts.append("after an NMI: " + (answer or "no answer"))
@@ -153,7 +157,7 @@ def _sampled(monitor: Monitor, *, running: bool) -> tuple[list[Sample], str]:
         if sample is not None:
             samples.append(sample)
         time.sleep(_BETWEEN)
-    return samples, registers.replace("\r\n", "\n").strip()
+    return samples, _VECTORS.sub("", registers.replace("\r\n", "\n")).strip()
 
 
 def _threads(

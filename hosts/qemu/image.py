@@ -145,7 +145,7 @@ def single_image(path: Path, name: str = ANY) -> Image:
     except KindError as error:
         raise BuildError(str(error)) from None
     if kind.name == "linux":
-        machine = replace(machine_for(kind.architecture, path), emulated="")  # it starts in EL1, too
+        machine = replace(machine_for(kind.architecture, path), emulated="")  # EL1 will do
         return Image(name, linux=path, module_directory=modules_beside(path), machine=machine)
     if kind.name == "iso":
         return Image(name, iso=path)

@@ -28,7 +28,7 @@ IN_PROGRAM = "the program at "
 
 _CONSOLE = "ser0"
 _AFTER_BREAK = 0.05
-"""Seconds in which the kernel is done with the BREAK: a processor that it found busy is so again."""
+"""Seconds in which the kernel is done with the BREAK: then a busy processor is so again."""
 _LOUD = b"9"
 """First of all: a kernel that was booted with `quiet` would keep its answers to itself."""
 _FIRST, _QUIET, _LIMIT = 2.0, 0.5, 20.0
