@@ -20,10 +20,11 @@ from pathlib import Path
 from lkltest.errors import LaunchError
 from lkltest.host.disk import Disk
 from lkltest.hosts.remote.target import Target
-from lkltest.hosts.remote.transport import Transport
+from lkltest.hosts.remote.transport import COPY_SECONDS, Transport
 
 _SCRIPT = Path(__file__).with_name("target.sh")
-_BLOCK = 1 << 20
+_BLOCK = 1 << 16
+"""The block of target.sh's images."""
 
 
 _GREETING = """\
@@ -82,23 +83,26 @@ class Agent:
             with gzip.GzipFile(fileobj=packed, mode="wb", compresslevel=1) as pack:
                 shutil.copyfileobj(file, pack, _BLOCK)
             packed.seek(0)
-            self._transport.call(*self._words("put", digest), stdin=packed)
+            words = self._words("put", digest)
+            self._transport.call(*words, stdin=packed, seconds=COPY_SECONDS)
 
     def put_image(self, run: str, name: str, disk: Disk) -> None:
-        """Bring a disk image there, as gzip(1)'s members of a block each (RFC 1952, 2.2)."""
+        """Bring a disk image there; what is a hole or all zeros stays here."""
         size = os.fstat(disk.descriptor).st_size
-        nothing = bytes(_BLOCK)
-        zeros = gzip.compress(nothing, 1)
+        extents = find_extents(disk.descriptor, size)
         with tempfile.TemporaryFile() as packed:
-            for at in range(0, size, _BLOCK):
-                block = os.pread(disk.descriptor, _BLOCK, at)
-                packed.write(zeros if block == nothing else gzip.compress(block, 1))
+            packed.write(" ".join(f"{at}+{count}" for at, count in extents).encode() + b"\n")
+            packed.flush()
+            with gzip.GzipFile(fileobj=packed, mode="wb", compresslevel=1) as pack:
+                for at, count in extents:
+                    pack.write(os.pread(disk.descriptor, count * _BLOCK, at * _BLOCK))
             packed.seek(0)
-            self._transport.call(*self._words("image", run, name, str(size)), stdin=packed)
+            words = self._words("image", run, name, str(size))
+            self._transport.call(*words, stdin=packed, seconds=COPY_SECONDS)
 
     def fetch_image(self, run: str, name: str, disk: Disk) -> None:
         """Take a disk image back; holes stay holes where the target's tar(1) knows them."""
-        packed = self._transport.call(*self._words("fetch", run, name))
+        packed = self._transport.call(*self._words("fetch", run, name), seconds=COPY_SECONDS)
         size = os.fstat(disk.descriptor).st_size
         try:
             with tarfile.open(fileobj=io.BytesIO(packed), mode="r|gz") as archive:
@@ -119,6 +123,24 @@ class Agent:
     def _words(self, verb: str, *words: str) -> tuple[str, ...]:
         folder = self.system.folder
         return ("/bin/sh", f"{folder}/target.sh", folder, verb, *words)
+
+
+def find_extents(descriptor: int, size: int) -> list[tuple[int, int]]:
+    """The runs of blocks that are not all zeros: number of the first, how many. See lseek(2)."""
+    found: list[tuple[int, int]] = []
+    nothing = bytes(_BLOCK)
+    at = 0
+    while at * _BLOCK < size:
+        try:
+            at = max(at, os.lseek(descriptor, at * _BLOCK, os.SEEK_DATA) // _BLOCK)
+        except OSError:  # a hole up to the end
+            break
+        block = os.pread(descriptor, _BLOCK, at * _BLOCK)
+        if block != nothing[: len(block)]:
+            first, count = found.pop() if found and sum(found[-1]) == at else (at, 0)
+            found.append((first, count + 1))
+        at += 1
+    return found
 
 
 def words_file(words: Sequence[str], environment: Mapping[str, str]) -> bytes:

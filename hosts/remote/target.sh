@@ -63,15 +63,17 @@ put) # SHA256: a program, from stdin
 	[ -z "$found" ] || [ "$found" = "$1" ] || { rm -f "store/$1.$$"; echo "$1: arrived damaged" >&2; exit 1; }
 	chmod 700 "store/$1.$$" && mv "store/$1.$$" "store/$1"
 	;;
-image) # NAME FILE BYTES: a disk image, from stdin; holes stay holes where dd knows how
+image) # NAME FILE BYTES: a disk image without its holes; stdin: a line of SEEK+COUNT in 64 KiB, the data
 	cd "runs/$1" || exit 1
-	if dd if=/dev/null of=/dev/null conv=sparse 2>/dev/null; then
-		gzip -dc | dd of="$2" bs=65536 conv=sparse 2>dd.log || { cat dd.log >&2; exit 1; }
-		dd if=/dev/null of="$2" bs=1 seek="$3" 2>/dev/null
-	else
-		gzip -dc >"$2"
-	fi
-	[ "$(wc -c <"$2")" -eq "$3" ] || { echo "$2: is not whole: no space left on the target?" >&2; exit 1; }
+	read -r extents
+	gzip -dc >"$2.data" && dd if=/dev/zero of="$2" bs=1 count=1 seek=$(($3 - 1)) 2>dd.log || exit 1
+	at=0
+	for extent in $extents; do
+		dd if="$2.data" of="$2" bs=65536 skip=$at seek="${extent%+*}" count="${extent#*+}" conv=notrunc 2>dd.log ||
+			{ cat dd.log >&2; exit 1; }
+		at=$((at + ${extent#*+}))
+	done
+	rm "$2.data"
 	;;
 fetch) # NAME FILE: a disk image, to stdout; without its holes where tar(1) can
 	cd "runs/$1" || exit 1

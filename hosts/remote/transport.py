@@ -21,6 +21,8 @@ from lkltest.deadline import Deadline
 from lkltest.errors import LaunchError
 
 _SECONDS = 60.0
+COPY_SECONDS = 600.0
+"""Seconds for files on their way, which a slow board unpacks; ssh itself sees a dead connection."""
 _CONNECT_SECONDS = 30.0
 _PLAIN = re.compile(r"[\w@%+=:,./-]+")
 
@@ -48,7 +50,7 @@ class Transport(ABC):
         del folder
         yield
 
-    def call(self, *words: str, stdin: IO[bytes] | bytes = b"") -> bytes:
+    def call(self, *words: str, stdin: IO[bytes] | bytes = b"", seconds: float = _SECONDS) -> bytes:
         """Run words on the target, return what they print. Raises LaunchError, one line."""
         try:
             done = subprocess.run(
@@ -57,10 +59,10 @@ class Transport(ABC):
                 stdin=None if isinstance(stdin, bytes) else stdin,
                 capture_output=True,
                 check=False,
-                timeout=_SECONDS,
+                timeout=seconds,
             )
         except subprocess.TimeoutExpired:
-            raise ConnectionLost(f"{self.address}: no answer within {_SECONDS:g} s") from None
+            raise ConnectionLost(f"{self.address}: no answer within {seconds:g} s") from None
         self.judge(done.returncode, done.stderr)
         return done.stdout
 
@@ -80,9 +82,12 @@ class Ssh(Transport):
     which need neither keys nor network, so they work in the run's own namespaces, too.
     """
 
-    def __init__(self, address: str, config: Path | None = None) -> None:
+    def __init__(
+        self, address: str, config: Path | None = None, options: tuple[str, ...] = ()
+    ) -> None:
         self.address = address
         self._config = config
+        self._options = options
         self._socket: Path | None = None
 
     def command(self, words: tuple[str, ...], *, terminal: bool = False) -> list[str]:
@@ -105,7 +110,15 @@ class Ssh(Transport):
         """
         socket = folder / "ssh"
         config = ["-F", str(self._config)] if self._config else []
-        options = ["-o", "BatchMode=yes", "-o", "ControlMaster=yes", "-o", "ControlPersist=no"]
+        options = [
+            *self._options,
+            "-o",
+            "BatchMode=yes",
+            "-o",
+            "ControlMaster=yes",
+            "-o",
+            "ControlPersist=no",
+        ]
         limit = ["-o", f"ConnectTimeout={_CONNECT_SECONDS:g}", "-o", "ServerAliveInterval=15"]
         master = subprocess.Popen(
             ["ssh", *config, *options, *limit, "-S", str(socket), "-T", self.address, "cat"],  # noqa: S607
@@ -141,6 +154,14 @@ class Ssh(Transport):
             os.close(pidfd)
         if limit.expired:
             raise ConnectionLost(f"cannot connect to {self.address}: no answer")
+
+
+def machine_options(port: int, key: Path | None) -> tuple[str, ...]:
+    """The options for a machine of our own, whose host key is new and can be nobody else's."""
+    settings = ["HostName=127.0.0.1", f"Port={port}", "StrictHostKeyChecking=no"]
+    settings += ["UserKnownHostsFile=/dev/null", "LogLevel=ERROR"]
+    settings += [f"IdentityFile={key}", "IdentitiesOnly=yes"] if key else []
+    return tuple(word for setting in settings for word in ("-o", setting))
 
 
 class Adb(Transport):
