@@ -28,6 +28,7 @@ from lkltest.sandbox.scope import Scope
 if TYPE_CHECKING:
     # Where no target is named, which every run asks, none of it is needed: it costs 30 ms.
     from lkltest.hosts.remote.agent import Agent
+    from lkltest.hosts.remote.machine import Machine
     from lkltest.hosts.remote.process import RemoteConsole, Run
     from lkltest.hosts.remote.target import Target
     from lkltest.hosts.remote.transport import Transport
@@ -55,6 +56,7 @@ class RemoteHost(Host):
         self._agent: Agent | None = None
         self._digests: dict[Path, str] = {}
         self._pipes: dict[Path, str] = {}  # a scope's folder: the run whose folder has its pipes
+        self._machine: Machine | None = None
         self._stack = contextlib.ExitStack()
 
     @classmethod
@@ -73,7 +75,7 @@ class RemoteHost(Host):
             return Missing(what, self.transport_program.install)
         if not self.target_name:
             return Missing("no target", f"name one with --lkl-{type(self).name}-target=TARGET")
-        return None
+        return self._missing_machine()
 
     def check(self) -> None:
         self._target()
@@ -98,8 +100,8 @@ class RemoteHost(Host):
 
     @contextlib.contextmanager
     def session(self, shared: Path | None = None) -> Iterator[None]:
-        del shared
         with self._stack:
+            self._boot(shared)
             self._connected()
             yield
         self._agent = None
@@ -123,6 +125,8 @@ class RemoteHost(Host):
         return found
 
     def facts(self) -> dict[str, str]:
+        if self._target().image is not None:
+            return self.properties()  # nothing is left on a machine that is gone
         with self.session():
             runs = self._connected().ask("list").decode().split()
             return {**self.properties(), **({"runs left there": ", ".join(runs)} if runs else {})}
@@ -186,6 +190,32 @@ class RemoteHost(Host):
             self._agent = Agent(transport, target)
         return self._agent
 
+    def _missing_machine(self) -> Missing | None:
+        """The reason why the machine that the target is to be cannot be made."""
+        try:
+            image = self._target().image
+        except LaunchError:
+            return None  # `check` says so
+        if image is None:
+            return None
+        from lkltest.hosts.remote import machine
+
+        return machine.missing(image)
+
+    def _boot(self, shared: Path | None) -> None:
+        """Boot the machine that the target is to be, or take the one of xdist's controller."""
+        target = self._target()
+        if target.image is None:
+            return
+        from lkltest.hosts.remote.machine import Machine, booted
+
+        word = shared / f"machine-{target.name}.json" if shared else None
+        self._machine = Machine.load(word) if word else None
+        if self._machine is None:
+            self._machine = self._stack.enter_context(booted(target.name, target.image))
+            if word:
+                self._machine.save(word)
+
     def _target(self) -> Target:
         from lkltest.hosts.remote.target import find_target
 
@@ -215,10 +245,12 @@ class SshHost(RemoteHost):
         parser.addoption("--lkl-ssh-config", metavar="FILE", help="ssh's configuration (its -F)")
 
     def transport(self, target: Target) -> Transport:
-        from lkltest.hosts.remote.transport import Ssh
+        from lkltest.hosts.remote.transport import Ssh, machine_options
 
-        config = self._option("config")
-        return Ssh(target.address, Path(config) if config else None)
+        config = Path(named) if (named := self._option("config")) else None
+        if target.image is None or self._machine is None:
+            return Ssh(target.address, config)
+        return Ssh(target.address, config, machine_options(self._machine.port, target.image.key))
 
 
 class AdbHost(RemoteHost):

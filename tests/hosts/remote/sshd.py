@@ -12,22 +12,28 @@ import pytest
 
 from lkltest.places import build_places
 
-_SESSION_PROGRAMS = {"SshdSessionPath": "sshd-session", "SshdAuthPath": "sshd-auth"}
+SESSION_PROGRAMS = {"SshdSessionPath": "sshd-session", "SshdAuthPath": "sshd-auth"}
 """OpenSSH 9.8 and later start these, which are looked for where they would be installed."""
+
+
+def sshd_root() -> Path:
+    """The root below which sshd lies. Skips where there is none."""
+    root = next((path for place in build_places() if (path := place / "sshd").is_dir()), Path("/"))
+    if not (root / "usr/sbin/sshd").exists():
+        pytest.skip("sshd is missing: make setup-tests")
+    return root
 
 
 def ssh_config(folder: Path, name: str = "box") -> Path:
     """A configuration of ssh's whose host `name` is an sshd of its own, with keys made now."""
-    root = next((path for place in build_places() if (path := place / "sshd").is_dir()), Path("/"))
+    root = sshd_root()
     sshd = root / "usr/sbin/sshd"
-    if not sshd.exists():
-        pytest.skip("sshd is missing: make setup-tests")
     for key in ("host", "user"):
         command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / key)]
         subprocess.run(command, check=True)
     lines = [f"HostKey {folder}/host", f"AuthorizedKeysFile {folder}/user.pub"]
     lines += ["StrictModes no", "UsePAM no", "PidFile none", "PermitRootLogin yes"]
-    for option, program in _SESSION_PROGRAMS.items():
+    for option, program in SESSION_PROGRAMS.items():
         if (path := root / "usr/lib/openssh" / program).exists():
             lines.append(f"{option} {path}")
     (folder / "sshd_config").write_text("\n".join(lines) + "\n")

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Targets that QEMU boots: a real second machine runs suites, shared by workers, and goes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from lkltest.errors import LaunchError
+from lkltest.hosts.remote.host import SshHost
+from lkltest.hosts.remote.target import find_target
+from tests.compiler import ROOT
+from tests.hosts.remote.small_machine import small_machine
+
+
+@pytest.fixture(scope="module")
+def targets(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("machine")
+    (folder / "disk").write_bytes(bytes(1 << 20))
+    file = small_machine(folder)
+    with file.open("a") as more:
+        more.write('image = "disk"\n')
+    return file
+
+
+def command(targets: Path, *words: str) -> list[str]:
+    options = ["--lkl-ssh-target=qemu:small", f"--lkl-ssh-targets={targets}"]
+    return [sys.executable, "-m", "lkltest", "run", *words, "--host", "ssh", *options]
+
+
+def machines(targets: Path) -> list[int]:
+    """The QEMUs of this test's."""
+    pattern = f"^qemu-system-.*{targets.parent}/initrd"
+    found = subprocess.run(["pgrep", "-f", pattern], capture_output=True, text=True, check=False)
+    return [int(word) for word in found.stdout.split()]
+
+
+def end_of(targets: Path) -> list[int]:
+    """The machines that are left after a while."""
+    limit = time.monotonic() + 60
+    while (left := machines(targets)) and time.monotonic() < limit:
+        time.sleep(0.05)
+    return left
+
+
+def test_workers_run_suites_on_one_machine_that_goes(targets: Path) -> None:
+    if not (ROOT / "build/tests/boot").exists():
+        pytest.skip("the bundled build is missing: make build")
+    runner = subprocess.Popen(
+        command(targets, "boot", "net[loopback]", "-j", "2"), stdout=subprocess.PIPE, text=True
+    )
+    seen: set[int] = set()
+    while runner.poll() is None:
+        seen |= set(machines(targets))
+        time.sleep(0.1)
+    assert runner.stdout is not None
+    said = runner.stdout.read()
+    assert "boot@ssh                 ok" in said
+    assert "net[loopback]@ssh        ok" in said
+    assert len(seen) == 1
+    assert not end_of(targets)
+    # Its init has written there.
+    assert (targets.parent / "disk").read_bytes() == bytes(1 << 20)
+
+
+def test_nothing_is_left_of_a_runner_that_is_killed(targets: Path) -> None:
+    runner = subprocess.Popen(command(targets, "boot"), stdout=subprocess.PIPE)
+    limit = time.monotonic() + 60
+    while not machines(targets) and time.monotonic() < limit:
+        time.sleep(0.05)
+    (machine,) = machines(targets)
+    environment = Path(f"/proc/{machine}/environ").read_bytes().split(b"\0")
+    (folder,) = [Path(os.fsdecode(it[7:])) for it in environment if it.startswith(b"TMPDIR=")]
+    assert folder.exists()
+    runner.kill()
+    runner.communicate()
+    assert not end_of(targets)
+    limit = time.monotonic() + 60
+    while folder.exists() and time.monotonic() < limit:
+        time.sleep(0.05)
+    assert not folder.exists()
+
+
+def test_a_machine_without_sshd_is_told_with_its_last_words(targets: Path, tmp_path: Path) -> None:
+    text = targets.read_text().replace("panic=-1", "panic=-1 rdinit=/none root=/dev/none")
+    broken = tmp_path / "targets.toml"
+    folder = targets.parent
+    broken.write_text(text.replace('"initrd"', f'"{folder}/initrd"').replace("\nimage", "\n#"))
+    broken.write_text(broken.read_text().replace('key = "user"', f'key = "{folder}/user"'))
+    host = SshHost({"lkl_ssh_target": "qemu:small", "lkl_ssh_targets": str(broken)})
+    with (
+        pytest.raises(LaunchError, match=r"machine small: .*Kernel panic") as caught,
+        host.session(),
+    ):
+        pass
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[targets.a]\nimage = 'none'", "targets.toml:2:9: .*/none: is no file"),
+        ("[targets.a]\nimage = 'disk'\ndisk = 'scsi'", "unknown disk 'scsi'"),
+        ("[targets.a]\naddress = 'a'", "target a has neither image nor kernel to boot"),
+        ("[targets.b]\naddress = 'a'", "unknown target 'a'"),
+    ],
+)
+def test_a_table_that_is_wrong_is_one_line(tmp_path: Path, text: str, says: str) -> None:
+    (tmp_path / "disk").touch()
+    file = tmp_path / "targets.toml"
+    file.write_text(text)
+    with pytest.raises(LaunchError, match=says):
+        find_target("qemu:a", file)
+    with pytest.raises(LaunchError, match="qemu:a: name its file with --lkl-ssh-targets=FILE"):
+        find_target("qemu:a", None)
