@@ -56,8 +56,7 @@ class NativeHost(Host):
     def unsupported(self, feature: str, build: Build) -> str | None:
         if feature == "net:pipe" and build.kind == "bundled" and not build.has("LKLTEST_NET_PIPE"):
             return "the build has no pipe back end"
-        kind, _, what = feature.partition(":")
-        return build.unsupported_filesystem(what) if kind == "filesystem" else None
+        return build.unsupported_by_kernel(feature)
 
     def program(self, build: Build, name: str) -> Path:
         path = super().program(build, name)

@@ -23,7 +23,7 @@ from lkltest.errors import BuildError, LaunchError, Missing, NotInstalled
 from lkltest.guest.kernel_modules import KernelModules
 from lkltest.guest.programs import FEATURES, compiled, guest_program, guest_programs
 from lkltest.host.api import Host, Launch, OptionGroup, Process
-from lkltest.host.build import Build
+from lkltest.host.build import NO_KUNIT, Build
 from lkltest.host.by_hand import Command, show
 from lkltest.places import build_places
 from lkltest.sandbox.scope import Scope
@@ -426,6 +426,10 @@ def unsupported_by_kernel(image: Image, kind: str, what: str) -> str | None:
     assert image.linux is not None  # noqa: S101 - for the type checker
     if kind == "filesystem" and not KernelModules(image.module_directory).has(what):
         return f"kernel {image.linux.name} has no {what}"
+    if kind == "kunit":  # a module of that name is loaded by nobody
+        builtin = KernelModules(image.module_directory).builtin
+        lacks = builtin and "kunit" not in builtin
+        return NO_KUNIT if lacks else None
     if kind == "disk":
         return missing_driver(image, "disk")
     return missing_driver(image, "nic") if what == "tap" else None

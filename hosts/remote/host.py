@@ -95,8 +95,7 @@ class RemoteHost(Host):
             return f"host {self.name} makes no network devices on its target"
         if feature == "net:pipe" and build.kind == "bundled" and not build.has("LKLTEST_NET_PIPE"):
             return "the build has no pipe back end"
-        kind, _, what = feature.partition(":")
-        return build.unsupported_filesystem(what) if kind == "filesystem" else None
+        return build.unsupported_by_kernel(feature)
 
     @contextlib.contextmanager
     def session(self, shared: Path | None = None) -> Iterator[None]:

@@ -92,6 +92,8 @@ class UmlHost(Host):
         kind, _, what = feature.partition(":")
         if kind == "filesystem" and not kernel_of(build).has_filesystem(what):
             return f"kernel {kernel_of(build).release} has no {what}"
+        if kind == "kunit":
+            return build.unsupported_by_kernel(feature)
         if kind == "net" and what not in ("", "loopback", "tap"):
             return f"a UML kernel has no {what} device, only tap"
         return None

@@ -105,8 +105,7 @@ class WineHost(Host):
     def unsupported(self, feature: str, build: Build) -> str | None:
         if feature in _SENSELESS:
             return _SENSELESS[feature]
-        kind, _, what = feature.partition(":")
-        return build.unsupported_filesystem(what) if kind == "filesystem" else None
+        return build.unsupported_by_kernel(feature)
 
     def program(self, build: Build, name: str) -> Path:
         path = super().program(build, name)

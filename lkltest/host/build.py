@@ -34,6 +34,9 @@ _VERSION = re.compile(rb"([0-9]+)\.([0-9]+)")
 
 _DRIVERS = {"btrfs": b"Btrfs loaded", "xfs": b"SGI XFS", "vfat": b"vfat", "ext4": b"EXT4-fs"}
 """Text that a kernel with the file system's driver holds somewhere in its image."""
+KUNIT = b"# Subtest: %s"
+"""Text that a kernel with CONFIG_KUNIT=y holds, since there is KUnit (Linux 5.5)."""
+NO_KUNIT = "the kernel was built without CONFIG_KUNIT"
 
 
 @dataclass(frozen=True)
@@ -79,13 +82,17 @@ class Build:
         files = (self.directory / folder / name for folder in _FILE_FOLDERS)
         return next((file for file in files if file.is_file()), None)
 
-    def unsupported_filesystem(self, name: str) -> str | None:
-        """The reason why the kernel cannot mount `name`; None if it may be able to."""
+    def unsupported_by_kernel(self, feature: str) -> str | None:
+        """The reason why the kernel has no "kunit" or "filesystem:NAME"; None if it may have it."""
         kernel, _ = self._kernel_file
-        if kernel is None or name not in _DRIVERS:
+        kind, _, name = feature.partition(":")
+        words = KUNIT if kind == "kunit" else _DRIVERS.get(name)
+        if kernel is None or words is None or kind not in ("kunit", "filesystem"):
             return None
         with kernel.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as m:
-            return None if m.find(_DRIVERS[name]) >= 0 else filesystem_reason(self, name)
+            if m.find(words) >= 0:
+                return None
+        return NO_KUNIT if kind == "kunit" else filesystem_reason(self, name)
 
 
 def filesystem_reason(build: Build, filesystem: str) -> str:

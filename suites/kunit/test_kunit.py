@@ -9,6 +9,7 @@ from lkltest.verdict.results import PointResult
 
 
 def test_kunit(lkl: SuiteRun) -> None:
+    lkl.require("kunit")
     points, console = lkl.listen("boot", until=has_all)
     ktap = ktap_of(console, [point.log for point in points])
     if ktap:

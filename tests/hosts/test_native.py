@@ -12,7 +12,7 @@ import pytest
 from lkltest.deadline import Deadlines
 from lkltest.errors import LaunchError
 from lkltest.host.api import Host, Launch
-from lkltest.host.build import Build
+from lkltest.host.build import NO_KUNIT, Build
 from lkltest.host.execution import Execution
 from lkltest.hosts.native import NativeHost
 from lkltest.sandbox.scope import Scope
@@ -77,6 +77,15 @@ class TestNative(HostContract):
         assert host.unsupported("filesystem:ext4", build) is None
         assert host.unsupported("filesystem:xfs", build) is None
         assert "no btrfs" in (host.unsupported("filesystem:btrfs", build) or "")
+
+    def test_a_kernel_without_kunit_is_a_skip_without_a_boot(
+        self, host: Host, tmp_path: Path
+    ) -> None:
+        for text, reason in ((b"", NO_KUNIT), (b"# Subtest: %s\n", None)):
+            kernel = tmp_path / f"boot{len(text)}"
+            kernel.write_bytes(b"ELF Linux version 6.1.0 (x) " + text)
+            build = Build(tmp_path, "tools/lkl", {"boot": kernel})
+            assert host.unsupported("kunit", build) == reason
 
 
 def test_what_is_booted_is_no_program(tmp_path: Path) -> None:

@@ -17,12 +17,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lkltest.errors import BuildError
+from lkltest.host.build import NO_KUNIT
 from lkltest.hosts.qemu import accel
 from lkltest.hosts.qemu.attach import CleanText, Keys
 from lkltest.hosts.qemu.boot import Job, lay_out
 from lkltest.hosts.qemu.console import banners, find_signature, without_blocks
 from lkltest.hosts.qemu.hang import Sample, read_sample, verdict
-from lkltest.hosts.qemu.image import KindError, kind_of
+from lkltest.hosts.qemu.host import unsupported_by_kernel
+from lkltest.hosts.qemu.image import Image, KindError, kind_of
 from lkltest.hosts.qemu.machine import MACHINES, Boot, Drive, Nic, Setup, command
 from lkltest.hosts.qemu.monitor import MonitorEvent
 from lkltest.hosts.qemu.serial import SerialLine
@@ -362,3 +364,13 @@ def test_clean_text_in_any_portions(cuts: list[int]) -> None:
     for start, end in itertools.pairwise(places):
         shown += clean.feed(data[start:end])
     assert shown == b"alkl     | ok\nbcjdb: "
+
+
+def test_a_linux_kernel_without_kunit_is_a_skip_without_a_boot(tmp_path: Path) -> None:
+    image = Image("boot", linux=tmp_path / "vmlinuz", module_directory=tmp_path)
+    assert unsupported_by_kernel(image, "kunit", "") is None  # nothing is known of it
+    builtin = tmp_path / "modules.builtin"
+    builtin.write_text("kernel/fs/ext4/ext4.ko\n")
+    assert unsupported_by_kernel(image, "kunit", "") == NO_KUNIT
+    builtin.write_text("kernel/lib/kunit/kunit.ko\n")
+    assert unsupported_by_kernel(image, "kunit", "") is None

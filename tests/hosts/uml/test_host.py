@@ -14,7 +14,7 @@ import pytest
 from lkltest.deadline import Deadlines
 from lkltest.errors import BuildError, LaunchError
 from lkltest.host.api import Host, Launch
-from lkltest.host.build import Build
+from lkltest.host.build import NO_KUNIT, Build
 from lkltest.host.execution import Execution
 from lkltest.hosts.uml import kernel, mconsole
 from lkltest.hosts.uml.host import UmlHost
@@ -278,6 +278,10 @@ class TestBuilds:
         host = UmlHost()
         reason = host.unsupported("filesystem:zonefs-of-mars", host.open_build(str(kernel)))
         assert reason is not None and "has no zonefs-of-mars" in reason
+
+    def test_debians_has_no_kunit(self, kernel: Path) -> None:
+        host = UmlHost()
+        assert host.unsupported("kunit", host.open_build(str(kernel))) == NO_KUNIT
 
     def test_without_its_modules_it_lacks_what_is_not_built_in(
         self, kernel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
