@@ -23,7 +23,7 @@ from lkltest.nightly.report import build_model
 from lkltest.nightly.report.junit import junit_results
 from lkltest.nightly.report.model import NightModel
 from lkltest.nightly.run.progress import Display, State
-from lkltest.nightly.run.store import NightFolder, nights
+from lkltest.nightly.run.store import NightFolder, nights, notes_before
 from lkltest.report import junit
 
 
@@ -190,6 +190,7 @@ def compare_night(
         seconds=time.time() - head["started"],
         failed=bool(failing),
         notes=tuple(notes),
+        notes_before=notes_before(folder),
         properties={
             "name": head.get("name", ""),
             "lkltest": head.get("harness", ""),

@@ -200,7 +200,8 @@ def _close(
             history = stack.enter_context(history_of_folders(config.directory))
         compared = compare_night(history, folder, records, criteria, notes)
         write_all(compared.model, folder.path)
-        folder.finish(finished, verdict(compared.model).value, headline(compared.model))
+        said = verdict(compared.model).value, headline(compared.model)
+        folder.finish(finished, *said, compared.model.notes)
         compared = _searched(options, config, compared, folder)
         for line in lines(compared.model.changes):
             echo(line)

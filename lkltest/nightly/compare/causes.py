@@ -83,7 +83,12 @@ def causes(changes: Iterable[Change]) -> list[Cause]:
         place = (crash[0].kind, crash[0].machine)
         key = place if slow[place] >= EVENT else _key(crash[0])
         groups.setdefault(key, []).extend(crash)
-    return [Cause(tuple(group)) for group in groups.values()]
+    return [Cause(tuple(sorted(group, key=_is_as_before))) for group in groups.values()]
+
+
+def _is_as_before(change: Change) -> bool:
+    """What fails for another reason than before speaks for all."""
+    return not change.reason_before
 
 
 def _crashes(changes: Iterable[Change]) -> list[list[Change]]:

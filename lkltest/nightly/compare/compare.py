@@ -8,6 +8,7 @@ their times of one machine (see `lkltest.nightly.history.queries`).
 from __future__ import annotations
 
 import itertools
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -25,6 +26,9 @@ Histories = Mapping[str, PointHistory]
 
 EVENT = 5
 """So many points that become slower in one night have one cause, which is mostly the machine."""
+
+_VARYING = re.compile(r"0x[0-9a-f]+|[0-9]+(?:[.,:][0-9]+)*")
+"""Numbers in a reason: times, addresses, processes, lines."""
 
 _SLOWER = (ChangeKind.SLOWER, ChangeKind.STILL_SLOWER)
 
@@ -178,7 +182,13 @@ class _Point:
         known = health(self._earlier()) is Health.BROKEN if self._earlier() else failed_before
         if known and (failed_before or self._returns()):
             since = f"since {self._first_night(found)}" if found.row > 1 else ""
+            before = self.old.reason if self.old is not None and failed_before else ""
+            if before and not _alike(before, why):
+                why = f"now {why}, before {before}"
+            else:
+                before = ""
             change = self._change(ChangeKind.STILL_FAILING, _joined(since, said, why))
+            change = replace(change, reason_before=before)
         else:
             change = self._change(ChangeKind.NEW_FAILURE, _joined(said, why))
         return self._with_first_range(change, found)
@@ -318,6 +328,11 @@ def _change(
         commit_before=old.commit if old else "",
         commit_after=now.commit,
     )
+
+
+def _alike(one: str, other: str) -> bool:
+    """Whether two reasons say the same, whatever their numbers."""
+    return _VARYING.sub("0", one) == _VARYING.sub("0", other)
 
 
 def _joined(*parts: str) -> str:

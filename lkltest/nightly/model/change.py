@@ -82,6 +82,7 @@ class Change:
         seconds_before, seconds_after: the usual time and this night's.
         commit_before, commit_after: the kernel's commits, "" when unknown.
         culprit: what a search for the commit found, in words.
+        reason_before: of what fails as it did, but for another reason: the baseline's.
         machine, since: of what became slower or faster: where, and the first night.
     """
 
@@ -97,6 +98,7 @@ class Change:
     machine: str = ""
     since: str = ""
     culprit: str = ""
+    reason_before: str = ""
 
     @property
     def commits(self) -> str:

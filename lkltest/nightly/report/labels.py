@@ -65,9 +65,12 @@ def verdict(night: NightModel) -> Verdict:
 
 
 def is_news(night: NightModel) -> bool:
-    """Whether somebody should be told: something changed, the night failed or had trouble."""
-    changed = any(change.kind not in _NO_NEWS for change in night.changes)
-    return changed or night.failed or bool(night.notes)
+    """Whether somebody should be told: something changed, the night failed or had trouble.
+
+    Trouble that the night before had, too, is told in the reports alone.
+    """
+    changed = any(c.kind not in _NO_NEWS or c.reason_before for c in night.changes)
+    return changed or night.failed or bool(set(night.notes) - set(night.notes_before))
 
 
 def verdict_text(night: NightModel) -> str:
@@ -77,7 +80,8 @@ def verdict_text(night: NightModel) -> str:
         kinds = {change.kind for change in night.changes}
         if ChangeKind.NEW_FAILURE in kinds:
             return "failing"
-        return "no news" if kinds <= _OLD_NEWS else "no new failure"
+        otherwise = any(change.reason_before for change in night.changes)
+        return "no news" if kinds <= _OLD_NEWS and not otherwise else "no new failure"
     return "FAILED" if found is Verdict.FAILED else "ok"
 
 

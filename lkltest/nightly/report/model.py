@@ -99,6 +99,7 @@ class NightModel:
         flaky: the flakiest first.
         failed: whether the night failed by its `--fail-on`.
         notes: lines that a reader must see, such as a history that could not be written.
+        notes_before: those of the night before.
         properties: facts about the run: version of lkltest, name, configuration file's name.
     """
 
@@ -116,4 +117,5 @@ class NightModel:
     seconds: float = 0.0
     failed: bool = False
     notes: tuple[str, ...] = ()
+    notes_before: tuple[str, ...] = ()
     properties: Mapping[str, str] = field(default_factory=dict)

@@ -46,9 +46,12 @@ class NightFolder:
             raise ValueError(f"{self.path / 'night.json'}: is no night's")
         return head
 
-    def finish(self, moment: float, verdict: str = "", headline: str = "") -> None:
+    def finish(
+        self, moment: float, verdict: str = "", headline: str = "", notes: Sequence[str] = ()
+    ) -> None:
         """Mark it as complete, with its verdict in a word and in words. Raises OSError."""
-        head = {**self.head(), "finished": moment, "verdict": verdict, "headline": headline}
+        said = {"verdict": verdict, "headline": headline, "notes": list(notes)}
+        head = {**self.head(), "finished": moment, **said}
         write_whole(self.path / "night.json", json.dumps(head), durable=True)
 
     def write(self, record: CellRecord) -> Path:
@@ -102,6 +105,14 @@ def nights(directory: Path) -> list[NightFolder]:
         except (OSError, ValueError):
             continue
     return [folder for *_, folder in sorted(found, key=lambda item: item[:2])]
+
+
+def notes_before(folder: NightFolder) -> tuple[str, ...]:
+    """The notes of the last complete night before this one."""
+    directory = folder.path.parent.parent
+    heads = [n.head() for n in nights(directory) if n.id != folder.id]
+    complete = [head for head in heads if head.get("finished")]
+    return tuple(complete[-1].get("notes", ())) if complete else ()
 
 
 def remove_nights(directory: Path, older_than: float) -> int:

@@ -9,7 +9,7 @@ from lkltest.nightly.compare.causes import causes
 from lkltest.nightly.compare.known import Known, KnownFailure
 from lkltest.nightly.model.cell import Cell, CellRecord
 from lkltest.nightly.model.change import Change, ChangeKind
-from lkltest.nightly.report.labels import Verdict, headline, verdict
+from lkltest.nightly.report.labels import Verdict, headline, is_news, verdict
 from lkltest.nightly.report.model import NightModel
 from lkltest.nightly.report.text import lines, night_line, summary
 from lkltest.verdict.results import Outcome, PointResult, Problem, ProblemKind
@@ -104,3 +104,36 @@ def test_the_last_line_has_the_colour_of_the_page() -> None:
     assert "\x1b[32mok: nothing changed\x1b[0m; " in night_line(night(), Path("n"), colour=True)
     assert "\x1b" not in night_line(night(still), Path("n"))
     assert verdict(night(Change(NEW, "boot@a#b/x"))) is Verdict.FAILING, "--fail-on none"
+
+
+def failing(reason: str) -> CellRecord:
+    return record((PointResult("a", Outcome.FAILED, reason=reason),))
+
+
+def test_another_reason_than_the_night_before_is_said_and_is_news() -> None:
+    same = all_after(failing("timed out after 9.5 s"), failing("timed out after 31 s"))
+    assert [change.reason_before for change in same] == [""]
+    assert not is_news(night(*same)) and headline(night(*same)) == "no news, 1 still failing"
+    changes = all_after(failing("timed out"), failing("timed out"), failing("killed by SIGSEGV"))
+    (line,) = lines(changes)
+    assert line == (
+        "still failing  disk[ext4]@native#b/a: since n000: now killed by SIGSEGV, before timed out"
+    )
+    assert is_news(night(*changes))
+    assert headline(night(*changes)) == "no new failure, 1 still failing"
+
+
+def test_what_fails_for_another_reason_speaks_for_its_cause() -> None:
+    there = [failing("x"), failing("x")]
+    elsewhere = [replace(one, cell=Cell("b", "uml", "disk", "ext4")) for one in there]
+    elsewhere[1] = replace(elsewhere[1], results=failing("y").results)
+    changes = all_after(*([here, other] for here, other in zip(there, elsewhere, strict=True)))
+    (cause,) = causes(changes)
+    assert (cause.lead.reason_before, len(cause.changes)) == ("x", 2)
+
+
+def test_trouble_that_was_there_before_is_no_news() -> None:
+    unfit = NightModel("n", 0.0, None, "", (), notes=("worker a gets no cell",))
+    assert is_news(unfit)
+    assert not is_news(replace(unfit, notes_before=unfit.notes))
+    assert is_news(replace(unfit, notes=(*unfit.notes, "b is lost"), notes_before=unfit.notes))
