@@ -87,7 +87,7 @@ def causes(changes: Iterable[Change]) -> list[Cause]:
 
 
 def _is_as_before(change: Change) -> bool:
-    """What fails for another reason than before speaks for all."""
+    """A sort key: the change that fails for another reason than before speaks for all."""
     return not change.reason_before
 
 
