@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lkltest.errors import ExecutableError, LaunchError, Missing
-from lkltest.guest.programs import FLAGS, compiled
+from lkltest.guest.programs import FLAGS, HERE, compiled
 from lkltest.host.api import Host, Interface, Launch
 from lkltest.host.build import Build
 from lkltest.host.by_hand import Command
@@ -22,6 +22,7 @@ from lkltest.host.executable import (
     has_multiboot_header,
     identify,
     is_dynamic,
+    machine_is_native,
 )
 from lkltest.host.wrapper import Wrapper
 from lkltest.sandbox.scope import Scope
@@ -32,6 +33,11 @@ _HELD_LOG = HeldLog("'test.c'::log_buf", "'test.c'::head")
 _LIBRARIES = ("liblkl.a", "src/src/linux/tools/lkl/liblkl.a")
 """The kernel as a library in a build of a kernel tree, and in the bundled one."""
 _FORMATS = ("ELF", SCRIPT)
+_NOT_EMULATED = {
+    "preload": "a library for {} cannot be preloaded into this machine's programs",
+    "net:raw": "QEMU's emulation of programs for {} has no options of packet sockets",
+}
+"""The features that programs for another processor do not have here, and why."""
 _WITH_KERNEL = ("-DCONFIG_AUTO_LKL_POSIX_HOST", "-Wl,-z,noexecstack")
 
 
@@ -40,6 +46,7 @@ class NativeHost(Host):
 
     name = "native"
     wraps = True
+    covers = True
 
     def missing(self) -> Missing | None:
         return None
@@ -56,6 +63,9 @@ class NativeHost(Host):
     def unsupported(self, feature: str, build: Build) -> str | None:
         if feature == "net:pipe" and build.kind == "bundled" and not build.has("LKLTEST_NET_PIPE"):
             return "the build has no pipe back end"
+        machine = foreign_machine(build)
+        if machine and feature in _NOT_EMULATED:
+            return _NOT_EMULATED[feature].format(machine)
         return build.unsupported_by_kernel(feature)
 
     def program(self, build: Build, name: str) -> Path:
@@ -66,10 +76,11 @@ class NativeHost(Host):
     def compile(self, build: Build, source: Path) -> Path:
         """Linked with the build's kernel where the program calls it."""
         library = next((p for p in map(build.directory.joinpath, _LIBRARIES) if p.is_file()), None)
+        machine = foreign_machine(build) or HERE
         if library is None:
-            return compiled(source, FLAGS)
-        include = library.parent / "include"
-        return compiled(source, (*FLAGS, *_WITH_KERNEL, "-isystem", str(include)), [library])
+            return compiled(source, FLAGS, machine=machine)
+        flags = (*FLAGS, *_WITH_KERNEL, "-isystem", str(library.parent / "include"))
+        return compiled(source, flags, [library], machine)
 
     def launch(self, launch: Launch, scope: Scope) -> Console:
         emulator = check_runnable(launch.program)
@@ -117,6 +128,16 @@ class NativeHost(Host):
         words = [str(launch.program), *(_word(word, pass_fds) for word in launch.arguments)]
         own = {**own_places(launch.build, scope), **launch.environment}
         yield Command(("gdb", "-q", "--args", *words), {**os.environ, **own}, pass_fds)
+
+
+def foreign_machine(build: Build) -> str:
+    """The processor that a build's programs are for, where it is not this machine's; else ""."""
+    for path in build.programs.values():
+        with contextlib.suppress(ExecutableError):
+            executable = identify(path)
+            if executable.format == "ELF":
+                return "" if machine_is_native(executable.machine) else executable.machine
+    return ""
 
 
 def is_bare_metal(path: Path) -> bool:

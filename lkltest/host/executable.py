@@ -136,6 +136,18 @@ def loaded_bytes(path: Path) -> int:
     return max(ends, default=path.stat().st_size)
 
 
+def loader_of(path: Path) -> str:
+    """The dynamic loader that an ELF program names; "" for any other file."""
+    try:
+        with path.open("rb") as file:
+            for segment in _segments(path):
+                if segment.kind == _PT_INTERP:
+                    return segment.read(file).partition(b"\0")[0].decode("utf-8", "replace")
+    except (OSError, struct.error, ValueError):
+        pass
+    return ""
+
+
 def needed_files(path: Path) -> list[str]:
     """Names of the shared libraries that an ELF file needs, and of its loader, without folders.
 
@@ -145,13 +157,10 @@ def needed_files(path: Path) -> list[str]:
         segments = _segments(path)
         with path.open("rb") as file:
             names = _needed_libraries(file, segments)
-            for segment in segments:
-                if segment.kind == _PT_INTERP:
-                    loader = segment.read(file).partition(b"\0")[0].decode("utf-8", "replace")
-                    names.append(loader.rpartition("/")[2])
     except (OSError, struct.error, ValueError):
         return []
-    return list(dict.fromkeys(names))
+    loader = loader_of(path).rpartition("/")[2]
+    return list(dict.fromkeys([*names, *filter(None, [loader])]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,7 @@ _NETPERF = {
 @pytest.mark.parametrize("part", ["basic", "pipe", "tap"])
 def test_hijack(lkl: SuiteRun, part: str) -> None:
     lkl.need("liblkl-hijack.so")
+    lkl.require("preload")
     if part != "basic" and not lkl.build.has("LKL_HOST_CONFIG_JSMN"):
         pytest.skip(f"build {lkl.build.directory.name} reads no JSON (libjsmn)")
     if part == "tap":
@@ -48,6 +49,7 @@ def test_hijack(lkl: SuiteRun, part: str) -> None:
 
 def test_zpoline(lkl: SuiteRun) -> None:
     lkl.need("liblkl-zpoline.so")
+    lkl.require("preload")
     lowest = Path("/proc/sys/vm/mmap_min_addr").read_text(encoding="ascii").strip()
     if lowest != "0":
         pytest.skip(f"page 0 cannot be mapped: sysctl vm.mmap_min_addr is {lowest}")

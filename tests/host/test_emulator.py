@@ -72,5 +72,32 @@ def test_a_dynamic_program_gets_its_libraries(
     emulator.chmod(0o755)
     (tmp_path / "aarch64-linux-gnu").mkdir()
     monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("QEMU_LD_PREFIX", raising=False)
     expected = (str(emulator), "-L", str(tmp_path / "aarch64-linux-gnu"))
     assert emulator_of(program, tmp_path) == expected
+    monkeypatch.setenv("QEMU_LD_PREFIX", str(tmp_path))
+    assert emulator_of(program, tmp_path) == expected[:1]
+
+
+def test_missing_libraries_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = bytearray(compile_program(SAY).read_bytes())
+    data[18:20] = (183).to_bytes(2, "little")
+    data = data.replace(b"/lib64/ld-linux-x86-64.so.2", b"/lib64/ld-linux-nothing.so1")
+    program, emulator = tmp_path / "boot", tmp_path / "qemu-aarch64"
+    program.write_bytes(data)
+    emulator.write_text("#!/bin/sh\n")
+    emulator.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("QEMU_LD_PREFIX", raising=False)
+    with pytest.raises(LaunchError, match="libraries are missing: apt-get install libc6-arm64-c"):
+        emulator_of(program, tmp_path)
+
+
+def test_what_is_not_emulated_is_a_skip(tmp_path: Path) -> None:
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "liblkl-hijack.so").touch()
+    aarch64_program(tmp_path / "tests" / "net-test")
+    done = lkltest("run", "net[raw]", "hijack[basic]", f"--build={tmp_path}")
+    assert done.stdout.count("skipped") == 3, done.stdout
+    assert "packet sockets" in done.stdout
+    assert "cannot be preloaded" in done.stdout
