@@ -56,6 +56,7 @@ class UmlHost(Host):
     """Boots a UML kernel for each program."""
 
     name = "uml"
+    covers = True
 
     @classmethod
     def add_options(cls, parser: OptionGroup) -> None:
@@ -148,6 +149,8 @@ class UmlHost(Host):
         memory = self.options.get("lkl_uml_memory") or MEMORY
         words = [str(kernel.path), *options(root, folder, memory), *guest.options, *appended]
         own = {"TMPDIR": str(folder), "HOME": str(folder)}
+        # Where the kernel leaves the data of its lines: it is a program of this machine's.
+        own |= {name: it for name, it in launch.environment.items() if name.startswith("GCOV_")}
         return words, guest, {**own, **preload(kernel)}
 
     def _kernel(self, build: Build | None) -> UmlKernel:

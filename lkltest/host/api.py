@@ -123,6 +123,9 @@ class Host(ABC):
     wraps: ClassVar[bool] = False
     """Whether it runs programs by a command in front of them (`--wrapper`, `--valgrind`)."""
 
+    covers: ClassVar[bool] = False
+    """Whether the kernel under test is a process of this machine's, which leaves data for gcov."""
+
     def __init__(self, options: Mapping[str, Any] | None = None) -> None:
         """`options` are the command line's, by destination; the host's own may be missing."""
         self.options: Mapping[str, Any] = options or {}

@@ -148,6 +148,8 @@ def check(host: Host) -> None:
     option = wanted(host.options)
     if option and not host.wraps:
         raise LaunchError(f"host {host.name}: {option} cannot be had; native has it")
+    if host.options.get("lkl_coverage") and not host.covers:
+        raise LaunchError(f"host {host.name}: --coverage cannot be had; native and uml have it")
 
 
 def why_unusable(host: Host) -> str:

@@ -69,11 +69,7 @@ class Wrapper:
 
 def wanted(options: Mapping[str, Any]) -> str:
     """The option that only hosts whose programs run here can have, if one was given; else ""."""
-    names = {
-        "lkl_wrapper": "--wrapper",
-        "lkl_valgrind": "--valgrind",
-        "lkl_coverage": "--coverage",
-    }
+    names = {"lkl_wrapper": "--wrapper", "lkl_valgrind": "--valgrind"}
     return next((word for name, word in names.items() if options.get(name)), "")
 
 

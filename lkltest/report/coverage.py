@@ -8,6 +8,7 @@ gcovr and others. See gcc's manual, "Data File Relocation to Support Cross-Profi
 
 from __future__ import annotations
 
+import functools
 import json
 import shutil
 import subprocess
@@ -20,6 +21,10 @@ from lkltest.errors import LkltestError
 
 Lines = dict[tuple[str, int], int]
 """The number of times that each line, `(file, number)`, was run."""
+Folders = Mapping[str, tuple[int, int]]
+"""The lines that each folder has, and how many of them were run."""
+FOLDERS = "folders.json"
+"""`Folders` of each suite, by its name, for other programs."""
 _AT_ONCE = 200
 """Files of one gcov's: a kernel has thousands."""
 
@@ -44,16 +49,19 @@ def write_report(folder: Path) -> list[str]:
     """Read what the suites have left below `folder`; returns a table. Raises NoCoverage."""
     if shutil.which("gcov") is None:
         raise NoCoverage("gcov is missing: apt-get install gcc")
-    suites: dict[str, Lines] = {}
+    suites: dict[str, Folders] = {}
+    together: Lines = {}
     for place in sorted((folder / "data").glob("*")):
         lines = read(place)
         if lines:
-            suites[place.name] = lines
+            suites[place.name] = by_folder(lines)
+            _add(together, lines)
             (folder / f"{place.name}.info").write_text(tracefile(place.name, lines), "utf-8")
     if not suites:
         how = "docs/coverage-of-kernels.md says how"
         raise NoCoverage(f"no coverage: the build was not compiled with --coverage; {how}")
-    return table(suites)
+    (folder / FOLDERS).write_text(json.dumps(suites), "utf-8")
+    return table(suites, by_folder(together))
 
 
 def read(place: Path) -> Lines:
@@ -103,32 +111,59 @@ def tracefile(name: str, lines: Lines) -> str:
     return "\n".join(text) + "\n"
 
 
-def table(suites: Mapping[str, Lines]) -> list[str]:
+def by_folder(lines: Lines) -> Folders:
+    """The lines of each folder and how many of them were run, by name."""
+    folders: dict[str, str] = {}
+    found: dict[str, list[int]] = {}
+    for (file, _), count in lines.items():
+        if file not in folders:
+            folders[file] = folder_of(file)
+        share = found.setdefault(folders[file], [0, 0])
+        share[0] += 1
+        share[1] += count > 0
+    return {folder: (share[0], share[1]) for folder, share in sorted(found.items())}
+
+
+def table(suites: Mapping[str, Folders], together: Folders) -> list[str]:
     """A row a folder: its lines, and the share that each suite has run, and all together."""
-    together: Lines = defaultdict(int)
-    for lines in suites.values():
-        for line, count in lines.items():
-            together[line] += count
     columns = {**suites, "all": together}
-    folders = sorted({folder_of(file) for file, _ in together})
     widths = [max(len(name), 8) for name in columns]
+    wide = max(24, *map(len, together))
     head = [f"{name:>{width}}" for name, width in zip(columns, widths, strict=True)]
-    rows = ["  ".join([f"{'lines run':24}{'lines':>8}", *head])]
-    for folder in folders:
-        whole = _in_folder(folder, together)
-        cells = []
-        for lines, width in zip(columns.values(), widths, strict=True):
-            run = sum(count > 0 for count in _in_folder(folder, lines))
-            cells.append(f"{100 * run / len(whole):{width - 2}.1f} %")
-        rows.append("  ".join([f"{folder:24}{len(whole):8}", *cells]))
+    rows = ["  ".join([f"{'lines run':{wide}}{'lines':>8}", *head])]
+    for folder, (whole, _) in together.items():
+        cells = [
+            f"{100 * column.get(folder, (0, 0))[1] / whole:{width - 2}.1f} %"
+            for column, width in zip(columns.values(), widths, strict=True)
+        ]
+        rows.append("  ".join([f"{folder:{wide}}{whole:8}", *cells]))
     return rows
 
 
 def folder_of(file: str) -> str:
     """The folder that a source is counted in: of a kernel's `fs/ext4/super.c` it is fs/ext4."""
-    parts = Path(file).parent.parts
-    return "/".join(parts[-2:] if file.startswith("/") else parts[:2]) or "."
+    path = Path(file)
+    if not path.is_absolute():
+        return "/".join(path.parent.parts[:2]) or "."
+    root = _root(path.parent)
+    if root is None:
+        return "/".join(path.parent.parts[-2:])
+    return "/".join(path.parent.relative_to(root).parts[:2]) or "."
 
 
-def _in_folder(folder: str, lines: Mapping[tuple[str, int], int]) -> list[int]:
-    return [count for (file, _), count in lines.items() if folder_of(file) == folder]
+@functools.cache
+def _root(folder: Path) -> Path | None:
+    """The top of the kernel tree that a folder is in."""
+    return next(
+        (
+            up
+            for up in (folder, *folder.parents)
+            if (up / "Kbuild").is_file() and (up / "MAINTAINERS").is_file()
+        ),
+        None,
+    )
+
+
+def _add(together: Lines, lines: Lines) -> None:
+    for line, count in lines.items():
+        together[line] = together.get(line, 0) + count

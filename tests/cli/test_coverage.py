@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lkltest.report.coverage import folder_of, table, tracefile
+from lkltest.report.coverage import by_folder, folder_of, table, tracefile
 from tests.fake_build import fake_build, lkltest
 
 SOURCE = Path(__file__).parents[1] / "programs" / "covered.c"
@@ -62,7 +62,7 @@ def test_a_build_without_coverage_is_said(tmp_path: Path) -> None:
 def test_a_host_without_it_says_so(tmp_path: Path) -> None:
     done = lkltest("run", "boot", "--host=qemu", f"--coverage={tmp_path / 'out'}")
     assert done.returncode == 2
-    assert done.stderr == "lkltest: host qemu: --coverage cannot be had; native has it\n"
+    assert done.stderr == "lkltest: host qemu: --coverage cannot be had; native and uml have it\n"
 
 
 def test_folders_of_a_kernel() -> None:
@@ -72,7 +72,16 @@ def test_folders_of_a_kernel() -> None:
     assert folder_of("/tmp/build/tests/x.c") == "build/tests"
 
 
+def test_folders_below_the_top_of_a_kernel_tree(tmp_path: Path) -> None:
+    for name in ("Kbuild", "MAINTAINERS"):
+        (tmp_path / name).touch()
+    assert folder_of(f"{tmp_path}/drivers/net/ethernet/3com/x.c") == "drivers/net"
+    assert folder_of(f"{tmp_path}/x.c") == "."
+
+
 def test_a_line_that_any_suite_runs_counts_for_all() -> None:
-    rows = table({"a": {("fs/x.c", 1): 1, ("fs/x.c", 2): 0}, "b": {("fs/x.c", 1): 0}})
+    suites = {"a": {("fs/x.c", 1): 1, ("fs/x.c", 2): 0}, "b": {("fs/x.c", 1): 0}}
+    found = {name: by_folder(lines) for name, lines in suites.items()}
+    rows = table(found, by_folder(suites["a"]))
     assert rows[1].split() == ["fs", "2", "50.0", "%", "0.0", "%", "50.0", "%"]
     assert "LF:2\nLH:1" in tracefile("a", {("fs/x.c", 1): 1, ("fs/x.c", 2): 0})

@@ -14,6 +14,7 @@ from datetime import date
 from pathlib import Path
 
 from lkltest.nightly.compare.compare import compare
+from lkltest.nightly.compare.coverage import CoverageRow, coverage_rows
 from lkltest.nightly.compare.known import Known
 from lkltest.nightly.history import queries
 from lkltest.nightly.history.store import History, HistoryError
@@ -162,6 +163,16 @@ def compared(history: History, night: str, wanted: str | None, known: Known) -> 
     return Comparison(baseline, platforms, histories, changes)
 
 
+def _coverage(
+    records: Sequence[CellRecord], folder: NightFolder, baseline: str | None
+) -> tuple[CoverageRow, ...]:
+    """The lines that were run, held against those of the baseline while its folder is there."""
+    if not any(record.cell.coverage for record in records):
+        return ()
+    before = NightFolder(folder.path.parent / baseline).records() if baseline else ()
+    return coverage_rows(records, before)
+
+
 def compare_night(
     history: History,
     folder: NightFolder,
@@ -196,5 +207,6 @@ def compare_night(
             "lkltest": head.get("harness", ""),
             **({"history": str(history.file.resolve())} if history.file else {}),
         },
+        coverage=_coverage(records, folder, found.baseline),
     )
     return ComparedNight(model, tuple(failing))

@@ -45,7 +45,7 @@ from lkltest.nightly.model.cell import Cell
 from lkltest.nightly.model.change import Change
 from lkltest.nightly.report import prometheus
 from lkltest.nightly.report.labels import headline, verdict
-from lkltest.nightly.report.text import lines, night_line
+from lkltest.nightly.report.text import coverage_lines, lines, night_line
 from lkltest.nightly.run.lock import locked
 from lkltest.nightly.run.progress import Display, State
 from lkltest.nightly.run.runner import Listener, run_cells
@@ -203,7 +203,7 @@ def _close(
         said = verdict(compared.model).value, headline(compared.model)
         folder.finish(finished, *said, compared.model.notes)
         compared = _searched(options, config, compared, folder)
-        for line in lines(compared.model.changes):
+        for line in (*lines(compared.model.changes), *coverage_lines(compared.model.coverage)):
             echo(line)
         line = night_line(compared.model, folder.path, colour=wants_colour(sys.stdout))
         print(line, flush=True)

@@ -29,12 +29,14 @@ class BuildEntry:
     """`[builds.NAME]`: `path` is None for each host's default build; `commit` "" when unknown.
 
     `make` builds it in the top directory of its tree, for `--bisect`; run without a shell.
+    `coverage`: it was made for gcov, and what its suites run is told.
     """
 
     name: str
     path: Path | None = None
     commit: str = ""
     make: str = ""
+    coverage: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +195,7 @@ def _builds(top: Section, base: Path) -> list[BuildEntry]:
         if path is not None and not path.exists():  # some hosts' builds are files
             raise table.error(f"build {name}: {path}: no such file or directory", "path")
         commit, make = table.string("commit", ""), _command(table, "make")
-        entries.append(BuildEntry(name, path, commit, make))
+        entries.append(BuildEntry(name, path, commit, make, table.flag("coverage")))
         table.finish()
     return entries
 

@@ -32,6 +32,7 @@ fail_on = ["new", "vanished", "error"]
 # path = "/home/me/linux/tools/lkl"
 # commit = "v6.12-rc1"              # default: what git says in the kernel's tree
 # make = "make -C tools/lkl"        # builds it in the top of its tree: for nightly --bisect
+# coverage = true                   # it was made for gcov: docs/coverage-of-kernels.md
 
 # Every build x every host x every suite and variant is a cell.
 [matrix]

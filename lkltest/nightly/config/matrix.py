@@ -67,4 +67,5 @@ def _cell(config: Config, build: BuildEntry, host: str, one: Variant) -> Cell:
         # Another host would not know them.
         options=tuple(o for o in settings.options if o.startswith(f"--lkl-{host}-")),
         commit=build.commit,
+        coverage=build.coverage,
     )

@@ -32,6 +32,7 @@ class Cell:
         options: hosts' options (`--lkl-qemu-...`) for its command line.
         commit: the kernel's, "" to find it out.
         source: the suite's file, "" for one that is installed.
+        coverage: the build was made for gcov, whose data is gathered.
     """
 
     build: str
@@ -46,6 +47,7 @@ class Cell:
     options: tuple[str, ...] = ()
     commit: str = ""
     source: str = ""
+    coverage: bool = False
 
     @property
     def title(self) -> str:
@@ -75,6 +77,7 @@ class CellRecord:
         log: the end of what that process said.
         started, seconds: of the whole cell.
         machine, arch: where it ran: a name (the node's), `x86_64`.
+        coverage: the lines of each folder of the kernel, and how many of them were run.
     """
 
     cell: Cell
@@ -85,6 +88,7 @@ class CellRecord:
     seconds: float = 0.0
     machine: str = ""
     arch: str = ""
+    coverage: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     @property
     def outcome(self) -> CellOutcome:

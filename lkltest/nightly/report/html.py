@@ -9,18 +9,21 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Sequence
 from html import escape
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from lkltest.errors import LkltestError
 from lkltest.nightly.compare.causes import causes
+from lkltest.nightly.compare.coverage import CoverageRow, by_top, changed
 from lkltest.nightly.model.cell import CellOutcome
 from lkltest.nightly.model.change import ChangeKind
 from lkltest.nightly.report.failed_points import FailedPoint, failed_points
 from lkltest.nightly.report.heat_map import heat_map
 from lkltest.nightly.report.labels import (
     LABELS,
+    gained,
     headline,
     kernels,
     point_counts,
@@ -74,9 +77,16 @@ def page(night: NightModel) -> str:
         "plots": plots(night),
         "kernels": kernels(night),
         "skipped": skipped(night),
+        "coverage": _coverage(night.coverage),
     }
     text: str = template("night.html.jinja").render(facts)
     return text
+
+
+def _coverage(rows: Sequence[CoverageRow]) -> list[tuple[CoverageRow, str]]:
+    """The top folders, then those that gained or lost lines."""
+    shown = [*by_top(rows), *(row for row in changed(rows) if "/" in row.folder)]
+    return [(row, gained(row)) for row in shown[:_CHANGES]]
 
 
 def template(name: str) -> jinja2.Template:

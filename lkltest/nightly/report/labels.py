@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from enum import Enum
 
 from lkltest.nightly.compare.causes import Cause, causes
+from lkltest.nightly.compare.coverage import CoverageRow
 from lkltest.nightly.model.cell import CellOutcome
 from lkltest.nightly.model.change import Change, ChangeKind
 from lkltest.nightly.model.ids import split_id
@@ -134,6 +135,13 @@ def shows_times(change: Change) -> bool:
     """Whether the times are the news: of most changes they are milliseconds."""
     known = change.seconds_before is not None and change.seconds_after is not None
     return known and change.kind in (ChangeKind.SLOWER, ChangeKind.FASTER)
+
+
+def gained(row: CoverageRow) -> str:
+    """`105 lines lost`, `1 line gained`; "" where nothing changed."""
+    if not row.change:
+        return ""
+    return f"{plural(abs(row.change), 'line')} {'gained' if row.change > 0 else 'lost'}"
 
 
 def kernels(night: NightModel) -> list[str]:

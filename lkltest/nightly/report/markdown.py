@@ -11,11 +11,12 @@ import re
 from collections.abc import Iterable, Iterator
 
 from lkltest.nightly.compare.causes import Cause, causes
+from lkltest.nightly.compare.coverage import CoverageRow, by_top, changed
 from lkltest.nightly.model.cell import CellOutcome
 from lkltest.nightly.model.change import Change
 from lkltest.nightly.report.failed_points import FailedPoint, failed_points
 from lkltest.nightly.report.heat_map import Field, heat_map
-from lkltest.nightly.report.labels import LABELS, headline, kernels, shows_times
+from lkltest.nightly.report.labels import LABELS, gained, headline, kernels, shows_times
 from lkltest.nightly.report.model import NightModel
 from lkltest.text import duration, printable, shortened
 
@@ -45,6 +46,7 @@ def _lines(night: NightModel) -> Iterator[str]:
     yield from (f"\n{_text(line)}" for line in kernels(night))
     yield from _changes(night.changes)
     yield from _matrix(night)
+    yield from _coverage(night.coverage)
     yield from _failures(failed_points(night, _LOG_BYTES))
     if night.flaky:
         rows = [
@@ -86,6 +88,19 @@ def _matrix(night: NightModel) -> Iterator[str]:
     head = ["suite", *(_text(f"{host} {build}") for host, build in table.columns)]
     yield from ("", "## Matrix", "")
     yield from _table(head, [[_text(title), *map(_field, fields)] for title, fields in table.rows])
+
+
+def _coverage(rows: tuple[CoverageRow, ...]) -> Iterator[str]:
+    if not rows:
+        return
+    yield from ("", "## Lines of the kernel that were run", "")
+    head = ("suite", "folder", "lines", "run", "since the baseline")
+    shown = [*by_top(rows), *(row for row in changed(rows) if "/" in row.folder)]
+    cells = [
+        (_code(row.cell), _text(row.folder), str(row.lines), f"{row.share:.1f} %", gained(row))
+        for row in shown[:_CHANGES]
+    ]
+    yield from _table(head, cells)
 
 
 def _field(field: Field | None) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from lkltest.nightly.compare.coverage import CoverageRow
 from lkltest.nightly.model.cell import CellOutcome
 from lkltest.nightly.model.change import Change, PointHistory
 from lkltest.verdict.results import SuiteResult, suite_title
@@ -101,6 +102,7 @@ class NightModel:
         notes: lines that a reader must see, such as a history that could not be written.
         notes_before: those of the night before.
         properties: facts about the run: version of lkltest, name, configuration file's name.
+        coverage: the lines that each cell has run, of builds made for it.
     """
 
     night_id: str
@@ -119,3 +121,4 @@ class NightModel:
     notes: tuple[str, ...] = ()
     notes_before: tuple[str, ...] = ()
     properties: Mapping[str, str] = field(default_factory=dict)
+    coverage: tuple[CoverageRow, ...] = ()

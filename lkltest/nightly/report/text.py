@@ -8,12 +8,14 @@ from itertools import groupby
 from pathlib import Path
 
 from lkltest.nightly.compare.causes import Cause, causes
+from lkltest.nightly.compare.coverage import CoverageRow, changed
 from lkltest.nightly.model.change import Change, ChangeKind
 from lkltest.nightly.report.labels import (
     LABELS,
     LOUD,
     Verdict,
     cause_counts,
+    gained,
     headline,
     verdict,
 )
@@ -37,6 +39,21 @@ def lines(changes: Iterable[Change], shown: int = _SHOWN) -> list[str]:
         if len(members) > shown:
             found.append(f"{_word(kind):13}  and {len(members) - shown} more")
     return found
+
+
+def coverage_lines(rows: Iterable[CoverageRow], shown: int = _SHOWN) -> list[str]:
+    """Return a line for each folder of which a cell has run more or less than before.
+
+    `coverage       boot@native#gcov: fs/ext4: 105 lines lost, 11.2 % of 26497`.
+    """
+    found = changed(rows)
+    lines = [
+        f"{'coverage':13}  {printable(row.cell)}: {printable(row.folder)}: {gained(row)}, "
+        f"{row.share:.1f} % of {row.lines}"
+        for row in found[:shown]
+    ]
+    more = len(found) - shown
+    return lines + ([f"{'coverage':13}  and {more} more folders"] if more > 0 else [])
 
 
 def summary(changes: Sequence[Change]) -> str:

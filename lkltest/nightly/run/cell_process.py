@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import sys
@@ -11,12 +12,14 @@ from pathlib import Path
 
 from lkltest.deadline import Deadline
 from lkltest.nightly.model.cell import Cell
+from lkltest.report.coverage import FOLDERS
 from lkltest.report.tree import read
 from lkltest.sandbox.scope import NAMESPACE, Child, Scope, ScopeError, probe
 from lkltest.text import printable
 from lkltest.verdict.results import SuiteResult
 
 _LOG_BYTES = 64 * 1024
+_COVERAGE = "coverage"
 
 
 class NoResult(Exception):
@@ -73,6 +76,14 @@ class CellProcess:
         last = f": {printable(lines[-1])[:300]}" if lines else ""
         raise NoResult(f"{_ending(status or 0)} without a result{last}", said)
 
+    def coverage(self) -> dict[str, tuple[int, ...]]:
+        """The lines of each folder, and how many of them were run; empty where it is not known."""
+        try:
+            suites = json.loads((self._scope.folder / _COVERAGE / FOLDERS).read_text("utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return {name: tuple(it) for folders in suites.values() for name, it in folders.items()}
+
     def close(self) -> None:
         """End it, whatever state it is in."""
         self._stack.close()
@@ -86,6 +97,7 @@ class CellProcess:
         # Not what lies in the current directory (-P); nor options meant for other runs of pytest.
         command = [sys.executable, "-P", "-m", "lkltest", *cell.run_words()]
         command += [f"--timeout={cell.timeout:g}", f"--json-dir={self._folder}"]
+        command += [f"--coverage={self._scope.folder / _COVERAGE}"] if cell.coverage else []
         kept = {
             name: value
             for name, value in os.environ.items()

@@ -90,6 +90,7 @@ class _Running:
     cell: Cell
     started: float = field(default_factory=time.time)
     results: list[SuiteResult] = field(default_factory=list)
+    coverage: dict[str, tuple[int, ...]] = field(default_factory=dict)
     error: NoResult | None = None
     process: CellProcess | None = None
     _clock: float = field(default_factory=time.monotonic)
@@ -105,6 +106,7 @@ class _Running:
             if self.process is not None and (_ended(self.process) or self.process.deadline.expired):
                 try:
                     self.results.append(self.process.result())
+                    self.coverage = self.process.coverage()
                 finally:
                     self.close()
             if self.process is None and not self.done:
@@ -127,6 +129,7 @@ class _Running:
             seconds=time.monotonic() - self._clock,
             machine=machine or platform.node(),
             arch=platform.machine(),
+            coverage=self.coverage,
         )
 
 
