@@ -53,6 +53,17 @@ class Levels:
         """Whether a line that is indented like this can be TAP here."""
         return len(indent.expandtabs(_TAB)) in (0, *self._columns)
 
+    def open(self, outer: bytes, inner: bytes) -> None:
+        """Open the level below that of `outer`, where the first line in it is indented so."""
+        self.close(outer)
+        column = len(inner.expandtabs(_TAB))
+        self._columns.append(min(column, self._columns[-1] + _TAB))
+
+    def close(self, indent: bytes) -> None:
+        """Close the levels that are indented deeper than this."""
+        column = len(indent.expandtabs(_TAB))
+        self._columns = [open_ for open_ in self._columns if open_ <= column] or [column]
+
     def recognise(self, indent: bytes, body: bytes) -> tuple[Event, ...]:
         """The events of a line at its depth; () where it is no TAP there. Opens and closes."""
         column = len(indent.expandtabs(_TAB))

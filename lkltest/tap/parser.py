@@ -32,6 +32,9 @@ Which line is what:
   if the first line of TAP has one.
 - A line of TAP that a kernel message tore apart is put together (torn_line.py), and `not` alone on
   a line belongs to the `ok` on the next one.
+- A result whose line ends in `{` has its subtests behind it, up to a `}` (Perl's Test2, node-tap):
+  it comes after them, as if it had been printed there. Indented TAP or a `}` must follow, else the
+  brace is part of the name.
 - A carriage return before a result ends the line that it stands in: `50 %\rok 1 copy`. Where that
   line says something itself, the console lost a newline: Diagnostic("line-torn").
 - A last line without newline: a result and the end of a block come as a LastLine, a plan counts
@@ -41,6 +44,7 @@ Which line is what:
 import re
 from collections.abc import Callable
 
+from lkltest.tap.braces import Braces
 from lkltest.tap.grammar import (
     NUMBER_DIGITS,
     BailOut,
@@ -92,7 +96,7 @@ __all__ = [
 # escapes, together with the announcement of the same point and with the first line of its block.
 _RESULT = rb"(ok|not ok) ([0-9]{1,9}+) (?:- |)"
 _ANNOUNCED = rb"\* ([0-9]{1,9}+) "
-_NAME = rb"([^\s#\\[-][^#\\\n\r[]*+(?<!\s))\n"
+_NAME = rb"([^\s#\\[-][^#\\\n\r[]*+(?<![\s{]))\n"
 _USUAL_RESULT = re.compile(_RESULT + _NAME + rb"( {1,2}---\n|)").match
 _USUAL_ANNOUNCED = re.compile(_ANNOUNCED + _NAME + rb"(ok|not ok) \1 \2\n( {1,2}---\n|)").match
 _LINES = re.compile(
@@ -127,6 +131,7 @@ class Parser:
         self._block: Block | None = None
         self._torn: Torn | None = None  # a line whose rest is to come
         self._levels = Levels()
+        self._braces = Braces()
 
     def feed(self, data: bytes) -> list[Event]:
         """The events that end in these bytes."""
@@ -142,7 +147,7 @@ class Parser:
         Returns the point that was held for its block, if none has begun.
         """
         out: list[Event] = []
-        if self._block is None and not self._lines.has_begun():
+        if self._block is None and not (self._braces.expected or self._lines.has_begun()):
             self._release(out)
         return out
 
@@ -161,6 +166,7 @@ class Parser:
         if self._block is not None:
             self._abandon(self._block, out)
         self._release(out)
+        out += self._braces.abandon(b"")
         return out
 
     def _last_line(self, tail: bytes, out: list[Event]) -> None:
@@ -272,6 +278,7 @@ class Parser:
 
     def _begin_usual(self, out: list[Event]) -> None:
         self._release(out)
+        out += self._braces.abandon(b"")
         self._held_indent = b""
         out += self._levels.close_all()
 
@@ -310,7 +317,9 @@ class Parser:
             return
         if body == b"---" and self._held is not None and self._is_deeper(indent):
             self._block = Block(self._held, indent)
-            self._held = None
+            self._held = self._braces.expected = None
+            return
+        if self._braces.pending and body and self._in_braces(indent, body, out):
             return
         events = self._levels.recognise(indent, body) if body else ()
         if not events:
@@ -318,7 +327,20 @@ class Parser:
                 self._release(out)  # KUnit's: what is expected, after where
             self._other(line, out)
             return
-        self._take(events, indent, out)
+        self._take(events, indent, body, out)
+
+    def _in_braces(self, indent: bytes, body: bytes, out: list[Event]) -> bool:
+        """Open and close results with subtests in braces; return whether the line is done."""
+        if self._braces.begins(indent, body):
+            self._held = None
+            self._release_comments(out)
+            self._levels.open(self._held_indent, indent)
+        if body == b"}" and (closed := self._braces.close(indent)):
+            self._release(out)
+            self._levels.close(indent)
+            out += closed
+            return True
+        return False
 
     def _other(self, line: bytes, out: list[Event]) -> None:
         """Output. It came after the point that is held, which may get its block all the same."""
@@ -356,17 +378,22 @@ class Parser:
             out.append(Output(torn.before + b"\n"))
         return line
 
-    def _take(self, events: tuple[Event, ...], indent: bytes, out: list[Event]) -> None:
+    def _take(
+        self, events: tuple[Event, ...], indent: bytes, body: bytes, out: list[Event]
+    ) -> None:
         last = events[-1]
         if isinstance(last, Comment) and self._holds(last):
             self._comments.append(last)
             return
         if not isinstance(last, BailOut):
             self._release(out)
+        if self._braces.pending and not isinstance(last, Comment | BailOut | Pragma):
+            out += self._braces.abandon(indent)
         if isinstance(last, Point):
             out.extend(events[:-1])
             self._held = last
             self._held_indent = indent
+            self._braces.expect(last, indent, body)
         else:
             out.extend(events)
 
@@ -384,7 +411,7 @@ class Parser:
     def _release(self, out: list[Event]) -> None:
         if self._held is not None:
             out.append(self._held)
-            self._held = None
+            self._held = self._braces.expected = None
         self._release_comments(out)
 
     def _release_comments(self, out: list[Event]) -> None:

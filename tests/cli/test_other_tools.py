@@ -34,6 +34,13 @@ subtest 'sub' => sub { plan tests => 2; ok(1, 'one'); ok(0, 'two'); };
 subtest 'sub skipped' => sub { plan skip_all => 'nothing here'; };
 done_testing;
 """
+TEST2 = """\
+use Test2::V0;
+subtest outer => sub { ok(1, 'a'); subtest inner => sub { ok(1, 'deep') }; ok(0, 'b'); };
+subtest second => sub { plan 2; ok(1, 'x'); ok(1, 'y'); };
+todo 'not yet' => sub { subtest todo => sub { ok(0, 't'); } };
+done_testing;
+"""
 SHARNESS = """\
 test_description=small
 . /usr/share/sharness/sharness.sh
@@ -51,6 +58,7 @@ test_done
         ("bats --tap", "a.bats", BATS, (4, 2, 1)),
         ("node --test --test-reporter=tap", "a.test.mjs", NODE, (6, 2, 2)),
         ("perl", "a.t", PERL, (7, 2, 3)),
+        ("perl", "2.t", TEST2, (6, 1, 1)),
         ("sh", "sharness.t", SHARNESS, (4, 1, 2)),
     ],
 )
