@@ -22,7 +22,7 @@ from lkltest.host.disk import Disk
 from lkltest.hosts.remote.target import Target
 from lkltest.hosts.remote.transport import COPY_SECONDS, Transport
 
-_SCRIPT = Path(__file__).with_name("target.sh")
+_SCRIPTS = ("network.sh", "echo.py", "target.sh")
 _BLOCK = 1 << 16
 """The block of target.sh's images."""
 
@@ -30,11 +30,16 @@ _BLOCK = 1 << 16
 _GREETING = """\
 umask 077
 folder={folder}
-mkdir -p "$folder" && cat >"$folder/target.$$" <<'END OF TARGET.SH' || exit 1
-{script}END OF TARGET.SH
-mv "$folder/target.$$" "$folder/target.sh" && uname -s && uname -m && date +%s && echo "$folder"
+mkdir -p "$folder" || exit 1
+{scripts}
+uname -s && uname -m && date +%s && echo "$folder"
 """
-"""The first thing a target is asked: takes our script, whole or not at all, and says what it is."""
+"""The first thing a target is asked: takes our scripts, and says what it is."""
+_TAKE = """\
+cat >"$folder/{name}.$$" <<'END OF {name}' && mv "$folder/{name}.$$" "$folder/{name}" || exit 1
+{text}END OF {name}
+"""
+"""A script is there whole or not at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +67,12 @@ class Agent:
     def system(self) -> System:
         """Found out at first use; afterwards the script is there."""
         folder = self._target.folder or '"$HOME/.cache/lkltest-target"'
-        greeting = _GREETING.format(folder=folder, script=_SCRIPT.read_text(encoding="utf-8"))
+        here = Path(__file__).parent
+        scripts = "".join(
+            _TAKE.format(name=name, text=(here / name).read_text(encoding="utf-8"))
+            for name in _SCRIPTS
+        )
+        greeting = _GREETING.format(folder=folder, scripts=scripts)
         lines = self._transport.call("/bin/sh", stdin=greeting.encode()).decode().splitlines()
         if len(lines) < 4 or not lines[-2].isdigit():
             raise LaunchError(f"{self.address}: has no POSIX shell: it says {lines[-1:] or ''}")
@@ -143,9 +153,15 @@ def find_extents(descriptor: int, size: int) -> list[tuple[int, int]]:
     return found
 
 
-def words_file(words: Sequence[str], environment: Mapping[str, str]) -> bytes:
-    """The text that the script sources: the program's arguments as $1, ..., its environment."""
-    lines = [f"export {name}={shlex.quote(value)}" for name, value in environment.items()]
+def words_file(
+    words: Sequence[str], environment: Mapping[str, str], network: Sequence[str] = ()
+) -> bytes:
+    """The text that the script sources: the program's arguments as $1, ..., its environment.
+
+    `network` are the lines that make the network in which it runs, if it has one of its own.
+    """
+    lines = ["network() {", *network, "}"] if network else []
+    lines += [f"export {name}={shlex.quote(value)}" for name, value in environment.items()]
     lines.append(f"set -- {' '.join(map(shlex.quote, words))}")
     return os.fsencode("\n".join(lines) + "\n")
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     # Where no target is named, which every run asks, none of it is needed: it costs 30 ms.
     from lkltest.hosts.remote.agent import Agent
     from lkltest.hosts.remote.machine import Machine
+    from lkltest.hosts.remote.network import TargetNetwork
     from lkltest.hosts.remote.process import RemoteConsole, Run
     from lkltest.hosts.remote.target import Target
     from lkltest.hosts.remote.transport import Transport
@@ -56,6 +57,7 @@ class RemoteHost(Host):
         self._agent: Agent | None = None
         self._digests: dict[Path, str] = {}
         self._pipes: dict[Path, str] = {}  # a scope's folder: the run whose folder has its pipes
+        self._no_networks: dict[str, str] = {}
         self._machine: Machine | None = None
         self._stack = contextlib.ExitStack()
 
@@ -92,10 +94,15 @@ class RemoteHost(Host):
         if feature.startswith("net") and "net-test" not in build.programs:
             return f"build {build.directory.name} ({build.kind}) has no tests/net-test"
         if feature in ("net:tap", "net:raw", "net:macvtap"):
-            return f"host {self.name} makes no network devices on its target"
+            return self._no_network(feature)
         if feature == "net:pipe" and build.kind == "bundled" and not build.has("LKLTEST_NET_PIPE"):
             return "the build has no pipe back end"
         return build.unsupported_by_kernel(feature)
+
+    def network(self) -> TargetNetwork:
+        from lkltest.hosts.remote.network import TargetNetwork
+
+        return TargetNetwork()
 
     @contextlib.contextmanager
     def session(self, shared: Path | None = None) -> Iterator[None]:
@@ -151,7 +158,7 @@ class RemoteHost(Host):
         seconds = str(int(launch.deadlines.total) + _GRACE_SECONDS)
         wanted = agent.ask(
             *("new", run.name, seconds, digest, *(_pipes(scope) if pipes == run.name else ())),
-            stdin=words_file(command, environment),
+            stdin=words_file(command, environment, _network_lines(launch)),
         )
         if wanted:
             agent.put_program(digest, launch.program)
@@ -188,6 +195,19 @@ class RemoteHost(Host):
             self._stack.enter_context(transport.connect(folder))
             self._agent = Agent(transport, target)
         return self._agent
+
+    def _no_network(self, feature: str) -> str | None:
+        """The reason why the target cannot have a network for `feature`: it is tried, once."""
+        from lkltest.hosts.remote.network import sample
+
+        if self._agent is None:
+            return None  # nobody is to be connected for a list
+        if feature not in self._no_networks:
+            lines = "\n".join(sample(feature)) + "\n"
+            said = self._agent.ask("try", stdin=lines.encode()).decode("utf-8", "replace")
+            self._no_networks[feature] = said.strip()
+        said = self._no_networks[feature]
+        return f"target {self._agent.address}: {said}" if said else None
 
     def _missing_machine(self) -> Missing | None:
         """The reason why the machine that the target is to be cannot be made."""
@@ -284,7 +304,15 @@ def _word(argument: str | Disk | Interface, run: Run, runs: str) -> str:
         name = f"disk{len(run.disks)}"
         run.disks[name] = argument
         return f"{runs}/{run.name}/{name}"
-    return argument.name if isinstance(argument, Interface) else argument
+    if isinstance(argument, Interface):
+        return str(argument.node or argument.name)
+    return argument
+
+
+def _network_lines(launch: Launch) -> list[str]:
+    from lkltest.hosts.remote.network import TargetNetwork
+
+    return launch.network.lines if isinstance(launch.network, TargetNetwork) else []
 
 
 def _pipes(scope: Scope) -> list[str]:

@@ -10,6 +10,8 @@ LC_ALL=C
 export LC_ALL
 PATH=$PATH:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin
 cd "$1" || exit 1
+there=$PWD
+. ./network.sh
 verb=$2
 shift 2
 
@@ -92,7 +94,11 @@ run) # NAME MARK: on a terminal; ends with the run when that is told or lost, or
 		TMPDIR=$PWD LKLTEST_RUN=$name
 		export TMPDIR LKLTEST_RUN
 		. ./words
-		sh -c 'echo $$ >pid; exec "$@"' sh "$@" </dev/null 2>&1
+		if command -v network >/dev/null; then
+			own_namespaces /bin/sh "$there/target.sh" "$there" inside "$name" </dev/null 2>&1
+		else
+			sh -c 'echo $$ >pid; exec "$@"' sh "$@" </dev/null 2>&1
+		fi
 		status=$?
 		[ $status -le 128 ] || status=$(kill -l $status 2>/dev/null || echo $status)
 		[ -e stopped ] || printf '\036%s %s\n' "$mark" "$status"
@@ -102,6 +108,28 @@ run) # NAME MARK: on a terminal; ends with the run when that is told or lost, or
 	trap '' HUP INT TERM # for grep and rm, too, which a hangup would end
 	end_run "$name"
 	kill -9 0 # the process group, this script with it
+	;;
+inside) # NAME: its program, in namespaces of its own
+	cd "runs/$1" || exit 1
+	. ./words
+	network || exit 1
+	echo $$ >pid
+	exec "$@"
+	;;
+try) # a network, from stdin: the reason why it cannot be had
+	[ "$(uname -s)" = Linux ] || fail "$(uname -s) has no network namespaces"
+	command -v unshare >/dev/null || fail "unshare is missing there"
+	said=$(own_namespaces true 2>&1) || fail "no namespaces there: $said"
+	LKLTEST_RUN=try-$$
+	export LKLTEST_RUN
+	mkdir -p "runs/$LKLTEST_RUN" && cat >"runs/$LKLTEST_RUN/words" || exit 1
+	own_namespaces /bin/sh "$there/target.sh" "$there" tried "$LKLTEST_RUN"
+	unset LKLTEST_RUN
+	end_run "try-$$"
+	;;
+tried)
+	cd "runs/$1" || exit 1
+	. ./words
 	;;
 look) # NAME: what the program is doing
 	pid=$(cat "runs/$1/pid")

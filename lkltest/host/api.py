@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from lkltest.host.by_hand import Command
     from lkltest.host.disk import Disk
+    from lkltest.sandbox.netdev import Network
     from lkltest.sandbox.scope import Scope
     from lkltest.verdict.results import Exit, PointResult, Problem
 
@@ -50,6 +51,8 @@ class Launch:
     """The build with the program's kernel, for hosts that boot one; None: the host's default."""
     interactive: bool = False
     """Whether a person is at the console, and nothing but them or the program itself ends it."""
+    network: Network | None = None
+    """The network that the run has asked for; hosts whose programs run elsewhere make it there."""
 
 
 class OptionGroup(Protocol):
@@ -191,6 +194,10 @@ class Host(ABC):
         """Hold what lives as long as the session; `shared` is common to its xdist workers."""
         del shared
         yield
+
+    def network(self) -> Network | None:
+        """A network where the host's programs run; None: it is made here, in the run's scope."""
+        return None
 
     def namespace_pid(self) -> int | None:
         """A process of the session's whose namespaces each run's scope enters (`Scope.pid`)."""

@@ -117,6 +117,10 @@ class SuiteRun:
         if self._network is None:
             if self._scope is not None:
                 raise RuntimeError("ask for the network before anything is run")
+            with error_boundary(self.host, "network"):
+                self._network = self.host.network()
+            if self._network is not None:
+                return self._network
             reason = missing_network()
             if reason is not None:
                 raise MissingNetwork(reason)
@@ -338,7 +342,12 @@ class SuiteRun:
             if self._dry_run:
                 pytest.skip(CAN_RUN)
             launch = Launch(
-                path, arguments, {**self._environment, **environment}, self.deadlines, self.build
+                path,
+                arguments,
+                {**self._environment, **environment},
+                self.deadlines,
+                self.build,
+                network=self._network,
             )
             scope = self.scope
             if self._gdb:

@@ -6,13 +6,14 @@ a socket keeps no namespace alive beyond the runner. As root it takes a thread a
 a user a helper process and 0.2 s. See network_namespaces(7).
 """
 
+import contextlib
 import errno
 import functools
 import os
 import socket
 import stat
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, Self
 
 from lkltest.errors import Unavailable
 from lkltest.sandbox.scope import NAMESPACE, Scope, ScopeError, probe
+from lkltest.sandbox.tcp_echo import EchoPeer
 
 if TYPE_CHECKING:
     from lkltest.sandbox.netns import Netns
@@ -148,6 +150,12 @@ class Network:
             raise OSError(error.errno, error.strerror, f"{address} port {port}") from error
         opened.listen()
         return opened
+
+    @contextlib.contextmanager
+    def echo(self, addresses: Sequence[str], port: int) -> Iterator[EchoPeer | None]:
+        """A TCP peer that echoes, on addresses of the namespace; None: one that counts nothing."""
+        with EchoPeer(*[self.listen(address, port) for address in addresses]) as peer:
+            yield peer
 
     def _check_scope(self) -> None:
         """Raise ScopeError for a scope whose namespace is the machine's own: devices stay out."""

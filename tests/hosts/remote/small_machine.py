@@ -21,6 +21,8 @@ _INIT = """\
 #!/bin/busybox sh
 export PATH=/bin:/usr/sbin
 /bin/busybox --install -s /bin
+# Its ip makes no devices, and its shell would take no other.
+rm /bin/ip; ln -sf dash /bin/sh
 mount -t proc none /proc
 mount -t sysfs none /sys
 mount -t devtmpfs none /dev
@@ -51,8 +53,8 @@ sshd:x:100:65534::/run/sshd:/bin/false
 def small_machine(folder: Path, *, user: str = "root", extra: str = "") -> Path:
     """The file with `[targets.small]`; what it names is in `folder`. Skips where it cannot be."""
     require_kernel()
-    for name, package in {"busybox": "busybox-static", "ip": "iproute2"}.items():
-        if shutil.which(name, path=_PATH) is None:
+    for name, package in {"busybox": "busybox-static", "ip": "iproute2", "dash": "dash"}.items():
+        if shutil.which(name, path=PATH) is None:
             pytest.skip(f"{name} is missing: apt-get install {package}")
     for key in ("host", "user"):
         command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / key)]
@@ -72,7 +74,7 @@ def small_machine(folder: Path, *, user: str = "root", extra: str = "") -> Path:
     return targets
 
 
-_PATH = f"{os.environ['PATH']}:/usr/sbin:/sbin"
+PATH = f"{os.environ['PATH']}:/usr/sbin:/sbin"
 
 
 def _entries() -> list[Entry]:
@@ -83,12 +85,14 @@ def _entries() -> list[Entry]:
         if (path := root / "usr/lib/openssh" / name).exists():
             programs[f"/usr/lib/openssh/{name}"] = path
             settings += f"{option} /usr/lib/openssh/{name}\n"
-    programs["/usr/sbin/ip"] = Path(str(shutil.which("ip", path=_PATH))).resolve()
+    for name, place in {"ip": "/usr/sbin", "ethtool": "/usr/sbin", "dash": "/bin"}.items():
+        if found := shutil.which(name, path=PATH):
+            programs[f"{place}/{name}"] = Path(found).resolve()
     libraries = {where: path for it in programs.values() for where, path in _libraries(it, root)}
     # The C library loads it when a thread ends; no program names it.
     (unwinder,) = {it.parent for it in libraries.values() if it.name.startswith("libc.so")}
     libraries["/lib/x86_64-linux-gnu/libgcc_s.so.1"] = unwinder / "libgcc_s.so.1"
-    busybox = Path(str(shutil.which("busybox", path=_PATH)))
+    busybox = Path(str(shutil.which("busybox", path=PATH)))
     all_files = {**programs, **libraries, "/bin/busybox": busybox}
     texts = {"/etc/sshd_config": settings, "/etc/passwd": _USERS, "/etc/group": "root:x:0:\n"}
     return [
@@ -116,7 +120,7 @@ def _libraries(program: Path, root: Path) -> list[tuple[str, Path]]:
     folders = ":".join(str(path) for path in (root / "usr/lib").glob("*-linux-gnu"))
     said = subprocess.run(
         ["ldd", program],
-        env={**os.environ, "LD_LIBRARY_PATH": folders},
+        env={**os.environ, "LD_LIBRARYPATH": folders},
         capture_output=True,
         text=True,
         check=True,

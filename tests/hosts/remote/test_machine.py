@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -15,7 +16,7 @@ from lkltest.errors import LaunchError
 from lkltest.hosts.remote.host import SshHost
 from lkltest.hosts.remote.target import find_target
 from tests.compiler import ROOT
-from tests.hosts.remote.small_machine import small_machine
+from tests.hosts.remote.small_machine import PATH, small_machine
 
 
 @pytest.fixture(scope="module")
@@ -51,8 +52,9 @@ def end_of(targets: Path) -> list[int]:
 def test_workers_run_suites_on_one_machine_that_goes(targets: Path) -> None:
     if not (ROOT / "build/tests/boot").exists():
         pytest.skip("the bundled build is missing: make build")
+    suites = ["boot", "net[tap]", "net[raw]", "net[macvtap]"]
     runner = subprocess.Popen(
-        command(targets, "boot", "net[loopback]", "-j", "2"), stdout=subprocess.PIPE, text=True
+        command(targets, *suites, "-j", "2"), stdout=subprocess.PIPE, text=True
     )
     seen: set[int] = set()
     while runner.poll() is None:
@@ -60,12 +62,26 @@ def test_workers_run_suites_on_one_machine_that_goes(targets: Path) -> None:
         time.sleep(0.1)
     assert runner.stdout is not None
     said = runner.stdout.read()
-    assert "boot@ssh                 ok" in said
-    assert "net[loopback]@ssh        ok" in said
+    with_ethtool = ("ok", "skipped")[shutil.which("ethtool", path=PATH) is None]
+    for suite, result in zip(suites, ["ok", "ok", with_ethtool, with_ethtool], strict=True):
+        assert f"{suite}@ssh".ljust(25) + result in said
     assert len(seen) == 1
     assert not end_of(targets)
     # Its init has written there.
     assert (targets.parent / "disk").read_bytes() == bytes(1 << 20)
+
+
+def test_a_user_there_has_a_network_of_its_own(targets: Path) -> None:
+    if not (ROOT / "build/tests/boot").exists():
+        pytest.skip("the bundled build is missing: make build")
+    theirs = targets.with_name("theirs.toml")
+    theirs.write_text(targets.read_text().replace('user = "root"', 'user = "tester"'))
+    suites = ["net[tap]", "net[macvtap]"]
+    done = subprocess.run(command(theirs, *suites), capture_output=True, text=True, check=False)
+    assert "net[tap]@ssh             ok" in done.stdout, done.stdout
+    reason = "only root there can make the device node of a macvtap"
+    missing = "ethtool is missing there"
+    assert (missing if shutil.which("ethtool", path=PATH) is None else reason) in done.stdout
 
 
 def test_nothing_is_left_of_a_runner_that_is_killed(targets: Path) -> None:
