@@ -25,6 +25,7 @@ from lkltest.guest.programs import FEATURES, compiled, guest_program, guest_prog
 from lkltest.host.api import Host, Launch, OptionGroup, Process
 from lkltest.host.build import NO_KUNIT, Build
 from lkltest.host.by_hand import Command, show
+from lkltest.host.executable import machine_is_native
 from lkltest.places import build_places
 from lkltest.sandbox.scope import Scope
 
@@ -279,7 +280,8 @@ class QemuHost(Host):
             files = [path for path in (image.program, image.kernel) if path is not None]
             named = [*(self.options.get("lkl_symbols") or []), *map(str, files)]
             symbols = [f"add-symbol-file {file}" for file in named[1:]]
-            words = ["gdb", "-q", *named[:1], "-ex", f"target remote {socket}"]
+            gdb = "gdb" if machine_is_native(image.machine.architecture) else "gdb-multiarch"
+            words = [gdb, "-q", *named[:1], "-ex", f"target remote {socket}"]
             yield Command((*words, *(word for line in symbols for word in ("-ex", line))))
         finally:
             process.kill()

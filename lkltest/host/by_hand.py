@@ -32,8 +32,8 @@ class Command:
 def run_by_hand(command: Command) -> int:
     """Run a command on this process's terminal; returns its exit status, negative for a signal.
 
-    It has a terminal of its own, so that Ctrl-C is for it, and none of a scope's namespaces: gdb
-    finds its program in /proc. Raises LaunchError.
+    It has a terminal of its own, so that Ctrl-C is for it, and none of a scope's namespaces but
+    those that its words enter. Raises LaunchError.
     """
     ours, theirs = os.openpty()
     _like_ours(theirs)

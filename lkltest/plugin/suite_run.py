@@ -364,10 +364,9 @@ class SuiteRun:
         """Leave the terminal to gdb and the program; what it does is for a person to judge."""
         from lkltest.host.by_hand import run_by_hand
 
-        if self._network is not None:
-            pytest.skip("gdb runs outside of a network of the run's own: lkltest exec --gdb")
+        before = self.scope.entering() if self._network is not None else ()
         with self.host.debugging(launch, self.scope) as command:
-            run_by_hand(command)
+            run_by_hand(replace(command, words=(*before, *command.words)))
         pytest.skip(f"{launch.program.name} ran under gdb")
 
     def _open_scope(self, *, network: bool, mounts: bool) -> Scope:

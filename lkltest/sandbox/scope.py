@@ -207,6 +207,16 @@ class Scope:
         if answer["kind"] == "failed":
             raise _failure(answer, path)
 
+    def entering(self) -> tuple[str, ...]:
+        """The words before a command of a person's, outside of the scope, that needs its network.
+
+        Where the scope has mounts it sees those, and the scope's processes alone: /proc is theirs.
+        """
+        words = ["nsenter", f"--target={self.pid}", "--net", f"--wd={Path.cwd()}"]
+        words += ["--user", "--preserve-credentials"] if self.user else []
+        words += ["--mount", "--pid"] if self._mounts else []
+        return (*words, "--")
+
     def _settings(self) -> dict[str, Any]:
         settings = {} if self._join is None else {"parents": [_folder_of(self._join)]}
         return {

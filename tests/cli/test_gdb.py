@@ -10,8 +10,9 @@ from pathlib import Path
 import pexpect
 import pytest
 
+from lkltest.sandbox.netdev import missing_network
 from tests.compiler import compile_program
-from tests.fake_build import environment, fake_build
+from tests.fake_build import bundled_build, environment, fake_build
 from tests.hosts.qemu.fixtures import require_kernel
 
 GUEST = Path(__file__).parents[1] / "programs" / "guest_hang.c"
@@ -65,6 +66,19 @@ def test_a_suites_program_is_run_by_the_suite(tmp_path: Path) -> None:
     person.expect("Breakpoint 1, main")
     person.types("set confirm off", "quit")
     person.expect("boot ran under gdb")
+
+
+def test_a_suites_program_is_in_the_suites_network() -> None:
+    if bundled_build() is None:
+        pytest.skip("the bundled kernel is not built")
+    reason = missing_network()
+    if reason is not None:
+        pytest.skip(reason)
+    person = Person("run", "--gdb", "net[tap]", "--host", "native")
+    person.types("run")
+    person.expect("ok [0-9]+ icmp\r")
+    person.types("set confirm off", "quit")
+    person.expect("net-test ran under gdb")
 
 
 def test_a_uml_kernel_runs_on_through_its_ticks_and_faults() -> None:
