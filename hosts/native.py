@@ -121,13 +121,17 @@ class NativeHost(Host):
         )
 
     @contextlib.contextmanager
-    def debugging(self, launch: Launch, scope: Scope) -> Iterator[Command]:
-        if check_runnable(launch.program):
+    def by_hand(self, launch: Launch, scope: Scope, *, gdb: bool) -> Iterator[Command]:
+        emulator = check_runnable(launch.program)
+        if emulator and gdb:
             raise LaunchError(f"{launch.program}: --gdb is for programs of this processor")
         pass_fds: dict[int, int] = {}
-        words = [str(launch.program), *(_word(word, pass_fds) for word in launch.arguments)]
+        before = ("gdb", "-q", "--args") if gdb else emulator
+        before = (*Wrapper.of(self.options, launch.build, scope).words, *before)
+        words = [*before, str(launch.program)]
+        words += [_word(word, pass_fds) for word in launch.arguments]
         own = {**own_places(launch.build, scope), **launch.environment}
-        yield Command(("gdb", "-q", "--args", *words), {**os.environ, **own}, pass_fds)
+        yield Command(tuple(words), {**os.environ, **own}, pass_fds)
 
 
 def foreign_machine(build: Build) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import shlex
 import sys
 import tempfile
 import threading
@@ -45,7 +46,7 @@ from .devices import Devices, linux_guest, make_devices, missing_driver
 from .exception_level import wants_el2
 from .hang import hang_report, is_deserted
 from .image import ANY, Image, is_image
-from .machine import MACHINES, Setup, doubled, machine_named
+from .machine import MACHINES, Setup, command_by_hand, doubled, machine_named
 from .process import QemuProcess
 from .start import setup_of, start
 from .symbols import Symbols
@@ -264,7 +265,19 @@ class QemuHost(Host):
         return process
 
     @contextlib.contextmanager
-    def debugging(self, launch: Launch, scope: Scope) -> Iterator[Command]:
+    def by_hand(self, launch: Launch, scope: Scope, *, gdb: bool) -> Iterator[Command]:
+        """The machine on its own, ctrl-a x ends it; or gdb on one that has not begun."""
+        if gdb:
+            with self._under_gdb(launch, scope) as command:
+                yield command
+            return
+        with self._prepared(launch, scope) as made:
+            machine = shlex.join(command_by_hand(made.setup))
+            words = ("sh", "-c", f"cd {shlex.quote(str(made.folder))} && exec {machine}")
+            yield Command(words, descriptors=made.devices.descriptors)
+
+    @contextlib.contextmanager
+    def _under_gdb(self, launch: Launch, scope: Scope) -> Iterator[Command]:
         """gdb on a machine that has not begun; its console is shown between gdb's lines."""
         socket = scope.folder / "gdb"
         held = QemuHost({**self.options, "lkl_qemu_gdb": str(socket)})

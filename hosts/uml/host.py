@@ -115,13 +115,13 @@ class UmlHost(Host):
         return start(scope, words, guest, environment, launch)
 
     @contextlib.contextmanager
-    def debugging(self, launch: Launch, scope: Scope) -> Iterator[Command]:
-        """The kernel under gdb, without stops at its ticks and at the faults of its programs."""
+    def by_hand(self, launch: Launch, scope: Scope, *, gdb: bool) -> Iterator[Command]:
+        """The kernel; under gdb without stops at its ticks and at the faults of its programs."""
         words, guest, environment = self._prepared(launch, scope)
         disks = {CHILD_DESCRIPTOR + index: disk for index, disk in enumerate(guest.disks)}
         with open(os.devnull, "wb") as nobody:  # whom /init reports to
             yield Command(
-                (*_GDB, *words),
+                (*(_GDB if gdb else ()), *words),
                 {**os.environ, **environment},
                 {_STATUS_DESCRIPTOR: nobody.fileno(), **disks},
             )

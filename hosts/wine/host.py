@@ -175,8 +175,8 @@ class WineHost(Host):
         return console
 
     @contextlib.contextmanager
-    def debugging(self, launch: Launch, scope: Scope) -> Iterator[Command]:
-        """Wine's proxy for gdb, which starts gdb itself, with a server of its own.
+    def by_hand(self, launch: Launch, scope: Scope, *, gdb: bool) -> Iterator[Command]:
+        """The program, or Wine's proxy for gdb, which starts gdb itself; a server of its own.
 
         The session's server takes no programs from outside of its namespaces.
         """
@@ -187,11 +187,11 @@ class WineHost(Host):
         words = [_word(argument, scope, copies) for argument in launch.arguments]
         environment = {**self._environment(scope), **launch.environment}
         # What is switched off for programs that crash is wanted here.
-        overrides = environment["WINEDLLOVERRIDES"].replace("winedbg.exe=d;", "")
-        yield Command(
-            (str(tools.wine), "winedbg", "--gdb", str(launch.program), *words),
-            {**environment, "WINEDLLOVERRIDES": overrides},
-        )
+        if gdb:
+            overrides = environment["WINEDLLOVERRIDES"].replace("winedbg.exe=d;", "")
+            environment["WINEDLLOVERRIDES"] = overrides
+        proxy = ("winedbg", "--gdb") if gdb else ()
+        yield Command((str(tools.wine), *proxy, str(launch.program), *words), environment)
         end = [str(tools.server), "-k"]
         subprocess.run(end, env=environment, stdin=subprocess.DEVNULL, check=False)
 

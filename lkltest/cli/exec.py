@@ -5,13 +5,11 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import os
-import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from lkltest.command_line import FAILED, PASSED, USED_WRONGLY
 from lkltest.deadline import DEFAULT_TIMEOUT, Deadlines
@@ -78,8 +76,6 @@ def execute(
     """
     path = Path(program).absolute()
     try:
-        if host_options.get("bare") == "alone":
-            _become(path, arguments, host_options)
         host = _host(host_name, path, host_options)
         missing = missing_of(host)
         if missing is not None:
@@ -111,9 +107,8 @@ def execute(
                     command = host.dry_run(launch, scope)
                 echo(command)
                 return PASSED
-            if host_options.get("bare") == "gdb":
-                debugger = end.enter_context(host.debugging(launch, scope))
-                return PASSED if run_by_hand(debugger) == 0 else FAILED
+            if host_options.get("bare"):
+                return _by_hand(host, launch, scope, gdb=host_options["bare"] == "gdb")
             with error_boundary(host, "launch"):
                 process = host.launch(launch, scope)
             with host.attach(process, _Passthrough()) as listen:
@@ -135,15 +130,13 @@ def execute(
     return PASSED if result.passed else FAILED
 
 
-def _become(path: Path, arguments: Sequence[str], options: Mapping[str, Any]) -> NoReturn:
-    """Turn into the program: the terminal is a person's. Raises LaunchError."""
-    identify(path)
-    words = shlex.split(options.get("lkl_wrapper") or "")
-    words += [str(path), *arguments]
-    try:
-        os.execvp(words[0], words)  # noqa: S606
-    except OSError as error:
-        raise LaunchError(f"{words[0]}: {error.strerror}") from None
+def _by_hand(host: Host, launch: Launch, scope: Scope, *, gdb: bool) -> int:
+    """Leave the terminal to a program, or to gdb with it; returns the exit status."""
+    with host.by_hand(launch, scope, gdb=gdb) as command:
+        status = run_by_hand(command)
+    if gdb:
+        return PASSED if status == 0 else FAILED
+    return status if status >= 0 else 128 - status  # as a shell says it
 
 
 def _host(name: str | None, path: Path, options: Mapping[str, Any]) -> Host:

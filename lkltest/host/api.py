@@ -213,13 +213,13 @@ class Host(ABC):
         raise LaunchError(f"host {self.name} has no dry run")
 
     @contextlib.contextmanager
-    def debugging(self, launch: Launch, scope: Scope) -> Iterator[Command]:
-        """Have all ready for gdb on a person's terminal: yields what starts it, in `scope`.
+    def by_hand(self, launch: Launch, scope: Scope, *, gdb: bool) -> Iterator[Command]:
+        """Have all ready for a person's terminal: yields what starts the program there, as it is.
 
-        Raises LaunchError.
+        gdb: under gdb. What the command needs is in `scope`. Raises LaunchError.
         """
         del launch, scope
-        raise LaunchError(f"host {self.name}: --gdb cannot be had")
+        raise LaunchError(f"host {self.name}: {'--gdb' if gdb else '--pass-through'} cannot be had")
         yield
 
     @contextlib.contextmanager

@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import fcntl
 import os
 import select
+import signal
 import subprocess
 import sys
 import termios
@@ -18,6 +20,7 @@ from lkltest.errors import LaunchError
 
 _CHUNK = 1 << 16
 _END_OF_INPUT = b"\x04"
+_PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,35 +36,24 @@ def run_by_hand(command: Command) -> int:
     """Run a command on this process's terminal; returns its exit status, negative for a signal.
 
     It has a terminal of its own, so that Ctrl-C is for it, and none of a scope's namespaces but
-    those that its words enter. Raises LaunchError.
+    those that its words enter. Where input or output are no terminal it has those. Raises
+    LaunchError.
     """
+    if not (os.isatty(0) and os.isatty(1)):
+        sys.stdout.flush()
+        child = _started(command, None)
+        try:
+            return child.wait()
+        finally:
+            child.kill()
+            child.wait()
     ours, theirs = os.openpty()
     _like_ours(theirs)
-
-    def before_exec() -> None:
-        fcntl.ioctl(theirs, termios.TIOCSCTTY, 0)
-        copies = {number: fcntl.fcntl(fd, fcntl.F_DUPFD, 100) for number, fd in given.items()}
-        for number, copy in copies.items():
-            os.dup2(copy, number)
-            os.close(copy)
-
-    given = dict(command.descriptors)
     try:
-        child = subprocess.Popen(
-            command.words,
-            env=command.environment,
-            stdin=theirs,
-            stdout=theirs,
-            stderr=theirs,
-            start_new_session=True,
-            close_fds=False,  # all others close themselves
-            preexec_fn=before_exec,  # noqa: PLW1509 - takes no lock
-        )
-    except OSError as error:
+        child = _started(command, theirs)
+    except LaunchError:
         os.close(ours)
-        missing = isinstance(error, FileNotFoundError)
-        what = f"missing: apt-get install {command.words[0]}" if missing else error.strerror
-        raise LaunchError(f"{command.words[0]}: {what}") from None
+        raise
     finally:
         os.close(theirs)
     try:
@@ -72,6 +64,38 @@ def run_by_hand(command: Command) -> int:
         os.close(ours)  # a hang-up for all that is left in its session
         child.kill()
         child.wait()
+
+
+def _started(command: Command, terminal: int | None) -> subprocess.Popen[bytes]:
+    """A command's process, with a terminal of its own where there is one. Raises LaunchError."""
+
+    def before_exec() -> None:
+        if terminal is None:  # nobody hangs up
+            prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        else:
+            fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
+        copies = {number: fcntl.fcntl(fd, fcntl.F_DUPFD, 100) for number, fd in given.items()}
+        for number, copy in copies.items():
+            os.dup2(copy, number)
+            os.close(copy)
+
+    given = dict(command.descriptors)
+    prctl = ctypes.CDLL(None).prctl
+    try:
+        return subprocess.Popen(
+            command.words,
+            env=command.environment,
+            stdin=terminal,
+            stdout=terminal,
+            stderr=terminal,
+            start_new_session=terminal is not None,
+            close_fds=False,  # all others close themselves
+            preexec_fn=before_exec,  # noqa: PLW1509 - takes no lock
+        )
+    except OSError as error:
+        missing = isinstance(error, FileNotFoundError)
+        what = f"missing: apt-get install {command.words[0]}" if missing else error.strerror
+        raise LaunchError(f"{command.words[0]}: {what}") from None
 
 
 def show(data: bytes) -> None:

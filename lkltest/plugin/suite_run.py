@@ -365,7 +365,7 @@ class SuiteRun:
         from lkltest.host.by_hand import run_by_hand
 
         before = self.scope.entering() if self._network is not None else ()
-        with self.host.debugging(launch, self.scope) as command:
+        with self.host.by_hand(launch, self.scope, gdb=True) as command:
             run_by_hand(replace(command, words=(*before, *command.words)))
         pytest.skip(f"{launch.program.name} ran under gdb")
 

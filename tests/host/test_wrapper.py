@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from lkltest.guest.programs import guest_program
 from lkltest.host.wrapper import Wrapper
 from tests.compiler import compile_program
 from tests.fake_build import fake_build, lkltest
@@ -71,3 +72,12 @@ def test_nothing_is_interpreted(tmp_path: Path) -> None:
     script.chmod(0o755)
     done = lkltest("exec", "--pass-through", str(script))
     assert (done.returncode, done.stdout, done.stderr) == (7, "not ok 1\n", "")
+
+
+def test_a_hosts_machine_is_left_to_itself() -> None:
+    if shutil.which("linux.uml") is None:
+        pytest.skip("linux.uml is missing: apt-get install user-mode-linux")
+    program = guest_program("boot")
+    done = lkltest("exec", "--pass-through", "--host", "uml", str(program))
+    assert done.returncode == 0
+    assert "reboot: System halted" in done.stdout and "ok 1 " in done.stdout
