@@ -46,7 +46,8 @@ _TASK = re.compile(
 _NO_PROCESS = ("0", "2")
 """Parents of /init and of the kernel's threads."""
 _PROCESSOR = re.compile(
-    r"^CPU: (?P<number>\d+) PID: (?P<pid>\d+) (?:\S+ \S+ )?Comm: (?P<name>\S+).*$", re.MULTILINE
+    r"^CPU: (?P<number>\d+) (?:UID: \d+ )?PID: (?P<pid>\d+) (?:\S+ \S+ )?Comm: (?P<name>\S+).*$",
+    re.MULTILINE,
 )
 _ASKING = re.compile(
     r"^(?:asm_common_interrupt|asm_exc_nmi|end_repeat_nmi|el[01]\w*_irq)\+.*$|^</(?:IRQ|NMI)>\n(?!asm_)",

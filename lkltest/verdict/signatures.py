@@ -295,14 +295,19 @@ TABLE: tuple[tuple[bytes, tuple[Signature, ...]], ...] = (
             ),
             _warning_in(rb"\S+", "WARNING in {frame}/usb_submit_urb", rb"usb_submit_urb"),
             Signature(
-                rb"WARNING: (?:CPU: [^\r\n]{1,40}? at )?(?:\[[^\]]*\] )?"
-                + _SOURCE
-                + rb"(?: at)? FUNCTION",
+                rb"WARNING: CPU: [^\r\n]{1,40}? at (?:\[[^\]]*\] )?" + _SOURCE + rb" FUNCTION",
+                WARNING,
+                "WARNING in {frame}",
+            ),
+            Signature(  # before CPU had a word in it, and since 6.19
+                rb"WARNING: (?:\[[^\]]*\] )?" + _SOURCE + rb"(?: at)? FUNCTION(?:\+0x|\(\)|, CPU#)",
                 WARNING,
                 "WARNING in {frame}",
             ),
             Signature(
-                rb"WARNING: (?:CPU: [^\r\n]{1,40}? at |" + _SOURCE + rb" at )",
+                rb"WARNING: (?:CPU: [^\r\n]{1,40}? at |"
+                + _SOURCE
+                + rb" at (?:(?:0x)?[0-9a-f]{8}|[^\r\n]{0,80}, CPU#))",
                 WARNING,
                 "WARNING in {frame}",
             ),

@@ -246,6 +246,8 @@ def test_a_line_is_the_whole_report(line: str, title: str | None) -> None:
         "SQUASHFS error: Can't find a SQUASHFS superblock on sda",
         "BTRFS warning (device vda): 'norecovery' is for compatibility only",
         "blk_update_request: critical target error, dev sda, sector 8 op 0x3:(DISCARD)",
+        "WARNING: parser.c:12 variable is not used",
+        "WARNING: file.c:12 at noon, says a user",
     ],
 )
 def test_what_boots_and_user_programs_say_is_no_trouble(line: str) -> None:

@@ -146,7 +146,7 @@ def lkltest(*words: str | Path, **options: object) -> subprocess.CompletedProces
         capture_output=True,
         text=True,
         errors="backslashreplace",
-        timeout=120,
+        timeout=600,
         check=False,
         **options,  # type: ignore[call-overload]
     )

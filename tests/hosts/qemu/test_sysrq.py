@@ -64,6 +64,8 @@ def test_what_a_busy_processor_was_asked_in_is_no_part_of_it() -> None:
     (busy,) = sysrq.processors_in(BUSY)
     assert busy.frames == ("spin+0xb/0x10", "outer+0x1/0x2", "the program at 0x401703")
     assert sysrq.processors_in(IDLE) == []
+    (newer,) = sysrq.processors_in(BUSY.replace("CPU: 0 PID", "CPU: 0 UID: 1000 PID"))  # 6.11
+    assert newer == busy
 
 
 def test_what_an_arm_processor_is_busy_with() -> None:
