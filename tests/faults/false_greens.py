@@ -17,7 +17,7 @@ from lkltest.verdict.recorder import Recorder
 from lkltest.verdict.results import Exit
 from tests.compiler import ROOT
 from tests.faults.legal import why_not
-from tests.faults.mutants import interrupted, mutant, truncations
+from tests.faults.mutants import interrupted, mutant, truncations, with_failure
 from tests.faults.weaker import why_not_ktap, why_not_l4re
 
 SHARED = ROOT.parent / "shared"
@@ -80,6 +80,14 @@ def guest_is_green(data: bytes) -> bool:
     return not console.signatures and _green(stream, Parser())
 
 
+def file_is_green(data: bytes) -> bool:
+    """A stream in a file, as tap2junit reads it."""
+    recorder, parser = Recorder(is_file=True), Parser(printk=None)
+    for event in parser.feed(data) + parser.close():
+        recorder.add(event)
+    return recorder.finish(Exit(cause="ended")).passed
+
+
 def families() -> list[Family]:
     """All streams that are there."""
 
@@ -119,19 +127,24 @@ def search(family: Family, path: Path, seed: str, count: int, *, cut: bool) -> T
     return tally
 
 
-CONSOLES = {"LKL, torn": tap_is_green, "LKL, guest": guest_is_green}
-"""The readers of streams that kernel messages cut: most hosts', and Linux guests' in QEMU."""
+CONSOLES = {"LKL, torn": tap_is_green, "LKL, guest": guest_is_green, "LKL, file": file_is_green}
+"""The readers of streams that kernel messages cut: most hosts', Linux guests' in QEMU, a file's."""
 
 
 def search_interrupted(path: Path, seed: str, count: int, console: str) -> Tally:
-    """Judge `count` mutants whose lines kernel messages cut: what failed before still fails."""
+    """Judge `count` mutants whose lines kernel messages cut: what failed before still fails.
+
+    Three in four have a failure that was put in, and cuts about it.
+    """
     is_green = CONSOLES[console]
     chance = random.Random(f"{seed}/interrupted/{path.parent.name}/{path.name}")
     stream = path.read_bytes().replace(b"\r\n", b"\n")
     tally, reason = Tally(), why_not(stream)
-    for _ in range(count):
-        data = interrupted(stream, chance)
-        judge(tally, path.name, data, is_green(data), reason)
+    for number in range(count):
+        failing, at = with_failure(stream, chance) if number % 4 else (stream, 0)
+        planted = failing is not stream
+        data = interrupted(failing, chance, at if planted else None)
+        judge(tally, path.name, data, is_green(data), "a point failed" if planted else reason)
     return tally
 
 
@@ -157,7 +170,7 @@ def campaign(seed: str, each: int, *, cut: bool, jobs: int) -> dict[str, Tally]:
                 work.append((family.name, done))
                 if family.name == "LKL":
                     for console in CONSOLES:
-                        done = pool.submit(search_interrupted, path, seed, each // 4, console)
+                        done = pool.submit(search_interrupted, path, seed, each, console)
                         work.append((console, done))
         for name, done in work:
             tallies.setdefault(name, Tally()).add(done.result())

@@ -50,11 +50,53 @@ def mutant(stream: bytes, chance: random.Random, others: Sequence[bytes]) -> byt
     return stream
 
 
-def interrupted(stream: bytes, chance: random.Random) -> bytes:
-    """Kernel messages, each with its newline, in the midst of lines."""
-    for _ in range(chance.choice((1, 1, 2, 4))):
-        stream = _insert(stream, chance.choice(MESSAGES[:2]) + b"\n", _place(stream, chance))
+def with_failure(stream: bytes, chance: random.Random) -> tuple[bytes, int]:
+    """The stream with one of its top-level points turned into a failure, and where that is.
+
+    The stream itself where none of its points passes.
+    """
+    passed = [
+        found.start()
+        for found in re.finditer(rb"(?m)^ok [0-9]+[^\n]*", stream)
+        if not re.search(rb"#\s*(?:skip|todo)", found[0], re.IGNORECASE)
+    ]
+    if not passed:
+        return stream, 0
+    at = chance.choice(passed)
+    return _insert(stream, b"not ", at), at
+
+
+def interrupted(stream: bytes, chance: random.Random, about: int | None = None) -> bytes:
+    """Kernel messages, each with its newline, in the midst of lines; half of them near a place."""
+    newline = chance.choice((b"\n", b"\n", b"\r\n"))
+    places = [
+        _place(stream, chance)
+        if about is None or chance.random() < 0.5
+        else min(len(stream), max(0, about + chance.randrange(-3, 14)))
+        for _ in range(chance.choice((1, 1, 2, 4)))
+    ]
+    for at in sorted(places, reverse=True):
+        messages = [_idle_message(chance) + newline for _ in range(chance.choice((1, 1, 1, 2, 3)))]
+        stream = _insert(stream, b"".join(messages), at)
     return stream
+
+
+def _idle_message(chance: random.Random) -> bytes:
+    """A message that means nothing, with the prefixes that printk has."""
+    level = chance.choice((b"", b"", b"", b"<%d>" % chance.randrange(8)))
+    stamp = b"[%5d.%06d]" % (chance.choice((9, 99, 99_999)), chance.randrange(10**6))
+    caller = chance.choice((b"", b"", b"", b"[%6s]" % chance.choice((b"T1", b"C0", b"T1234"))))
+    text = chance.choice(
+        (
+            b"random: crng init done",
+            b"eth0: link becomes ready",
+            b"ok 3",
+            b"[drm] a",
+            b"x [y] z",
+            b"",
+        )
+    )
+    return level + stamp + caller + b" " + text
 
 
 def _cut(stream: bytes, chance: random.Random, _: Sequence[bytes]) -> bytes:
