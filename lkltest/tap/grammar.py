@@ -94,10 +94,28 @@ class Point(NamedTuple):
 
     @property
     def message(self) -> str:
-        """The first line of what the block says went wrong: `message:`, or node's `error:`."""
+        """The first line of what the block says went wrong.
+
+        That is `message:`, node's `error:`, vitest's `message:` in its `error:`, or else what was
+        expected and what came in its place (tape).
+        """
         margin = self.block[: len(self.block) - len(self.block.lstrip(b" \t"))]
-        found = margin and re.search(rb"^" + margin + _MESSAGE, self.block, re.MULTILINE)
-        return decode(found[2].strip()) if found else ""
+        if not margin:
+            return ""
+        found = re.search(rb"^" + margin + rb"(?:message|error)" + _TEXT, self.block, re.MULTILINE)
+        if found and not found[2]:
+            found = re.search(
+                rb"^" + margin + rb"[ \t]+message" + _TEXT, self.block[found.end() :], re.MULTILINE
+            )
+        if found:
+            return decode(found[2].strip())
+        told = {
+            name: re.search(rb"^" + margin + keys + rb":[ \t]*([^\s|>][^\n]*)", self.block, re.M)
+            for name, keys in _COMPARED.items()
+        }
+        return ", ".join(
+            f"{name} {decode(value[1].strip())}" for name, value in told.items() if value
+        )
 
     @property
     def seconds(self) -> float | None:
@@ -176,9 +194,9 @@ _TIME_KEY = re.compile(
 )
 
 
-_MESSAGE = (
-    rb"(?:message|error):[ \t]*+(?:[|>][-+0-9]*[ \t]*\n\s*+)?([\"']?)([^\n]*?)\1[ \t]*(?:\n|\Z)"
-)
+# A value, or the first line of one that begins below its key.
+_TEXT = rb":[ \t]*+(?:[|>][-+0-9]*[ \t]*\n\s*+)?([\"']?)([^\n]*?)\1[ \t]*(?:\n|\Z)"
+_COMPARED = {"expected": rb"(?:expected|wanted)", "got": rb"(?:actual|found|got|received)"}
 
 
 def _dedent(text: bytes) -> bytes:
@@ -256,7 +274,8 @@ def _description(line: bytes, start: int, ok: bool) -> tuple[bytes, bytes, bytes
         return _ESCAPED.sub(rb"\1", line[start:].strip()), b"", b""
     name = _ESCAPED.sub(rb"\1", line[start : found.start()].strip())
     if is_directive:
-        return name, keyword, _ESCAPED.sub(rb"\1", line[found.end() :].lstrip(b": \t"))
+        reason = line[found.end() :].lstrip(b": \t")
+        return name, keyword, b"" if reason == b"-" else _ESCAPED.sub(rb"\1", reason)  # mocha's
     return name, keyword, line[found.start("keyword") :]
 
 

@@ -31,6 +31,7 @@ from tests.tap.parsing import diagnostics, parse, point, points
         (b"ok 0007 bond", point(7, "bond")),
         (b"ok 4 name # SKIP", point(4, "name", directive="SKIP")),
         (b"ok 4 name # skip why not", point(4, "name", directive="SKIP", reason="why not")),
+        (b"ok 4 name # SKIP -", point(4, "name", directive="SKIP")),
         (b"ok 4 name #SKIP", point(4, "name", directive="SKIP")),
         (b"ok 4 # Skipped: gone", point(4, directive="SKIP", reason="gone")),
         (b"ok 4 #SKIP", point(4, directive="SKIP")),
