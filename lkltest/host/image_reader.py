@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from lkltest.errors import Missing
@@ -32,6 +32,14 @@ _XFS_ENTRY = re.compile(
 _XFS_EXTENT = re.compile(
     r"^data offset (\d+) startblock \d+ \((\d+)/(\d+)\) count (\d+) flag", re.M
 )
+
+_XFS_ORDERS = {
+    "directory": ("print core.mode",),
+    "regular": ("print core.mode core.size", "bmap"),
+    "symlink": ("print core.mode u3",),
+}
+_XFS_MARK = "--- next ---"
+_XFS_AT_ONCE = 500
 
 
 def missing_reader(filesystem: str) -> Missing | None:
@@ -75,36 +83,40 @@ def _run(command: tuple[str, ...], disk: Disk, scope: Scope) -> str:
 
 def _read_xfs(disk: Disk, scope: Scope) -> Tree:
     """xfs_db shows folders, and where the extents of a file are; they are read here."""
-
-    def ask(*orders: str) -> str:
-        words = [word for order in orders for word in ("-c", order)]
-        return _run(("xfs_db", "-r", *words), disk, scope)
-
-    geometry = dict(re.findall(r"(\w+) = (\d+)", ask("sb 0", "print rootino agblocks blocksize")))
+    order = "print rootino agblocks blocksize"
+    words = ("xfs_db", "-r", "-c", "sb 0", "-c", order)
+    geometry = dict(re.findall(r"(\w+) = (\d+)", _run(words, disk, scope)))
     tree: Tree = {}
     folders = [("", geometry["rootino"])]
-    while folders:
-        folder, number = folders.pop()
-        for line in ask(f"inode {number}", "ls").splitlines():
-            entry = _XFS_ENTRY.match(line)
-            if entry is None or entry[3] in (".", ".."):
-                continue
-            path = f"{folder}/{entry[3]}".lstrip("/")
-            if entry[2] == "directory":
-                folders.append((path, entry[1]))
-            tree[path] = _xfs_file(entry[2], entry[1], ask, disk, geometry)
+    while folders:  # a level of the tree at a time: a process an inode costs more than all else
+        below: list[tuple[str, str]] = []
+        entries: list[tuple[str, str, str]] = []
+        listings = _ask_xfs([[f"inode {number}", "ls"] for _, number in folders], disk, scope)
+        for (folder, _), said in zip(folders, listings, strict=True):
+            for entry in filter(None, map(_XFS_ENTRY.match, said.splitlines())):
+                if entry[3] not in (".", ".."):
+                    path = f"{folder}/{entry[3]}".lstrip("/")
+                    entries.append((path, entry[2], entry[1]))
+                    below += [(path, entry[1])] if entry[2] == "directory" else []
+        orders = [[f"inode {inode}", *_XFS_ORDERS[kind]] for _, kind, inode in entries]
+        for (path, kind, _), said in zip(entries, _ask_xfs(orders, disk, scope), strict=True):
+            tree[path] = _xfs_file(kind, said, disk, geometry)
+        folders = below
     return tree
 
 
-def _xfs_file(
-    kind: str,
-    inode: str,
-    ask: Callable[..., str],
-    disk: Disk,
-    geometry: Mapping[str, str],
-) -> dict[str, str]:
-    order = "print core.mode" if kind == "directory" else "print core.mode core.size u3"
-    said = ask(f"inode {inode}", order, *(["bmap"] if kind == "regular" else []))
+def _ask_xfs(questions: Sequence[Sequence[str]], disk: Disk, scope: Scope) -> list[str]:
+    """The answers to lists of orders."""
+    answers: list[str] = []
+    for start in range(0, len(questions), _XFS_AT_ONCE):
+        asked = questions[start : start + _XFS_AT_ONCE]
+        orders = [order for each in asked for order in (*each, f"echo {_XFS_MARK}")]
+        words = [word for order in orders for word in ("-c", order)]
+        answers += _run(("xfs_db", "-r", *words), disk, scope).split(_XFS_MARK)[: len(asked)]
+    return answers
+
+
+def _xfs_file(kind: str, said: str, disk: Disk, geometry: Mapping[str, str]) -> dict[str, str]:
     mode = re.search(r"core\.mode = 0*(\d+)", said)
     known = {"mode": f"{int(mode[1], 8) & 0o7777:04o}"} if mode else {}
     if kind == "directory":
