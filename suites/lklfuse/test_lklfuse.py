@@ -72,7 +72,7 @@ class Mount:
 
     def tree(self, point: str, *words: str) -> Tree | None:
         """The answer of the tree's own program."""
-        command = (sys.executable, "-I", file_tree.__file__, *words)
+        command = (sys.executable, "-I", "-S", file_tree.__file__, *words)
         status, output = run_tool(self._lkl.scope, command, None)
         self._lkl.point(point, status == 0, "" if status == 0 else output)
         tree: Tree | None = json.loads(output) if status == 0 else None

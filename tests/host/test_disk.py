@@ -262,9 +262,22 @@ class TestCopies:
             disk.copy_from(tmp_path / "nothing")
 
 
-def test_without_o_tmpfile_memory_is_used() -> None:
-    descriptor = module._open_unnamed(Path("/proc"))
+@pytest.mark.parametrize(
+    ("available", "place", "where"),
+    [
+        (8 << 30, "", "memfd:lkltest-disk"),
+        (1 << 30, "", "(deleted)"),
+        (1 << 30, "/proc", "memfd:lkltest-disk"),
+    ],
+)
+def test_an_image_is_in_memory_where_that_is_plenty_or_nothing_else_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, available: int, place: str, where: str
+) -> None:
+    assert module._memory_available() > 1 << 20
+    monkeypatch.setattr(module, "_memory_available", lambda: available)
+    descriptor = module._open_unnamed(Path(place or tmp_path))
     try:
-        assert "memfd:lkltest-disk" in str(Path(f"/proc/self/fd/{descriptor}").readlink())
+        link = str(Path(f"/proc/self/fd/{descriptor}").readlink())
+        assert where in link and ("memfd" in link) == ("memfd" in where)
     finally:
         os.close(descriptor)
