@@ -98,6 +98,9 @@ _DIAGNOSTICS = {
     "line-incomplete": ProblemKind.INCOMPLETE_LINE,
 }
 
+_DIED = re.compile(r"Looks like your test (?:exited with [1-9]|died\b)")
+"""What Perl's Test::Builder says at the end of a program, whose exit status no file holds."""
+
 _CONSEQUENCES = (ProblemKind.SIGNAL, ProblemKind.EXIT_STATUS)
 """The ends of a program whose kernel said that it ends: no failures of their own."""
 
@@ -178,6 +181,8 @@ class Recorder:
             self._overhear(self._stream_log.comment(event.text))
             if event.text.startswith("Subtest: "):
                 self._stack.title(event.depth, event.text[9:])
+            elif self._is_file and event.depth == 0 and _DIED.match(event.text):
+                self._attribute(Problem(ProblemKind.EXIT_STATUS, event.text))
         elif isinstance(event, Diagnostic):
             self._unsettled = True
             kind = _DIAGNOSTICS.get(event.what, ProblemKind.CONSOLE_DAMAGE)

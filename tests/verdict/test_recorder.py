@@ -261,6 +261,20 @@ def test_a_last_line_without_newline_counts_where_nobody_cut_it(
     assert not record(stream, Exit(0), exit_status_matters=False).passed, "it proves nothing"
 
 
+def test_a_file_that_says_that_its_program_failed() -> None:
+    """Perl's tests say it where only the exit status would."""
+    for comment, passed in (
+        ("Looks like your test exited with 3 just after 2.", False),
+        ("Looks like your test died before it could output anything.", False),
+        ("Looks like your test exited with 0 or so", True),
+        ("It looks like your test died", True),
+    ):
+        stream = f"1..1\nok 1 a\n# {comment}\n"
+        result = record(stream, Exit(cause="ended"), is_file=True)
+        assert result.passed is passed
+        assert record(stream, Exit(0)).passed, "the status is known"
+
+
 def test_a_last_line_that_is_no_tap_may_go_without_newline() -> None:
     for last in ("# the end", "last words", "[    0.1"):
         assert record(f"{GOOD}{last}", Exit(cause="ended")).passed
