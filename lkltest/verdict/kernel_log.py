@@ -171,7 +171,7 @@ def find_reports(log: bytes, dead: bool = False) -> list[KernelReport]:
         caller = _caller(log, start)
         last = _last_of(events, caller)
         if last is not None:
-            if _is_part(log, last, signature, start):
+            if _is_part(log, last, signature, start) or _says_it_again(last, signature, match):
                 last.fatal = last.fatal or signature.fatal
                 if last.fatal:
                     last.stop = len(log)
@@ -233,6 +233,13 @@ def _is_part(log: bytes, last: _Event, signature: Signature, start: int) -> bool
     if signature.follows and last.signature.extent is not Extent.LINE:
         return start < last.stop + (_AFTERMATH if signature.fatal else 0)
     return signature.repeats and signature is last.signature and start < last.stop
+
+
+def _says_it_again(last: _Event, signature: Signature, match: re.Match[bytes]) -> bool:
+    """Whether a line is a report that the one before it was: each retry of a disk has its own."""
+    return signature.extent is Extent.LINE and (
+        (signature, match.groupdict()) == (last.signature, last.match.groupdict())
+    )
 
 
 def _start_of_report(log: bytes, start: int, signature: Signature) -> int:

@@ -840,7 +840,6 @@ TABLE: tuple[tuple[bytes, tuple[Signature, ...]], ...] = (
                 BUG,
                 "unregister_netdevice: waiting for DEV to become free",
                 Extent.LINE,
-                repeats=True,
             ),
         ),
     ),

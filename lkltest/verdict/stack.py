@@ -9,7 +9,7 @@ import re
 from lkltest.verdict.signatures import Frames
 
 _FRAME = re.compile(
-    r"(?P<unsure>\? )?(?<![\w.$])(?P<name>[A-Za-z_][\w.$]*)\+0x[0-9a-f]+(?:/0x[0-9a-f]+)?"
+    r"(?P<unsure>\? )?(?<![\w.$])\.?(?P<name>[A-Za-z_][\w.$]*)\+0x[0-9a-f]+(?:/0x[0-9a-f]+)?"
     r"|^\W*(?:\[[^\]]*\]\s*)*(?P<inlined>[A-Za-z_][\w.$]*) \S+\.[chS]:[0-9]+ \[inline\]",
     re.MULTILINE,
 )

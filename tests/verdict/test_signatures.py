@@ -290,6 +290,21 @@ def test_a_panic_of_its_own_is_not_part_of_the_warning_before_it() -> None:
     ]
 
 
+def test_lines_that_say_the_same_are_one_report() -> None:
+    log = (
+        b"I/O error, dev vda, sector 8 op 0x0:(READ) flags 0x0\n"
+        b"Buffer I/O error on dev vda, logical block 1, async page read\n"
+        b"unregister_netdevice: waiting for lo to become free. Usage count = 3\n"
+        b"unregister_netdevice: waiting for lo to become free. Usage count = 3\n"
+        b"I/O error, dev vdb, sector 8\n"
+    )
+    assert [report.title for report in find_reports(log)] == [
+        "I/O error on vda",
+        "unregister_netdevice: waiting for DEV to become free",
+        "I/O error on vdb",
+    ]
+
+
 def test_a_line_within_a_trace_does_not_end_it() -> None:
     log = (
         b"INFO: task a:6102 blocked for more than 120 seconds.\nCall Trace:\n schedule+0x9c/0x1b0\n"
@@ -345,6 +360,11 @@ def test_a_report_of_one_thread_is_told_from_what_others_print_into_it() -> None
             "Internal error: Oops: 80000207 [#1] ARM\nPC is at 0x0\nLR is at jumped+0xc0/0x15c\n"
             "Register r2 information: allocated at kernel_clone+0x9c/0x440\n",
             "Internal error in jumped",
+        ),
+        (
+            "WARNING: CPU: 0 PID: 1 at a.c:1 .guilty+0x1/0x2\nNIP [c0] .guilty+0x1/0x2\n"
+            "Call Trace:\n[c0] [c1] .guilty+0x1/0x2 (unreliable)\n",
+            "WARNING in guilty",
         ),
         (
             "BUG: KASAN: use-after-free in memcpy+0x739/0x770 at addr ffff8800b46111c0\n",
