@@ -14,7 +14,7 @@ Written from what LKL's tests print and what the TAP specification asks for. The
  6. Nothing bails out.
  7. A YAML block, ` ---` after a result (and not after TAP of a subtest), ends with ` ...` before
     the next line that is TAP at the beginning of a line. Whatever is indented as the block is
-    counts for nothing.
+    counts for nothing, and neither does an announcement that a message cut apart in there.
  8. The kernel says nowhere that it is broken: not in a log, and not in a message that stands in the
     midst of somebody else's line.
  9. A line that a message of the kernel cut apart is whole again; if it cannot be, and was a
@@ -57,7 +57,7 @@ def why_not(data: bytes) -> str:
         return "the last line is a plan without newline"
     stream = _Stream()
     for line in mended([*lines, *filter(None, [last])]):
-        reason = stream.take(line.rstrip())
+        reason = stream.take(line.rstrip(), isinstance(line, _Mended))
         if reason:
             return reason
     return stream.end()
@@ -77,7 +77,7 @@ def mended(lines: Iterable[bytes]) -> Iterator[bytes]:
             cut = _CUT.match(line)
             is_whole = _TAP.match((cut[1] if cut else line).lstrip()) or line.strip() == b"---"
             if _TAP.match(held + line) and not is_whole:
-                line = held + line
+                line = _Mended(held + line)
             else:
                 yield b"not ok" if was_cut and held[:1] in b"nN" else held
             held = b""
@@ -99,6 +99,10 @@ def _overwritten(line: bytes) -> list[bytes]:
     return parts if any(_TAP.match(part) for part in parts[1:]) else [line]
 
 
+class _Mended(bytes):
+    """A line that was cut apart."""
+
+
 class _Stream:
     def __init__(self) -> None:
         self.planned: int | None = None
@@ -111,11 +115,13 @@ class _Stream:
         self.end_cut: bytes | None = None  # what of its `...` came before a message
         self.after_result = False
 
-    def take(self, line: bytes) -> str:
+    def take(self, line: bytes, was_cut: bool = False) -> str:
         """Take a line; returns what is wrong with it."""
         if _BROKEN.search(line):
             return "the kernel is broken"
-        return "" if self._is_log(line) else self._line(line)
+        if self._is_log(line) or (self.block is not None and was_cut and line[:1] == b"*"):
+            return ""
+        return self._line(line)
 
     def _is_log(self, line: bytes) -> bool:
         """Whether a line is of the block that is open, and so counts for nothing."""

@@ -43,6 +43,7 @@ EACH = 20
         b"1..2\nok 2 x\nok 1 y",
         GOOD.replace(b"ok 2", b"o[    1.000000] x\n[    1.000000] y\nk 2"),
         GOOD.replace(b" ...", b" .[    1.000000] x\n.."),
+        GOOD.replace(b" ...", b"* [    1.000000] x\n2 y\n ..."),
     ],
 )
 def test_legal(stream: bytes) -> None:
