@@ -99,7 +99,7 @@ _DIAGNOSTICS = {
 }
 
 _DIED = re.compile(r"Looks like your test (?:exited with [1-9]|died\b)")
-"""What Perl's Test::Builder says at the end of a program, whose exit status no file holds."""
+"""The last comment of Perl's Test::Builder on a program, whose exit status no file holds."""
 
 _CONSEQUENCES = (ProblemKind.SIGNAL, ProblemKind.EXIT_STATUS)
 """The ends of a program whose kernel said that it ends: no failures of their own."""
