@@ -2,6 +2,7 @@
 """The rooms: their arrows are those that ARCHITECTURE.md draws, and there is no circle."""
 
 import ast
+import functools
 import re
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
@@ -47,11 +48,16 @@ def find_modules() -> dict[str, Path]:
 MODULES = find_modules()
 
 
-def imports(name: str, *, at_start: bool = False) -> Iterator[str]:
+@functools.cache
+def imports(name: str, *, at_start: bool = False) -> tuple[str, ...]:
     """The imports of a module, in full; with `at_start` only those that its own import needs.
 
     Whole names of modules, ours as in MODULES behind `lkltest.`.
     """
+    return tuple(_imports(name, at_start))
+
+
+def _imports(name: str, at_start: bool) -> Iterator[str]:
     path = MODULES[name]
     package = name if path.name == "__init__.py" else name.rpartition(".")[0]
     tree = ast.parse(path.read_text(encoding="utf-8"))

@@ -426,5 +426,5 @@ def test_uml_shows_the_registers_above_a_fault(what: str) -> None:
 
 
 def test_many_threads_cost_no_more_each() -> None:
-    lines = [b"[    0.1][ T%d] BUG: bad thing\n" % number for number in range(20_000)]
+    lines = [b"[    0.1][ T%d] BUG: bad thing\n" % number for number in range(5_000)]
     assert len(find_reports(b"".join(lines))) == len(lines)
