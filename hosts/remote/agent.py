@@ -1,45 +1,21 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The agent: our script on a target (target.sh), and what is asked of it."""
+"""The agent: what is asked of a connected target, whatever its shell is (posix.py, windows.py)."""
 
 from __future__ import annotations
 
-import gzip
 import hashlib
-import io
 import os
-import shlex
-import shutil
-import tarfile
-import tempfile
-import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from lkltest.errors import LaunchError
 from lkltest.host.disk import Disk
 from lkltest.hosts.remote.target import Target
-from lkltest.hosts.remote.transport import COPY_SECONDS, Transport
+from lkltest.hosts.remote.transport import Transport
 
-_SCRIPTS = ("network.sh", "echo.py", "target.sh")
-_BLOCK = 1 << 16
-"""The block of target.sh's images."""
-
-
-_GREETING = """\
-umask 077
-folder={folder}
-mkdir -p "$folder" || exit 1
-{scripts}
-uname -s && uname -m && date +%s && echo "$folder"
-"""
-"""The first thing a target is asked: takes our scripts, and says what it is."""
-_TAKE = """\
-cat >"$folder/{name}.$$" <<'END OF {name}' && mv "$folder/{name}.$$" "$folder/{name}" || exit 1
-{text}END OF {name}
-"""
-"""A script is there whole or not at all."""
+BLOCK = 1 << 16
+"""The block of images: a hole is at least one of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,118 +28,96 @@ class System:
     name: str
     machine: str
     folder: str
-    clock_skew: int
+    clock_skew: int = 0
 
 
-class Agent:
-    """The requests to one connected target. Every method raises LaunchError, one line."""
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A program to be run there, `digest` its SHA-256, with what it gets.
+
+    `wrapper` goes before it; `pipes` are named pipes that its run's folder is to have; `network`
+    are the lines that make the network of its own, if it has one.
+    """
+
+    digest: str
+    words: Sequence[str]
+    environment: Mapping[str, str]
+    wrapper: Sequence[str] = ()
+    pipes: Sequence[str] = ()
+    network: Sequence[str] = field(default_factory=tuple)
+
+
+class Agent(ABC):
+    """The requests to one target. Every method raises LaunchError, one line."""
+
+    system: System
+    terminal = True
+    """Whether a program has a terminal there, through which its console comes as it is written."""
 
     def __init__(self, transport: Transport, target: Target) -> None:
         self.address = transport.address or "the device"
         self._transport = transport
         self._target = target
 
-    @cached_property
-    def system(self) -> System:
-        """Found out at first use; afterwards the script is there."""
-        folder = self._target.folder or '"$HOME/.cache/lkltest-target"'
-        here = Path(__file__).parent
-        scripts = "".join(
-            _TAKE.format(name=name, text=(here / name).read_text(encoding="utf-8"))
-            for name in _SCRIPTS
-        )
-        greeting = _GREETING.format(folder=folder, scripts=scripts)
-        lines = self._transport.call("/bin/sh", stdin=greeting.encode()).decode().splitlines()
-        if len(lines) < 4 or not lines[-2].isdigit():
-            raise LaunchError(f"{self.address}: has no POSIX shell: it says {lines[-1:] or ''}")
-        name, machine, clock, folder = lines[-4:]  # what a login shell prints comes before
-        return System(name, machine, folder, int(clock) - int(time.time()))
+    @abstractmethod
+    def name_run(self, seconds: int) -> str:
+        """A name that nobody can guess, for a run that is to be gone in `seconds`."""
 
-    def command(self, verb: str, *words: str, terminal: bool = False) -> list[str]:
-        """The command line, here, that asks the script."""
-        return self._transport.command(self._words(verb, *words), terminal=terminal)
+    @abstractmethod
+    def path(self, run: str, name: str) -> str:
+        """A file of a run's folder, as its program calls it; without `name` the folder."""
 
-    def ask(self, verb: str, *words: str, stdin: bytes = b"") -> bytes:
-        """The script's output."""
-        return self._transport.call(*self._words(verb, *words), stdin=stdin)
+    @abstractmethod
+    def begin(self, run: str, seconds: int, job: Job) -> bool:
+        """Make a run's folder; returns whether the program is still to be brought there."""
 
+    @abstractmethod
     def put_program(self, digest: str, program: Path) -> None:
-        """Bring a program there; the script checks its SHA-256."""
-        with program.open("rb") as file, tempfile.TemporaryFile() as packed:
-            with gzip.GzipFile(fileobj=packed, mode="wb", compresslevel=1) as pack:
-                shutil.copyfileobj(file, pack, _BLOCK)
-            packed.seek(0)
-            words = self._words("put", digest)
-            self._transport.call(*words, stdin=packed, seconds=COPY_SECONDS)
+        """Bring a program there, checked."""
 
+    @abstractmethod
     def put_image(self, run: str, name: str, disk: Disk) -> None:
-        """Bring a disk image there; what is a hole or all zeros stays here."""
-        size = os.fstat(disk.descriptor).st_size
-        extents = find_extents(disk.descriptor, size)
-        with tempfile.TemporaryFile() as packed:
-            packed.write(" ".join(f"{at}+{count}" for at, count in extents).encode() + b"\n")
-            packed.flush()
-            with gzip.GzipFile(fileobj=packed, mode="wb", compresslevel=1) as pack:
-                for at, count in extents:
-                    pack.write(os.pread(disk.descriptor, count * _BLOCK, at * _BLOCK))
-            packed.seek(0)
-            words = self._words("image", run, name, str(size))
-            self._transport.call(*words, stdin=packed, seconds=COPY_SECONDS)
+        """Bring a disk image there."""
 
+    @abstractmethod
     def fetch_image(self, run: str, name: str, disk: Disk) -> None:
-        """Take a disk image back; holes stay holes where the target's tar(1) knows them."""
-        packed = self._transport.call(*self._words("fetch", run, name), seconds=COPY_SECONDS)
-        size = os.fstat(disk.descriptor).st_size
-        try:
-            with tarfile.open(fileobj=io.BytesIO(packed), mode="r|gz") as archive:
-                member = archive.next()
-                image = archive.extractfile(member) if member else None
-                if member is None or image is None or member.size != size:
-                    raise LaunchError(f"{self.address}: {name}: came back in another size")
-                os.truncate(disk.descriptor, 0)
-                os.truncate(disk.descriptor, size)
-                nothing = bytes(_BLOCK)
-                for at in range(0, size, _BLOCK):
-                    block = image.read(_BLOCK)
-                    if block != nothing:
-                        os.pwrite(disk.descriptor, block, at)
-        except (EOFError, OSError, tarfile.TarError) as error:
-            raise LaunchError(f"{self.address}: {name}: {error}") from None
+        """Take a disk image back."""
 
-    def _words(self, verb: str, *words: str) -> tuple[str, ...]:
-        folder = self.system.folder
-        return ("/bin/sh", f"{folder}/target.sh", folder, verb, *words)
+    @abstractmethod
+    def run_command(self, run: str, mark: str, job: Job) -> list[str]:
+        """The command line, here, that runs it; it ends when it reads a line, or no more."""
+
+    @abstractmethod
+    def look(self, run: str) -> str:
+        """A report of what a run's program is doing."""
+
+    @abstractmethod
+    def stop(self, run: str) -> None:
+        """End a run's processes."""
+
+    @abstractmethod
+    def runs(self) -> list[str]:
+        """The runs that are there, without those whose time is over."""
+
+    def exception(self, status: str) -> str:
+        """The words for an exit status that is a crash, where a crash is no signal; else ""."""
+        del status
+        return ""
+
+    @abstractmethod
+    def missing_network(self, lines: Sequence[str]) -> str:
+        """The reason why a network cannot be had there, or ""."""
 
 
-def find_extents(descriptor: int, size: int) -> list[tuple[int, int]]:
-    """The runs of blocks that are not all zeros: number of the first, how many. See lseek(2)."""
-    found: list[tuple[int, int]] = []
-    nothing = bytes(_BLOCK)
-    at = 0
-    while at * _BLOCK < size:
-        try:
-            at = max(at, os.lseek(descriptor, at * _BLOCK, os.SEEK_DATA) // _BLOCK)
-        except OSError:  # a hole up to the end
-            break
-        block = os.pread(descriptor, _BLOCK, at * _BLOCK)
+def write_blocks(read: Callable[[int], bytes], descriptor: int, size: int) -> None:
+    """Fill an image with what `read` has; a block of zeros becomes a hole."""
+    os.truncate(descriptor, 0)
+    os.truncate(descriptor, size)
+    nothing = bytes(BLOCK)
+    for at in range(0, size, BLOCK):
+        block = read(BLOCK)
         if block != nothing[: len(block)]:
-            first, count = found.pop() if found and sum(found[-1]) == at else (at, 0)
-            found.append((first, count + 1))
-        at += 1
-    return found
-
-
-def words_file(
-    words: Sequence[str], environment: Mapping[str, str], network: Sequence[str] = ()
-) -> bytes:
-    """The text that the script sources: the program's arguments as $1, ..., its environment.
-
-    `network` are the lines that make the network in which it runs, if it has one of its own.
-    """
-    lines = ["network() {", *network, "}"] if network else []
-    lines += [f"export {name}={shlex.quote(value)}" for name, value in environment.items()]
-    lines.append(f"set -- {' '.join(map(shlex.quote, words))}")
-    return os.fsencode("\n".join(lines) + "\n")
+            os.pwrite(descriptor, block, at)
 
 
 def digest_of(program: Path) -> str:

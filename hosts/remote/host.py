@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import shutil
 import stat
 from abc import abstractmethod
@@ -27,14 +26,21 @@ from lkltest.sandbox.scope import Scope
 
 if TYPE_CHECKING:
     # Where no target is named, which every run asks, none of it is needed: it costs 30 ms.
-    from lkltest.hosts.remote.agent import Agent
+    from lkltest.hosts.remote.agent import Agent, Job
     from lkltest.hosts.remote.machine import Machine
     from lkltest.hosts.remote.network import TargetNetwork
     from lkltest.hosts.remote.process import RemoteConsole, Run
     from lkltest.hosts.remote.target import Target
     from lkltest.hosts.remote.transport import Transport
 
-_MACHINES = {"amd64": "x86_64", "arm64": "aarch64", "armv7l": "arm", "armv8l": "arm"}
+_MACHINES = {
+    "amd64": "x86_64",
+    "AMD64": "x86_64",
+    "ARM64": "aarch64",
+    "arm64": "aarch64",
+    "armv7l": "arm",
+    "armv8l": "arm",
+}
 """uname(1)'s machines, where they are called otherwise in `lkltest.host.executable`."""
 _RUNS_TOO = {"x86_64": "i386", "aarch64": "arm"}
 _GRACE_SECONDS = 60
@@ -86,11 +92,15 @@ class RemoteHost(Host):
         if not self.target_name:
             return False
         try:
-            return any(identify(path).format == "ELF" for path in build.programs.values())
+            found = {identify(path).format for path in build.programs.values()}
+            return bool(found & {"ELF", "PE"})
         except ExecutableError:
             return False
 
     def unsupported(self, feature: str, build: Build) -> str | None:
+        windows = self._agent is not None and self._agent.system.name == "Windows"
+        if windows and feature.startswith("net:") and feature != "net:loopback":
+            return "its back end is POSIX, and the target is Windows"
         if feature.startswith("net") and "net-test" not in build.programs:
             return f"build {build.directory.name} ({build.kind}) has no tests/net-test"
         if feature in ("net:tap", "net:raw", "net:macvtap"):
@@ -134,7 +144,7 @@ class RemoteHost(Host):
         if self._target().image is not None:
             return self.properties()  # nothing is left on a machine that is gone
         with self.session():
-            runs = self._connected().ask("list").decode().split()
+            runs = self._connected().runs()
             return {**self.properties(), **({"runs left there": ", ".join(runs)} if runs else {})}
 
     @abstractmethod
@@ -142,36 +152,35 @@ class RemoteHost(Host):
         """The way to `target`."""
 
     def _launch(self, launch: Launch, scope: Scope) -> RemoteConsole:
-        from lkltest.hosts.remote.agent import words_file
+        from lkltest.hosts.remote.agent import Job
         from lkltest.hosts.remote.process import Run
 
         agent = self._connected()
         check_machine(launch.program, agent)
-        run = Run(agent, secrets.token_hex(16), {})
-        runs = f"{agent.system.folder}/runs"
+        seconds = int(launch.deadlines.total) + _GRACE_SECONDS
+        run = Run(agent, agent.name_run(seconds), {})
         pipes = self._pipes.setdefault(scope.folder, run.name)
-        words = [_word(argument, run, runs) for argument in launch.arguments]
-        words = [word.replace(str(scope.folder), f"{runs}/{pipes}") for word in words]
-        digest = self._digest(launch.program)
-        command = (*self._target().wrapper, f"{agent.system.folder}/store/{digest}", *words)
-        environment = {**self._target().environment, **launch.environment}
-        seconds = str(int(launch.deadlines.total) + _GRACE_SECONDS)
-        wanted = agent.ask(
-            *("new", run.name, seconds, digest, *(_pipes(scope) if pipes == run.name else ())),
-            stdin=words_file(command, environment, _network_lines(launch)),
+        words = [_word(argument, run) for argument in launch.arguments]
+        job = Job(
+            self._digest(launch.program),
+            [word.replace(str(scope.folder), agent.path(pipes, "")) for word in words],
+            {**self._target().environment, **launch.environment},
+            self._target().wrapper,
+            _pipes(scope) if pipes == run.name else (),
+            _network_lines(launch),
         )
-        if wanted:
-            agent.put_program(digest, launch.program)
+        if agent.begin(run.name, seconds, job):
+            agent.put_program(job.digest, launch.program)
         for name, disk in run.disks.items():
             agent.put_image(run.name, name, disk)
-        return self._spawn(run, launch, scope)
+        return self._spawn(run, job, launch, scope)
 
-    def _spawn(self, run: Run, launch: Launch, scope: Scope) -> RemoteConsole:
+    def _spawn(self, run: Run, job: Job, launch: Launch, scope: Scope) -> RemoteConsole:
         from lkltest.hosts.remote.process import RemoteConsole
 
         ours, theirs = open_terminal()
         side, side_end = os.pipe2(os.O_CLOEXEC)
-        command = run.agent.command("run", run.name, run.mark, terminal=True)
+        command = run.agent.run_command(run.name, run.mark, job)
         try:
             child = scope.spawn(
                 command, stdin=theirs, stdout=theirs, stderr=side_end, terminal=True
@@ -186,14 +195,14 @@ class RemoteHost(Host):
         return RemoteConsole(child, (ours, side), tuple(command), launch.deadlines, run)
 
     def _connected(self) -> Agent:
-        from lkltest.hosts.remote.agent import Agent
+        from lkltest.hosts.remote.shells import agent_for
 
         if self._agent is None:
             target = self._target()
             transport = self.transport(target)
             folder = self._stack.enter_context(Scope()).folder
             self._stack.enter_context(transport.connect(folder))
-            self._agent = Agent(transport, target)
+            self._agent = agent_for(transport, target)
         return self._agent
 
     def _no_network(self, feature: str) -> str | None:
@@ -203,9 +212,7 @@ class RemoteHost(Host):
         if self._agent is None:
             return None  # nobody is to be connected for a list
         if feature not in self._no_networks:
-            lines = "\n".join(sample(feature)) + "\n"
-            said = self._agent.ask("try", stdin=lines.encode()).decode("utf-8", "replace")
-            self._no_networks[feature] = said.strip()
+            self._no_networks[feature] = self._agent.missing_network(sample(feature))
         said = self._no_networks[feature]
         return f"target {self._agent.address}: {said}" if said else None
 
@@ -293,17 +300,17 @@ def check_machine(program: Path, agent: Agent) -> None:
     system = agent.system
     machine = _MACHINES.get(system.machine, system.machine)
     here = executable.machine in (machine, _RUNS_TOO.get(machine))
-    if executable.format != "ELF" or not here:
+    if executable.format != ("PE" if system.name == "Windows" else "ELF") or not here:
         raise LaunchError(
             f"{program}: is {executable}; {agent.address} is {system.name} on {system.machine}"
         )
 
 
-def _word(argument: str | Disk | Interface, run: Run, runs: str) -> str:
+def _word(argument: str | Disk | Interface, run: Run) -> str:
     if isinstance(argument, Disk):
         name = f"disk{len(run.disks)}"
         run.disks[name] = argument
-        return f"{runs}/{run.name}/{name}"
+        return run.agent.path(run.name, name)
     if isinstance(argument, Interface):
         return str(argument.node or argument.name)
     return argument

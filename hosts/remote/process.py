@@ -68,7 +68,10 @@ class RemoteConsole(Console):
             if console := self._splitter.feed(data):
                 yield console
             if self._splitter.status and not self._looked_at:
-                self._finish(_exit(self._splitter.status))
+                status = self._splitter.status.strip()
+                if name := self._run.agent.exception(status):
+                    self._problems.append(Problem(ProblemKind.CRASH, name))
+                self._finish(_exit(status))
                 return
         if rest := self._splitter.rest():
             yield rest
@@ -101,12 +104,12 @@ class RemoteConsole(Console):
         """The stacks of a program that hangs; then it is ended and its disks are here."""
         self._looked_at = True  # its end is ours, not its own
         try:
-            report = self._run.agent.ask("look", self._run.name).decode("utf-8", "replace").strip()
-            self._run.agent.ask("stop", self._run.name)
+            report = self._run.agent.look(self._run.name)
+            self._run.agent.stop(self._run.name)
         except LaunchError as error:
             return str(error)
         self._fetch()
-        return report or "the target has neither gdb nor /proc to ask"
+        return report
 
     def _fetch(self) -> None:
         self._fetched = True
@@ -160,7 +163,7 @@ class _Splitter:
 
 def _exit(status: str) -> Exit:
     """The exit that the target's shell saw: a number, or a signal's name there (SEGV)."""
-    if status.isdigit():
+    if status.removeprefix("-").isdigit():
         return Exit(status=int(status), cause="exited")
     try:
         return Exit(signal=signal.Signals[f"SIG{status.removeprefix('SIG')}"], cause="signalled")

@@ -11,9 +11,10 @@ import contextlib
 import os
 import re
 import select
+import signal
 import subprocess
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -24,7 +25,24 @@ _SECONDS = 60.0
 COPY_SECONDS = 600.0
 """Seconds for files on their way, which a slow board unpacks; ssh itself sees a dead connection."""
 _CONNECT_SECONDS = 30.0
-_PLAIN = re.compile(r"[\w@%+=:,./-]+")
+_PLAIN = re.compile(r"[\w@%+=:,./\\-]+")
+
+
+_MASTER_SCRIPT = """\
+exec 3<&0 </dev/null
+ssh "$@" 3<&- &
+ssh=$!
+{ read -r _ <&3; kill $ssh; } 2>/dev/null &
+reader=$!
+wait $ssh
+status=$?
+kill $reader 2>/dev/null
+exit $status
+"""
+"""Starts ssh(1), which is ended when nobody is left who could write to standard input.
+
+It runs no command there, as no command that reads is known to all systems.
+"""
 
 
 class ConnectionLost(LaunchError):
@@ -52,14 +70,25 @@ class Transport(ABC):
 
     def call(self, *words: str, stdin: IO[bytes] | bytes = b"", seconds: float = _SECONDS) -> bytes:
         """Run words on the target, return what they print. Raises LaunchError, one line."""
+        return self.run(self.command(words), stdin, seconds)
+
+    def run(
+        self,
+        command: list[str],
+        stdin: IO[bytes] | bytes,
+        seconds: float,
+        keep: Sequence[int] = (),
+    ) -> bytes:
+        """Run a client of the connection, which has the descriptors `keep`, too."""
         try:
             done = subprocess.run(
-                self.command(words),
+                command,
                 input=stdin if isinstance(stdin, bytes) else None,
                 stdin=None if isinstance(stdin, bytes) else stdin,
                 capture_output=True,
                 check=False,
                 timeout=seconds,
+                pass_fds=keep,
             )
         except subprocess.TimeoutExpired:
             raise ConnectionLost(f"{self.address}: no answer within {seconds:g} s") from None
@@ -98,6 +127,12 @@ class Ssh(Transport):
         client = ["ssh", "-F", "none", "-S", str(self._socket), "-o", "ProxyCommand=false"]
         return [*client, "-e", "none", *(["-tt"] if terminal else ["-T"]), self.address, *words]
 
+    def sftp(self, batch: bytes, keep: Sequence[int] = ()) -> bytes:
+        """Do what sftp(1)'s commands say; its output has those between the answers."""
+        options = ["-o", f"ControlPath={self._socket}", "-o", "ProxyCommand=false"]
+        command = ["sftp", "-F", "none", *options, "-b", "-", self.address]
+        return self.run(command, batch, COPY_SECONDS, keep)
+
     def lost(self, status: int, said: str) -> str | None:
         if status != 255:
             return None
@@ -105,9 +140,7 @@ class Ssh(Transport):
 
     @contextlib.contextmanager
     def connect(self, folder: Path) -> Iterator[None]:
-        """The master runs cat(1) there, which reads what nobody writes: it ends with this process,
-        however that ends, as nobody else holds the pipe.
-        """
+        """The master ends with this process, however that ends: see `_MASTER_SCRIPT`."""
         socket = folder / "ssh"
         config = ["-F", str(self._config)] if self._config else []
         options = [
@@ -121,7 +154,19 @@ class Ssh(Transport):
         ]
         limit = ["-o", f"ConnectTimeout={_CONNECT_SECONDS:g}", "-o", "ServerAliveInterval=15"]
         master = subprocess.Popen(
-            ["ssh", *config, *options, *limit, "-S", str(socket), "-T", self.address, "cat"],  # noqa: S607
+            [
+                "/bin/sh",
+                "-c",
+                _MASTER_SCRIPT,
+                "sh",
+                *config,
+                *options,
+                *limit,
+                "-S",
+                str(socket),
+                "-N",
+                self.address,
+            ],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -138,7 +183,8 @@ class Ssh(Transport):
                     stream.close()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 master.wait(2)
-            master.kill()
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(master.pid, signal.SIGKILL)
             master.wait()
 
     def _wait_for(self, master: subprocess.Popen[bytes], socket: Path) -> None:
@@ -183,7 +229,9 @@ class Adb(Transport):
 def _check(words: tuple[str, ...]) -> None:
     for word in words:
         if not _PLAIN.fullmatch(word):
-            raise LaunchError(f"{word!r}: a path on a target is of letters, digits and @%+=:,./-_")
+            raise LaunchError(
+                f"{word!r}: a path on a target is of letters, digits and @%+=:,./\\-_"
+            )
 
 
 def _last(said: str) -> str:

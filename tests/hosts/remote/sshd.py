@@ -6,6 +6,7 @@ from __future__ import annotations
 import getpass
 import os
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -24,15 +25,18 @@ def sshd_root() -> Path:
     return root
 
 
-def ssh_config(folder: Path, name: str = "box") -> Path:
-    """A configuration of ssh's whose host `name` is an sshd of its own, with keys made now."""
+def ssh_config(folder: Path, name: str = "box", settings: Sequence[str] = ()) -> Path:
+    """A configuration of ssh's whose host `name` is an sshd of its own, with keys made now.
+
+    `settings` are further lines of sshd's.
+    """
     root = sshd_root()
     sshd = root / "usr/sbin/sshd"
     for key in ("host", "user"):
         command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / key)]
         subprocess.run(command, check=True)
     lines = [f"HostKey {folder}/host", f"AuthorizedKeysFile {folder}/user.pub"]
-    lines += ["StrictModes no", "UsePAM no", "PidFile none", "PermitRootLogin yes"]
+    lines += [*settings, "StrictModes no", "UsePAM no", "PidFile none", "PermitRootLogin yes"]
     for option, program in SESSION_PROGRAMS.items():
         if (path := root / "usr/lib/openssh" / program).exists():
             lines.append(f"{option} {path}")

@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The agent of a Windows target: OpenSSH's cmd or PowerShell, which differ from a POSIX shell.
+
+| | POSIX sh | cmd, PowerShell |
+|---|---|---|
+| a command | plain words: the script, a verb, names | the same, by `cmd /d /c` |
+| a program's words | the words file, in quotes of sh | words.cmd, by `quote` below |
+| copying | gzip and dd, from stdin | sftp |
+| private folder | mode 700 | the user's home, which is the user's alone |
+| exit status | `$?`, a signal's name | %ERRORLEVEL%, an exception's number |
+| the watcher | read: a line, or the end of the connection | set /p: the same |
+| a run's processes | its name in their environment | the program's own name, and its children |
+| removal | rm -rf | rmdir /s /q, until nothing holds a file |
+| time limit | a lease of its own | in the run's name; the next run sees it |
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from lkltest.errors import LaunchError
+from lkltest.host.disk import Disk
+from lkltest.hosts.remote.agent import Agent, Job, System, write_blocks
+from lkltest.hosts.remote.target import Target
+from lkltest.hosts.remote.transport import Ssh
+
+_SCRIPT = Path(__file__).with_name("target.cmd")
+_FOLDER = "lkltest-target"
+_MACHINE = re.compile(rb"PROCESSOR_ARCHITECTURE=(\w+)")
+_DIGEST = re.compile(rb"^[0-9a-f]{64}\s*$", re.MULTILINE)
+_FIRST_ERROR = 0xC0000000
+"""The first NTSTATUS that is an error; no program ends itself with one."""
+_EXCEPTIONS = {
+    0xC0000005: "(access violation)",
+    0xC000001D: "(illegal instruction)",
+    0xC0000094: "(integer division by zero)",
+    0xC00000FD: "(stack overflow)",
+    0xC0000409: "(stack buffer overrun)",
+    0xC0000135: "(a DLL was not found)",
+}
+_ODD = re.compile(r'([()%!^"<>&|])')
+"""The characters that cmd takes for more than that, if a caret is not before them."""
+
+
+def find_machine(transport: Ssh) -> str | None:
+    """The processor of a Windows target; None for any other."""
+    try:
+        said = transport.call(*_cmd("set", "PROCESSOR_ARCHITECTURE"))
+    except LaunchError:
+        return None
+    match = _MACHINE.search(said)
+    return match[1].decode() if match else None
+
+
+class WindowsAgent(Agent):
+    """Requests that target.cmd and sftp answer."""
+
+    terminal = False
+
+    def __init__(self, transport: Ssh, target: Target, machine: str) -> None:
+        super().__init__(transport, target)
+        self._ssh = transport
+        self.system = System("Windows", machine, target.folder or _FOLDER)
+        folder = self.system.folder
+        parts = folder.split("/")
+        above = ["/".join(parts[: count + 1]) for count in range(len(parts))]
+        made = [f"-mkdir {name}" for name in (*above, f"{folder}/store", f"{folder}/runs")]
+        script = _SCRIPT.read_text(encoding="ascii").replace("\n", "\r\n")
+        self._put(script.encode(), f"{folder}/target.cmd", *made)
+
+    def name_run(self, seconds: int) -> str:
+        return f"{int(time.time()) + seconds}-{secrets.token_hex(16)}"
+
+    def path(self, run: str, name: str) -> str:
+        del run  # a program's folder is its run's
+        return name or "."
+
+    def begin(self, run: str, seconds: int, job: Job) -> bool:
+        del seconds  # they are in the name
+        self.runs()  # ends old ones
+        if job.pipes or job.network:
+            raise LaunchError(f"{self.address}: Windows has no pipes and networks of LKL's")
+        folder = f"{self.system.folder}/runs/{run}"
+        command = (*job.wrapper, f".\\{run}.exe", *job.words)
+        self._put(words_file(command, job.environment), f"{folder}/words.cmd", f"mkdir {folder}")
+        return f"{job.digest}.exe" not in self._list("store")
+
+    def put_program(self, digest: str, program: Path) -> None:
+        """certutil(1) looks at what has arrived, where there is one that works."""
+        stored = f"{self.system.folder}/store/{digest}"
+        self._sftp([f"put {_local(program)} {stored}"])
+        windows = stored.replace("/", "\\")
+        try:
+            said = self._ssh.call(*_cmd("certutil", "-hashfile", windows, "SHA256"))
+        except LaunchError:
+            said = b""
+        found = _DIGEST.search(said)
+        if found and found[0].strip().decode() != digest:
+            raise LaunchError(f"{self.address}: {program.name} arrived damaged")
+        self._sftp([f"-rename {stored} {stored}.exe"])
+
+    def put_image(self, run: str, name: str, disk: Disk) -> None:
+        file = f"{self.system.folder}/runs/{run}/{name}"
+        self._sftp([f"put {disk.path} {file}"], keep=(disk.descriptor,))
+
+    def fetch_image(self, run: str, name: str, disk: Disk) -> None:
+        size = os.fstat(disk.descriptor).st_size
+        with tempfile.NamedTemporaryFile(prefix="lkltest-") as image:
+            self._sftp([f"get {self.system.folder}/runs/{run}/{name} {image.name}"])
+            with open(image.name, "rb") as arrived:
+                if os.fstat(arrived.fileno()).st_size != size:
+                    raise LaunchError(f"{self.address}: {name}: came back in another size")
+                write_blocks(arrived.read, disk.descriptor, size)
+
+    def run_command(self, run: str, mark: str, job: Job) -> list[str]:
+        return self._ssh.command(self._verb("run", run, job.digest, mark))
+
+    def look(self, run: str) -> str:
+        del run
+        return "nothing there can be asked where the program is"
+
+    def stop(self, run: str) -> None:
+        self._ssh.call(*self._verb("stop", run))
+
+    def runs(self) -> list[str]:
+        found = [name for name in self._list("runs") if re.fullmatch(r"\d+-[0-9a-f]{32}", name)]
+        old = [name for name in found if int(name.partition("-")[0]) < time.time()]
+        for name in old:
+            self._ssh.call(*self._verb("end", name))
+        return [name for name in found if name not in old]
+
+    def exception(self, status: str) -> str:
+        number = int(status) % (1 << 32) if status.removeprefix("-").isdigit() else 0
+        if number < _FIRST_ERROR:
+            return ""
+        return f"unhandled exception 0x{number:08x} {_EXCEPTIONS.get(number, '')}".rstrip()
+
+    def missing_network(self, lines: Sequence[str]) -> str:
+        del lines
+        return "Windows has no such devices"
+
+    def _verb(self, verb: str, *words: str) -> tuple[str, ...]:
+        script = f"{self.system.folder}/target.cmd".replace("/", "\\")
+        return _cmd(script, verb, *words)
+
+    def _list(self, folder: str) -> list[str]:
+        said = self._sftp([f"ls -1 {self.system.folder}/{folder}"]).decode("utf-8", "replace")
+        return [
+            line.rpartition("/")[2].strip() for line in said.splitlines() if line[:5] != "sftp>"
+        ]
+
+    def _put(self, data: bytes, file: str, *before: str) -> None:
+        """Bring a small file there, after some other commands of sftp's."""
+        with tempfile.NamedTemporaryFile(prefix="lkltest-") as local:
+            local.write(data)
+            local.flush()
+            self._sftp([*before, f"put {local.name} {file}"])
+
+    def _sftp(self, commands: Sequence[str], keep: Sequence[int] = ()) -> bytes:
+        return self._ssh.sftp("".join(f"{line}\n" for line in commands).encode(), keep)
+
+
+def _cmd(*words: str) -> tuple[str, ...]:
+    return ("cmd", "/d", "/c", *words)
+
+
+def _local(path: Path) -> str:
+    """A file here in a command of sftp's, which takes quotes and patterns for what they are."""
+    return '"' + re.sub(r'([\\"*?\[])', r"\\\1", str(path)) + '"'
+
+
+def quote(word: str) -> str:
+    """A word of a program's, as a batch file has it.
+
+    The program splits its command line at blanks that are not in quotes, and a backslash counts
+    before a quote alone (CommandLineToArgvW). Before that cmd reads the line; of what it would take
+    for its own each has a caret, the quotes too, so that there is never one open, and a per cent
+    sign is doubled.
+
+    Raises LaunchError for what no line can hold.
+    """
+    if set(word) & set("\0\r\n"):
+        raise LaunchError(f"{word!r}: a line of Windows can hold no word with such characters")
+    quoted = re.sub(r'(\\*)"', r'\1\1\\"', word)
+    if not word or re.search(r'[\s"]', word):
+        quoted = '"' + re.sub(r"(\\+)$", r"\1\1", quoted) + '"'
+    return _plain(quoted)
+
+
+def _plain(text: str) -> str:
+    """Text in a batch file that cmd takes as it is."""
+    return _ODD.sub(r"^\1", text).replace("^%", "%%")
+
+
+def words_file(words: Sequence[str], environment: Mapping[str, str]) -> bytes:
+    """The batch file that runs a program, and then tells its status behind the mark, its %1."""
+    lines = ["@echo off", "chcp 65001 >nul 2>&1"]
+    lines += [f"set {_plain(f'{name}={value}')}" for name, value in environment.items()]
+    lines += [f"{' '.join(map(quote, words))} 2>&1", "echo \x1e%1 %ERRORLEVEL%"]
+    return "".join(f"{line}\r\n" for line in lines).encode()

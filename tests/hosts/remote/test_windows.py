@@ -1,0 +1,242 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Windows targets: a real sshd whose commands run under Wine's cmd, and what words become there."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lkltest.deadline import Deadlines
+from lkltest.errors import LaunchError
+from lkltest.host.api import Host, Launch
+from lkltest.host.disk import Disk
+from lkltest.host.execution import Execution
+from lkltest.hosts.remote.host import SshHost
+from lkltest.hosts.remote.windows import quote, words_file
+from lkltest.hosts.wine.prefix import copy, ensure
+from lkltest.hosts.wine.server import make_prefix
+from lkltest.hosts.wine.tools import WineTools, find_tools, program_environment
+from lkltest.sandbox.scope import Scope
+from lkltest.testing import PROGRAM_SOURCE, HostContract
+from lkltest.verdict.results import ProblemKind
+from tests.compiler import ROOT
+from tests.hosts.remote.sshd import ssh_config
+from tests.hosts.remote.test_ssh import master_of
+from tests.hosts.wine.fixtures import CACHE, SOURCES, lkltest, require_wine, windows_program
+
+SFTP_SERVER = Path("/usr/lib/openssh/sftp-server")
+PATIENCE = Deadlines(total=120, silence=60, first_byte=60, plan=60)
+ODD = [
+    *(
+        "",
+        "a",
+        "a b",
+        "tab\there",
+        '"',
+        'a"b',
+        '"a b"',
+        "\\",
+        "a\\",
+        "a b\\",
+        '\\"',
+        'a\\\\"b c\\\\',
+    ),
+    *("%", "%PATH%", "100%", "%1", "^", "a^b", "^^", "&", "a&b", "a & b", "|", "<", ">", "a>b c"),
+    *(
+        "(",
+        ")",
+        "(a b)",
+        "!",
+        "!a!",
+        "'",
+        "`",
+        "$HOME",
+        "$(a)",
+        ";",
+        ",",
+        "=",
+        "a=b",
+        "*",
+        "?",
+        "~",
+    ),
+    *("#", "@", "{", "}", "[", "]", "/", "/c", "-x", ":", '"&"', '"a" & "b"', '\\\\"%^"<'),
+    "".join(map(chr, range(32, 127))),
+]
+"""Each character that some shell takes for its own, alone and among others."""
+
+
+@pytest.fixture(scope="module")
+def wine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """The host's options for a machine whose commands run under Wine's cmd."""
+    require_wine()
+    tools = find_tools()
+    assert isinstance(tools, WineTools)
+    if not SFTP_SERVER.exists():
+        pytest.skip(f"{SFTP_SERVER} is missing: apt-get install openssh-sftp-server")
+    folder = tmp_path_factory.mktemp("windows")
+    kept = CACHE / "lkltest" / "wine" / tools.key
+    ensure(kept, lambda path: make_prefix(tools, path))
+    prefix = copy(kept, folder / "prefix")
+    environment = program_environment(tools, prefix)
+    exports = "".join(
+        f"export {name}='{environment[name]}'\n"
+        for name in ("WINEPREFIX", "WINEDLLOVERRIDES", "WINEDEBUG")
+        if name in environment
+    )
+    home = folder / "home"
+    home.mkdir()
+    shell = folder / "shell"
+    shell.write_text(
+        f"#!/bin/sh\n{exports}cd {home}\ncase $SSH_ORIGINAL_COMMAND in\n"
+        f"*sftp-server) exec {SFTP_SERVER} ;;\n"
+        f'*) exec {tools.wine} cmd /d /c "$SSH_ORIGINAL_COMMAND" ;;\nesac\n'
+    )
+    shell.chmod(0o755)
+    settings = [f"ForceCommand {shell}", f"Subsystem sftp {SFTP_SERVER}"]
+    config = ssh_config(folder, "win11", settings)
+    # Wine's services stay, and would hold the output of the connection that starts them.
+    nothing = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
+    subprocess.run([tools.server, "-p"], env=environment, check=True, **nothing)
+    subprocess.run([tools.wine, "cmd", "/c", "exit"], env=environment, check=True, **nothing)
+    yield {
+        "lkl_ssh_target": "win11",
+        "lkl_ssh_config": str(config),
+        "there": str(home / "lkltest-target"),
+    }
+    subprocess.run([tools.server, "-k"], env=environment, check=False)
+
+
+@pytest.fixture(scope="module")
+def connected(wine: dict[str, str]) -> Iterator[SshHost]:
+    host = SshHost(wine)
+    with host.session():
+        yield host
+
+
+def gone(wine: dict[str, str]) -> bool:
+    """Whether nothing of a run is there, after a while."""
+    limit = time.monotonic() + 30
+    folder = Path(wine["there"]) / "runs"
+    while list(folder.iterdir()) and time.monotonic() < limit:
+        time.sleep(0.05)
+    left = subprocess.run(["pgrep", "-f", r"[0-9a-f]{32}\.exe"], capture_output=True, check=False)
+    return not list(folder.iterdir()) and left.stdout == b""
+
+
+def test_the_boot_suite_runs(wine: dict[str, str]) -> None:
+    build = ROOT / "build" / "windows-kernel"
+    if not (build / "tests").is_dir():
+        pytest.skip("the Windows build is missing: lkltest setup wine")
+    options = [f"--lkl-ssh-{name}={wine[f'lkl_ssh_{name}']}" for name in ("target", "config")]
+    done = lkltest("run", "boot", "net[tap]", "--host", "ssh", "--build", build, *options)
+    assert "boot@ssh                 ok" in done.stdout, done.stdout
+    assert "the target is Windows" in done.stdout
+    assert gone(wine)
+
+
+def test_a_program_gets_the_words_that_it_was_given(wine: dict[str, str]) -> None:
+    program = windows_program(SOURCES / "words.c")
+    host = SshHost(wine)
+    console = bytearray()
+    with host.session(), Scope() as scope:
+        launch = Launch(program, tuple(ODD), {"LKLTEST_WORD": ODD[-1]}, PATIENCE)
+        process = host.launch(launch, scope)
+        assert Execution(host, process, console.extend).run().passed
+    found = [bytes.fromhex(line) for line in re.findall(r"word ?([0-9a-f ]*)", console.decode())]
+    assert found == [word.encode() for word in (*ODD, ODD[-1])]
+    assert gone(wine)
+
+
+@pytest.mark.parametrize(
+    ("word", "quoted"),
+    [
+        ("a", "a"),
+        ("", '^"^"'),
+        ("a b", '^"a b^"'),
+        ('a"b', '^"a\\^"b^"'),
+        ("a b\\", '^"a b\\\\^"'),
+        ("a\\", "a\\"),
+        ("%PATH%", "%%PATH%%"),
+        ("a&b", "a^&b"),
+        ("^", "^^"),
+        ("^%", "^^%%"),
+    ],
+)
+def test_quoting(word: str, quoted: str) -> None:
+    assert quote(word) == quoted
+
+
+def test_a_word_that_no_line_can_hold_is_an_error() -> None:
+    for word in ("a\nb", "a\rb", "a\0b"):
+        with pytest.raises(LaunchError, match="a line of Windows"):
+            quote(word)
+    assert words_file(["a", "b c"], {"x": "1&2"}).decode().splitlines()[2:4] == [
+        "set x=1^&2",
+        'a ^"b c^" 2>&1',
+    ]
+
+
+class TestWindows(HostContract):
+    stall_seconds = 10.0
+    crash_kinds = frozenset({ProblemKind.CRASH})
+    abort_kinds = frozenset({ProblemKind.EXIT_STATUS})
+    unsupported_modes = frozenset({"daemon", "daemon-with-console"})  # no fork
+
+    @pytest.fixture
+    def host(self, connected: SshHost) -> Host:
+        return connected
+
+    @pytest.fixture
+    def program(self) -> Path:
+        return windows_program(PROGRAM_SOURCE)
+
+    @pytest.fixture(autouse=True)
+    def nothing_is_left(self, wine: dict[str, str]) -> Iterator[None]:
+        yield
+        assert gone(wine)
+
+
+@pytest.mark.parametrize("victim", ["client", "master"])
+def test_a_lost_connection_is_an_error_and_leaves_nothing(
+    wine: dict[str, str], victim: str
+) -> None:
+    host = SshHost(wine)
+    with host.session(), Scope() as scope:
+        launch = Launch(windows_program(PROGRAM_SOURCE), ("hang",), {}, PATIENCE)
+        execution = Execution(host, host.launch(launch, scope))
+        points = execution.points()
+        assert next(points).name == "first"
+        if victim == "client":
+            execution.process.kill()
+        else:
+            os.kill(master_of(execution.process.command), signal.SIGKILL)
+        list(points)
+        assert execution.result is not None
+        assert ProblemKind.SETUP in {problem.kind for problem in execution.result.problems}
+    assert gone(wine)
+
+
+def test_a_disk_comes_back(wine: dict[str, str], tmp_path: Path) -> None:
+    source = tmp_path / "writer.c"
+    source.write_text(
+        '#include <stdio.h>\nint main(int c, char **v) { FILE *f = fopen(v[1], "r+b");'
+        ' char b[6] = ""; fread(b, 1, 5, f); fseek(f, 1 << 20, SEEK_SET); fputs(b, f); fclose(f);'
+        ' printf("1..1\\nok 1 copied\\n"); }\n'
+    )
+    host = SshHost(wine)
+    with (tmp_path / "image").open("w+b") as image, host.session(), Scope() as scope:
+        image.truncate(4 << 20)
+        os.pwrite(image.fileno(), b"hello", 0)
+        disk = Disk(image.fileno(), "ext4")
+        launch = Launch(windows_program(source), (disk,), {}, PATIENCE)
+        assert Execution(host, host.launch(launch, scope)).run().passed
+        assert os.pread(image.fileno(), 5, 1 << 20) == b"hello"
+    assert gone(wine)
