@@ -127,8 +127,17 @@ def gone(wine: dict[str, str]) -> bool:
     folder = Path(wine["there"]) / "runs"
     while list(folder.iterdir()) and time.monotonic() < limit:
         time.sleep(0.05)
-    left = subprocess.run(["pgrep", "-f", r"[0-9a-f]{32}\.exe"], capture_output=True, check=False)
-    return not list(folder.iterdir()) and left.stdout == b""
+    return not list(folder.iterdir()) and not programs(wine)
+
+
+def programs(wine: dict[str, str]) -> list[str]:
+    """The runs' programs that are alive in this prefix, which others have, too."""
+    found = subprocess.run(
+        ["pgrep", "-f", r"[0-9a-f]{32}\.exe"], capture_output=True, text=True, check=False
+    ).stdout.split()
+    prefix = f"WINEPREFIX={Path(wine['there']).parents[1] / 'prefix'}".encode()
+    environments = [Path(f"/proc/{pid}/environ") for pid in found]
+    return [str(path) for path in environments if path.exists() and prefix in path.read_bytes()]
 
 
 def test_the_boot_suite_runs(wine: dict[str, str]) -> None:
