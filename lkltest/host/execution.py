@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
+import itertools
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import replace
 
 from lkltest.host.api import Host, Process
@@ -17,6 +18,8 @@ _ENDS = {
     *(ProblemKind.PANIC, ProblemKind.BUG, ProblemKind.OOPS),
 }
 """The problems that end a program while somebody looks."""
+_GIVING_UP = ("panic", "lkl_bug")
+"""LKL's host library's (lib/posix-host.c, lib/utils.c)."""
 
 
 class Execution:
@@ -121,5 +124,29 @@ def _with_hang_report(result: ProgramResult, report: str) -> ProgramResult:
         problems[ends[-2]] = replace(cause, detail=f"{cause.detail}\n\n{report}".strip())
     else:
         last = problems[ends[-1]]
-        problems[ends[-1]] = replace(last, detail=f"{report}\n\n{last.detail}".strip())
+        reason = f"{last.reason}{_place(report) if last.kind is ProblemKind.SIGNAL else ''}"
+        detail = f"{report}\n\n{last.detail}".strip()
+        problems[ends[-1]] = replace(last, reason=reason, detail=detail)
+        result = replace(result, points=tuple(_renamed(result.points, last.reason, reason)))
     return replace(result, problems=tuple(problems))
+
+
+def _place(report: str) -> str:
+    """` in FUNCTION (lkl_bug)`, by the outline before a debugger's stacks; "" without one.
+
+    A function that gives up is the program's way to die, and who called it is the place.
+    """
+    outline, found, _ = report.partition("\n\nThread ")
+    names = [line.split()[0] for line in outline.splitlines()] if found else []
+    gave_up = list(itertools.takewhile(lambda name: name in _GIVING_UP, names))
+    culprit = next(iter(names[len(gave_up) :]), "")
+    by = f" ({gave_up[-1]})" if gave_up else ""
+    return f" in {culprit}{by}" if culprit.isidentifier() else ""
+
+
+def _renamed(points: Iterable[PointResult], old: str, new: str) -> Iterator[PointResult]:
+    """The points, of which the one that never reported gives the end as its reason."""
+    for point in points:
+        same = point.reason == f"{ProblemKind.NEVER_REPORTED}: {old}"
+        reason = f"{ProblemKind.NEVER_REPORTED}: {new}"
+        yield replace(point, reason=reason) if same else point
