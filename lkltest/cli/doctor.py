@@ -29,7 +29,7 @@ from lkltest.plugin.suite_run import ASKED_FOR, CAN_RUN
 from lkltest.report.terminal import coloured, echo, echo_error, wants_colour
 from lkltest.sandbox.scope import probe
 from lkltest.text import printable
-from lkltest.verdict.results import SuiteResult
+from lkltest.verdict.results import SuiteResult, suite_title
 
 _TOOLS = {"gdb": ("backtraces of programs that hang", "apt-get install gdb")}
 
@@ -82,12 +82,25 @@ def _report_host(name: str, build_name: str | None, words: Sequence[str]) -> boo
     for remark in remarks_of(host, build):
         _line("  build", "", remark)
     results = _dry_run(host, build_name, words)
-    for result in results:
-        can_run = result.skip == CAN_RUN
-        _line(f"  {result.title}", "yes" if can_run else "no", "" if can_run else _reason(result))
+    suites = folded(results)
+    width = max((len(title) + 2 for title, _ in suites), default=0)
+    for title, reason in suites:
+        _line(f"  {title}", "no" if reason else "yes", reason, width)
     if not words and (unused := in_no_suite(build, results)):
         _line("  in no suite", "", " ".join(unused))
     return True
+
+
+def folded(results: Sequence[SuiteResult]) -> list[tuple[str, str]]:
+    """Suites, each with why it cannot run ("": it can); `net[raw, macvtap]` are alike."""
+    variants: dict[tuple[str, str], list[str]] = {}
+    for result in results:
+        reason = "" if result.skip == CAN_RUN else _reason(result)
+        variants.setdefault((result.suite, reason), []).append(result.variant)
+    return [
+        (suite_title(suite, ", ".join(names)), reason)
+        for (suite, reason), names in variants.items()
+    ]
 
 
 def in_no_suite(build: Build, results: Sequence[SuiteResult]) -> list[str]:
@@ -133,8 +146,8 @@ def _because(reason: str) -> str:
     return f" ({reason})" if reason else ""
 
 
-def _line(what: str, word: str, detail: str) -> None:
+def _line(what: str, word: str, detail: str, width: int = 16) -> None:
     shown = f"{word:3}"
     if wants_colour(sys.stdout):
         shown = coloured(shown, "32" if word == "yes" else "33")
-    print(f"{printable(what):16} {shown} {printable(detail)}".rstrip())
+    print(f"{printable(what):{width}} {shown} {printable(detail)}".rstrip())

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """`lkltest doctor`: what can run here, found out without running it."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -14,8 +15,11 @@ class TestDoctor:
         build = fake_build(tmp_path, boot="pass", disk="pass", net_test="pass")
         done = lkltest("doctor", f"--build={build}")
         assert done.returncode == 0
-        lines = {" ".join(line.split()[:2]) for line in done.stdout.splitlines()}
-        assert {"host native", "boot yes", "disk[ext4] yes", "net[loopback] yes"} <= lines
+        lines = [" ".join(line.split()) for line in done.stdout.splitlines()]
+        assert "boot yes" in lines
+        disks = [line for line in lines if line.startswith("disk[ext4") and line.endswith(" yes")]
+        assert disks, "variants that are alike are one line"
+        assert any(re.match(r"net\[loopback, .*\] yes$", line) for line in lines)
 
     def test_a_program_that_cannot_run_is_said(self, tmp_path: Path) -> None:
         build = fake_build(tmp_path, boot="pass", net_test="pass")
@@ -26,8 +30,8 @@ class TestDoctor:
         lines = lkltest("doctor", f"--build={build}").stdout.splitlines()
         said = {line.split()[0]: line for line in lines}
         assert said["boot"].split() == ["boot", "yes"]
-        assert f"no  build {build.name} (tools/lkl) has no disk" in said["disk[ext4]"]
-        assert f"no  launch: {program}: is a text file" in said["net[loopback]"]
+        assert f"no  build {build.name} (tools/lkl) has no disk" in said["disk[ext4,"]
+        assert f"no  launch: {program}: is a text file" in said["net[loopback,"]
 
     @pytest.mark.parametrize(
         ("name", "value"), [("PYTEST_ADDOPTS", "--nonsense"), ("PYTEST_PLUGINS", "nowhere")]
