@@ -131,7 +131,9 @@ def _attack(arena: Arena, times: int, only: str) -> tuple[int, int]:
     for fault in faults():
         if arena.host in fault.hosts and only in fault.name:
             tried, good = try_fault(arena, fault, times if fault.often else 1)
-            total, survived = total + tried, survived + good
+            if not tried:
+                print("    it always came too late, so nothing is known", flush=True)
+            total, survived = total + max(tried, 1), survived + good
     return total, survived
 
 
