@@ -125,9 +125,9 @@ def usable(names: Iterable[str], jobs: int) -> Offer:
 
 
 def _facts(host: Host, name: str) -> str:
-    """`wine (wine-8.0)`: a host with what it says of its version."""
+    """`wine (8.0)`: a host with its version, which is the first thing that it says of itself."""
     with contextlib.suppress(*BUGS):
-        said = ", ".join(host.properties().values())
+        said = next(iter(host.properties().values()), "")
         return f"{name} ({said})" if said else name
     return name
 

@@ -4,6 +4,7 @@
 from dataclasses import replace
 from typing import Any
 
+from lkltest.nightly.cluster.worker import _facts
 from lkltest.nightly.cluster.workers import (
     ANNOUNCED,
     SILENCE,
@@ -86,3 +87,11 @@ def test_a_lost_worker_is_named_and_so_is_its_return() -> None:
     ]
     (back,) = workers.look({"b": info("lab-1", 3.0)}, 2.0)
     assert back.text.startswith("worker lab-1 is back: ") and back.trouble
+
+
+def test_a_worker_says_no_more_of_a_host_than_its_version() -> None:
+    class Talker:
+        def properties(self) -> dict[str, str]:
+            return {"wine": "8.0", "PE32": "missing: apt-get install wine32"}
+
+    assert _facts(Talker(), "wine") == "wine (8.0)"  # type: ignore[arg-type]
