@@ -252,12 +252,6 @@ TABLE: tuple[tuple[bytes, tuple[Signature, ...]], ...] = (
                 BUG,
                 "BUG: corrupted list in {frame}",
             ),
-            Signature(  # what a panic of Rust code ends in
-                rb"[Kk]ernel BUG at (?:\S*/)?rust/helpers\b",
-                BUG,
-                "kernel BUG in {frame}",
-                follows=True,
-            ),
             Signature(rb"[Kk]ernel BUG at ", BUG, "kernel BUG in {frame}"),
             Signature(rb"Kernel BUG (?P<what>[^\r\n]{1,120})", BUG, "kernel BUG {what}"),
             Signature(
@@ -424,29 +418,6 @@ TABLE: tuple[tuple[bytes, tuple[Signature, ...]], ...] = (
                 rb"INFO: task [^\r\n]{1,40} can't die for more than",
                 BUG,
                 "INFO: task can't die in {frame}",
-                frames=Frames.WAITING,
-                repeats=True,
-            ),
-        ),
-    ),
-    (
-        b"rust_kernel: panicked",
-        (
-            Signature(
-                rb"rust_kernel: panicked at (?P<where>[^\r\n:]+)",
-                BUG,
-                "rust panic at {where}: {what}",
-                more=re.compile(rb"panicked at [^\n]*\n(?:" + MESSAGE + rb" )?(?P<what>[^\r\n]+)"),
-            ),
-        ),
-    ),
-    (
-        b" for more than ",
-        (
-            Signature(  # a task's name may hold a newline
-                rb"[^\r\n]*:[0-9]+ blocked (?:in I/O wait )?for more than [0-9]+ seconds",
-                BUG,
-                "INFO: task hung in {frame}",
                 frames=Frames.WAITING,
                 repeats=True,
             ),
@@ -658,18 +629,20 @@ TABLE: tuple[tuple[bytes, tuple[Signature, ...]], ...] = (
         ),
     ),
     (
-        b"unreferenced object ",
+        b"Disabling IRQ #",  # after the stack of an interrupt that nobody cared about
+        (Signature(rb"Disabling IRQ #[0-9]+", BUG, "irq NUM: nobody cared", Extent.LINE),),
+    ),
+    (
+        b"Sense Key : ",
         (
             Signature(
-                rb"unreferenced object (?:\(percpu\) )?0x[0-9a-f]+ \(size [0-9]+\):",
+                rb"\[(?P<what>\w+)\] [^\r\n]{0,30}Sense Key : (?:Medium|Hardware) Error",
                 BUG,
-                "memory leak in {frame}",
-                follows=True,
-                repeats=True,
+                "I/O error on {what}",
+                Extent.LINE,
             ),
         ),
     ),
-    (b"nobody cared", (Signature(rb"irq [0-9]+: nobody cared", BUG, "irq NUM: nobody cared"),)),
     (
         b"NETDEV WATCHDOG: CPU: ",
         (
@@ -702,10 +675,6 @@ TABLE: tuple[tuple[bytes, tuple[Signature, ...]], ...] = (
             Signature(rb"Slab corruption ", BUG, "slab corruption in {frame}"),
             Signature(rb"Slab cache still has objects", BUG, "{line}", Extent.LINE),
         ),
-    ),
-    (
-        b"slab: double free",
-        (Signature(rb"slab: double free detected", BUG, "slab: double free in {frame}"),),
     ),
     (
         b"Kernel Fault: ",
@@ -776,8 +745,9 @@ TABLE: tuple[tuple[bytes, tuple[Signature, ...]], ...] = (
             ),
         ),
     ),
+    (b"BTRFS critical", (Signature(rb"BTRFS critical \(", BUG, "{line}", Extent.LINE),)),
     (
-        b"exFAT-fs (",
+        b"FAT-fs (",
         (
             Signature(
                 rb"exFAT-fs \([^)]*\): error, (?P<what>[^\r\n]{1,80})",
@@ -785,12 +755,6 @@ TABLE: tuple[tuple[bytes, tuple[Signature, ...]], ...] = (
                 "exFAT-fs error: {what}",
                 Extent.LINE,
             ),
-        ),
-    ),
-    (b"BTRFS critical", (Signature(rb"BTRFS critical \(", BUG, "{line}", Extent.LINE),)),
-    (
-        b"FAT-fs (",
-        (
             Signature(
                 rb"FAT-fs \([^)]*\): error, (?P<what>[^\r\n]{1,80})",
                 BUG,
@@ -815,17 +779,6 @@ TABLE: tuple[tuple[bytes, tuple[Signature, ...]], ...] = (
         (
             Signature(
                 rb"(?:I/O error, dev|Buffer I/O error on dev(?:ice)?) (?!\w+rpmb)(?P<what>\w+)",
-                BUG,
-                "I/O error on {what}",
-                Extent.LINE,
-            ),
-        ),
-    ),
-    (
-        b"critical ",
-        (
-            Signature(
-                rb"critical (?:medium|nexus|space allocation) error, dev (?P<what>\w+)",
                 BUG,
                 "I/O error on {what}",
                 Extent.LINE,
