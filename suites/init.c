@@ -10,6 +10,7 @@
  *	status DEVICE	where reports go; the console when there is none
  *	module FILE	load it, in this order
  *	wait FILE	until it exists (a device found late), for 10 seconds
+ *	vfio ADDRESS	give a PCI device to vfio-pci, for a driver in the program
  *	arg WORD	of the command line; the first is the program's file
  *	env NAME=VALUE	of its environment
  *
@@ -159,6 +160,46 @@ static void wait_for(const char *path)
 	}
 }
 
+static int write_text(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC), done;
+
+	if (fd < 0)
+		return 0;
+	done = write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+	close(fd);
+	return done;
+}
+
+/* A driver of the kernel's may have the device, or be about to take it. */
+static void give_to_vfio(const char *address)
+{
+	static const struct timespec step = { .tv_nsec = WAIT_STEP_NS };
+	char path[128], driver[128];
+	int i;
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/driver_override", address);
+	if (!write_text(path, "vfio-pci"))
+		fail("%s: %s", path, strerror(errno));
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/driver", address);
+	for (i = 0; i < WAIT_STEPS; i++) {
+		ssize_t len = readlink(path, driver, sizeof(driver) - 1);
+
+		driver[len < 0 ? 0 : len] = 0;
+		if (strstr(driver, "/vfio-pci"))
+			return;
+		if (len > 0) {
+			char unbind[sizeof(path) + 8];
+
+			snprintf(unbind, sizeof(unbind), "%s/unbind", path);
+			write_text(unbind, address);
+		}
+		write_text("/sys/bus/pci/drivers_probe", address);
+		nanosleep(&step, NULL);
+	}
+	fail("%s: vfio-pci does not take it: the kernel has no IOMMU for it", address);
+}
+
 static void take_order(char *line)
 {
 	char *value = strchr(line, ' ');
@@ -174,6 +215,8 @@ static void take_order(char *line)
 		load_module(value);
 	else if (!strcmp(line, "wait"))
 		wait_for(value);
+	else if (!strcmp(line, "vfio"))
+		give_to_vfio(value);
 	else if (!strcmp(line, "arg") && config.arg_count < MAX_WORDS)
 		config.args[config.arg_count++] = value;
 	else if (!strcmp(line, "env") && config.env_count < MAX_WORDS)

@@ -64,7 +64,8 @@ def _linux(image: Image, job: Job, folder: Path, guest: LinuxGuest | None) -> Bo
     _link(folder / "kernel", image.linux)
     console = f"console={image.machine.console}"
     own = _PC_OPTIONS if image.machine.architecture in PC else ""
-    append = " ".join(filter(None, (console, _LINUX_OPTIONS, own, image.append)))
+    iommu = "intel_iommu=on" if guest is not None and guest.config.handed_over else ""
+    append = " ".join(filter(None, (console, _LINUX_OPTIONS, own, iommu, image.append)))
     if guest is None:
         return Boot("kernel", " ".join((append, *job.words)))
     guest.write_initrd(folder / "initrd")

@@ -29,10 +29,15 @@ _NIC_DRIVERS = {"virtio": ("virtio_net",), "e1000": ("e1000",)}
 
 
 def module_files(
-    image: Image, filesystems: Collection[str], *, disks: bool, nics: bool
+    image: Image,
+    filesystems: Collection[str],
+    *,
+    disks: bool,
+    nics: bool,
+    handed_over: bool = False,
 ) -> list[Path]:
     """The modules to load, in this order, for a machine with `disks` or `nics`, if it has some."""
-    names = [*_ALWAYS]
+    names = [*_ALWAYS, *(_VFIO if handed_over else ())]
     names += _disk_drivers(image) if disks else ()
     names += _NIC_DRIVERS[image.nic] if nics else ()
     names += filesystem_modules(filesystems)
@@ -57,6 +62,9 @@ def _disk_drivers(image: Image) -> tuple[str, ...]:
 
 _DISKS, _NICS = 20, 40
 """First numbers of their descriptors in QEMU."""
+_SLOTS = 0x10
+"""On the PCI bus, the first for disks that are handed over."""
+_VFIO = ("vfio_pci", "vfio_iommu_type1")
 
 
 @dataclass(slots=True)
@@ -64,7 +72,7 @@ class Devices:
     """A launch's arguments as words for the guest and devices for QEMU.
 
     `descriptors` maps numbers in QEMU to ours; `filesystems` are those on the disks; `waited` are
-    device files that a Linux guest waits for.
+    device files that a Linux guest waits for; `handed_over` are addresses of PCI devices.
     """
 
     words: list[str] = field(default_factory=list)
@@ -73,6 +81,7 @@ class Devices:
     descriptors: dict[int, int] = field(default_factory=dict)
     filesystems: list[str] = field(default_factory=list)
     waited: list[str] = field(default_factory=list)
+    handed_over: list[str] = field(default_factory=list)
     taps: list[int] = field(default_factory=list)
 
     @property
@@ -110,6 +119,13 @@ def _add_disk(devices: Devices, disk: Disk, image: Image) -> None:
     index = len(devices.drives)
     number = _DISKS + index
     serial = f"{image.disk_serial}{index}"
+    if disk.handed_over:
+        slot = f"{_SLOTS + index:02x}"
+        devices.drives.append(Drive(f"/proc/self/fd/{number}", "nvme", serial, f"0x{slot}"))
+        devices.descriptors[number] = disk.descriptor
+        devices.handed_over.append(f"0000:00:{slot}.0")
+        devices.words.append(devices.handed_over[-1])
+        return
     devices.drives.append(Drive(f"/proc/self/fd/{number}", image.disk, serial))
     devices.descriptors[number] = disk.descriptor
     devices.filesystems.append(disk.filesystem)
@@ -153,9 +169,14 @@ def linux_guest(
     if image.linux is None or image.program is None:
         return None
     machine = image.machine.architecture
-    check_program(image.program, (machine, "i386") if machine == "x86_64" else (machine,))
+    if not devices.handed_over:  # with one there comes a program of this machine's
+        check_program(image.program, (machine, "i386") if machine == "x86_64" else (machine,))
     modules = module_files(
-        image, devices.filesystems, disks=bool(devices.drives), nics=bool(devices.nics)
+        image,
+        devices.filesystems,
+        disks=bool(devices.waited),
+        nics=bool(devices.nics),
+        handed_over=bool(devices.handed_over),
     )
     return LinuxGuest.of(
         image.program,
@@ -165,5 +186,6 @@ def linux_guest(
         status=f"/dev/{image.machine.status}",
         modules=modules,
         devices=devices.waited,
+        handed_over=devices.handed_over,
         machine=machine,
     )

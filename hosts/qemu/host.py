@@ -24,7 +24,7 @@ from lkltest.errors import BuildError, LaunchError, Missing, NotInstalled
 from lkltest.guest.kernel_modules import KernelModules
 from lkltest.guest.programs import FEATURES, compiled, guest_program, guest_programs
 from lkltest.host.api import Host, Launch, OptionGroup, Process
-from lkltest.host.build import NO_KUNIT, Build
+from lkltest.host.build import NO_KUNIT, Build, open_build
 from lkltest.host.by_hand import Command, show
 from lkltest.host.executable import machine_is_native
 from lkltest.places import build_places
@@ -56,6 +56,8 @@ from .verdict import Verdict
 ACCELERATORS = ("auto", "tcg", "kvm")
 _MOST_MEMORY = 1 << 20
 """MiB."""
+HANDED_OVER = "in a guest"
+"""Kind of a build of LKL whose programs get devices of a Linux guest."""
 LINUX = "linux"
 """Folder of a build directory in which the default kernel is looked for."""
 
@@ -77,6 +79,7 @@ class QemuHost(Host):
 
     name = "qemu"
     reboot_is_failure = True
+    hands_over = True
 
     def __init__(self, options: Mapping[str, Any] | None = None) -> None:
         super().__init__(options)
@@ -171,6 +174,11 @@ class QemuHost(Host):
             return Build(path, "l4re", tests)
         try:
             images = self._images_of(path)
+        except BuildError:
+            given = _programs_to_hand_over(path)
+            if given is None:
+                raise
+            return given
         except OSError as error:  # of looking for it: its name is too long, say
             raise BuildError(f"build {path}: {error.strerror}") from None
         any_image = images.get(ANY)
@@ -182,7 +190,7 @@ class QemuHost(Host):
     def accepts(self, build: Build) -> bool:
         if build.kind == "program":  # asked what runs a file
             return all(is_image(path) for path in build.programs.values())
-        return build.kind in ("images", "linux", "l4re")
+        return build.kind in ("images", "linux", "l4re", HANDED_OVER)
 
     def claims(self, build: Build) -> bool:
         """L4Re's own tests are scripts."""
@@ -203,11 +211,16 @@ class QemuHost(Host):
             return guest_program(name, self._processor(build))
         if build.kind == "images" and name not in build.programs and self._image_for(build, name):
             return build.directory / name
+        if build.kind == HANDED_OVER and name not in build.programs:
+            only = ", ".join(build.programs)
+            raise NotInstalled(f"of LKL's own programs only {only} runs in a virtual machine")
         return super().program(build, name)
 
     def offers(self, build: Build, name: str) -> bool:
         if build.kind == "images":
             return self._image_for(build, name) is not None
+        if build.kind == HANDED_OVER:
+            return name in build.programs
         return super().offers(build, name)
 
     def compile(self, build: Build, source: Path) -> Path:
@@ -347,7 +360,8 @@ class QemuHost(Host):
                 test = prepare(launch.program, folder, str(self._option("shuffle") or ""))
                 return image_of_test(test, launch.deadlines.silence)
             if build is not None and build.kind != "program":
-                images = self._images_of(build.directory)
+                own = build.kind == HANDED_OVER
+                images = self._images_of(default_kernel() if own else build.directory)
                 image = images.get(name) or images.get(ANY)
                 if image is None:
                     raise LaunchError(f"{build.directory}: has no image for {name}")
@@ -448,6 +462,16 @@ def unsupported_by_kernel(image: Image, kind: str, what: str) -> str | None:
     if kind == "disk":
         return missing_driver(image, "disk")
     return missing_driver(image, "nic") if what == "tap" else None
+
+
+def _programs_to_hand_over(path: Path) -> Build | None:
+    """A build of LKL, of which programs run in a guest of Debian's kernel: those with drivers."""
+    try:
+        build = open_build(str(path))
+    except BuildError:
+        return None
+    programs = {name: file for name, file in build.programs.items() if name == "disk-vfio-pci"}
+    return replace(build, kind=HANDED_OVER, programs=programs) if programs else None
 
 
 def default_kernel() -> Path:

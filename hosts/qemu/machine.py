@@ -100,11 +100,15 @@ def machine_named(name: str, like: Machine) -> Machine:
 
 @dataclass(frozen=True, slots=True)
 class Drive:
-    """A disk: the file as QEMU reaches it, how it is attached, and the serial that drivers see."""
+    """A disk: the file as QEMU reaches it, how it is attached, and the serial that drivers see.
+
+    `slot` is its place on the PCI bus, for one that is handed to a driver in a program; empty: any.
+    """
 
     file: str
     driver: str = "virtio"
     serial: str = "lkltest0"
+    slot: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +185,10 @@ def _processor(setup: Setup) -> list[str]:
     machine = setup.machine
     words = [machine.program, "-nodefaults", "-no-user-config", "-display", "none"]
     kvm = setup.accelerator == "kvm"
-    words += ["-M", machine.machine + ("" if kvm else machine.emulated)]
+    kind = machine.machine + ("" if kvm else machine.emulated)
+    if kvm and any(drive.slot for drive in setup.drives):
+        kind += ",kernel-irqchip=split"  # what remapping of interrupts takes
+    words += ["-M", kind]
     words += ["-m", str(setup.memory or machine.memory)]
     words += ["-accel", setup.accelerator]
     cpu = setup.cpu or ("host" if kvm else machine.cpu)
@@ -194,6 +201,8 @@ def _devices(setup: Setup) -> list[str]:
     words = [*machine.panic]
     words += ["-device", "isa-debug-exit,iobase=0xf4,iosize=4"] if setup.debug_exit else []
     words += machine.display if setup.display else []
+    if any(drive.slot for drive in setup.drives):  # before the devices behind it
+        words += ["-device", "intel-iommu,intremap=on,aw-bits=48"]
     for index, drive in enumerate(setup.drives):
         words += _drive(index, drive)
     for index, nic in enumerate(setup.nics):
@@ -216,6 +225,7 @@ def _boot(boot: Boot) -> list[str]:
 def _drive(index: int, drive: Drive) -> list[str]:
     value = f"if=none,id=d{index},format=raw,file={doubled(drive.file)}"
     device = f"{DISK_DRIVERS[drive.driver]},drive=d{index},serial={doubled(drive.serial)}"
+    device += f",addr={drive.slot}" if drive.slot else ""
     return ["-drive", value, "-device", device]
 
 

@@ -18,7 +18,8 @@ class InitConfig:
     """A program to run in a guest, and what has to be there before.
 
     arguments: the command line; the first is the program's file in the guest. status: the guest's
-    device for reports. modules, devices: loaded, and waited for, in this order.
+    device for reports. modules, devices: loaded, and waited for, in this order. handed_over:
+    addresses of PCI devices that drivers of programs get (vfio-pci).
     """
 
     arguments: Sequence[str]
@@ -26,6 +27,7 @@ class InitConfig:
     environment: Mapping[str, str] = field(default_factory=dict)
     modules: Sequence[str] = ()
     devices: Sequence[str] = ()
+    handed_over: Sequence[str] = ()
     token: str = field(default_factory=lambda: secrets.token_hex(16))
 
     def archive(self) -> bytes:
@@ -41,6 +43,7 @@ class InitConfig:
         # Modules first: the status device may need one.
         lines += [f"module {path}" for path in self.modules]
         lines += [f"wait {path}" for path in self.devices]
+        lines += [f"vfio {address}" for address in self.handed_over]
         lines += [f"status {self.status}"]
         lines += [f"env {name}={value}" for name, value in self.environment.items()]
         lines += [f"arg {word}" for word in self.arguments]

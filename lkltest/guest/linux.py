@@ -12,10 +12,15 @@ from lkltest.guest import initramfs
 from lkltest.guest.init_config import InitConfig
 from lkltest.guest.kernel_modules import read_module
 from lkltest.guest.programs import HERE, INIT, guest_program
-from lkltest.host.executable import identify, is_dynamic
+from lkltest.host.executable import identify, is_dynamic, loaded_part, loader_of, needed_files
 
 _PROGRAMS = "/bin"
 _MODULES = "/modules"
+_FOR_THREADS = "libgcc_s.so.1"
+"""The C library loads it itself, for pthread_exit."""
+_LIBRARIES = tuple(
+    Path(top, below) for below in (f"lib/{HERE}-linux-gnu", "lib64", "lib") for top in ("/", "/usr")
+)
 _FAT_TABLES = ("nls_cp437", "nls_ascii", "nls_iso8859-1", "nls_utf8")
 """A vfat mount asks for its code page and character set; which, the kernel's configuration says."""
 
@@ -39,17 +44,20 @@ class LinuxGuest:
         status: str,
         modules: Sequence[Path],
         devices: Sequence[str] = (),
+        handed_over: Sequence[str] = (),
         machine: str = HERE,
     ) -> LinuxGuest:
         """The guest for a command line.
 
         Args:
-            program: a static executable, see `check_program`.
+            program: a static executable, see `check_program`; of this machine's libraries those
+                come with it that a dynamic one needs.
             words: its arguments, as the guest sees them.
             environment: its environment beside HOME and PATH.
             status: the guest's device for the reports of /init.
             modules: files of kernel modules.
             devices: device files that have to be there first.
+            handed_over: PCI devices for drivers in the program.
             machine: the guest's processor.
         """
         config = InitConfig(
@@ -58,6 +66,7 @@ class LinuxGuest:
             {"HOME": "/", "PATH": _PROGRAMS, **environment},
             modules=[f"{_MODULES}/{path.name}" for path in modules],
             devices=devices,
+            handed_over=handed_over,
         )
         return cls(program, config, tuple(modules), machine)
 
@@ -67,7 +76,11 @@ class LinuxGuest:
             [
                 initramfs.file("/init", guest_program(INIT, self.machine).read_bytes(), 0o755),
                 initramfs.file(
-                    f"{_PROGRAMS}/{self.program.name}", self.program.read_bytes(), 0o755
+                    f"{_PROGRAMS}/{self.program.name}", loaded_part(self.program), 0o755
+                ),
+                *(
+                    initramfs.file(str(path), path.read_bytes(), 0o755)
+                    for path in libraries_of(self.program)
                 ),
                 initramfs.device("/dev/console", "c", 5, 1),
                 *(
@@ -91,6 +104,28 @@ class LinuxGuest:
         for path in self.modules:
             (folder / "modules" / path.name).write_bytes(read_module(path))
         self.config.write(folder)
+
+
+def libraries_of(program: Path) -> list[Path]:
+    """This machine's libraries that a program needs, its loader among them; none for a static one.
+
+    Raises LaunchError when one is missing.
+    """
+    loader = loader_of(program)
+    if not loader:
+        return []
+    names = [*needed_files(program), _FOR_THREADS]
+    found: dict[str, Path] = {Path(loader).name: Path(loader)}
+    while names:
+        name = names.pop()
+        if name not in found:
+            place = next((it / name for it in _LIBRARIES if (it / name).is_file()), None)
+            if place is None and name != _FOR_THREADS:
+                raise LaunchError(f"{program}: needs {name}, which is not on this machine")
+            if place is not None:
+                found[name] = place
+                names += needed_files(place)
+    return list(found.values())
 
 
 def filesystem_modules(filesystems: Collection[str]) -> list[str]:

@@ -129,6 +129,9 @@ class Host(ABC):
     covers: ClassVar[bool] = False
     """Whether the kernel under test is a process of this machine's, which leaves data for gcov."""
 
+    hands_over: ClassVar[bool] = False
+    """Whether a program can be handed a disk for a driver of its own, by VFIO."""
+
     def __init__(self, options: Mapping[str, Any] | None = None) -> None:
         """`options` are the command line's, by destination; the host's own may be missing."""
         self.options: Mapping[str, Any] = options or {}

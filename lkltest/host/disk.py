@@ -80,10 +80,14 @@ FILE_SYSTEMS: Mapping[str, FileSystem] = {
 
 @dataclass(frozen=True, slots=True)
 class Disk:
-    """An image: `descriptor` is open for reading and writing, `filesystem` names its content."""
+    """An image: `descriptor` is open for reading and writing, `filesystem` names its content.
+
+    `handed_over`: to a driver that is in the program, which finds it by its PCI address.
+    """
 
     descriptor: int
     filesystem: str
+    handed_over: bool = False
 
     @property
     def path(self) -> Path:

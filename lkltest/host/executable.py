@@ -148,6 +148,12 @@ def loader_of(path: Path) -> str:
     return ""
 
 
+def loaded_part(path: Path) -> bytes:
+    """The content of an ELF program without what is for debuggers alone, at its end."""
+    with path.open("rb") as file:
+        return file.read(loaded_bytes(path))
+
+
 def needed_files(path: Path) -> list[str]:
     """Names of the shared libraries that an ELF file needs, and of its loader, without folders.
 
