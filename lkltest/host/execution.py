@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from lkltest.host.api import Host, Process
 from lkltest.tap.parser import Parser, Started
+from lkltest.verdict.consequences import is_told_by
 from lkltest.verdict.recorder import Recorder
 from lkltest.verdict.results import PointResult, Problem, ProblemKind, ProgramResult
 
@@ -85,7 +86,7 @@ class Execution:
             points=(*verdict.points, *self.process.more_points()),
             properties={**verdict.properties, **self.process.properties},
         )
-        self.result = _with_hang_report(verdict, self.process.hang_report)
+        self.result = _with_causes(_with_hang_report(verdict, self.process.hang_report))
         yield from self.result.points[reported:]
 
     def run(self) -> ProgramResult:
@@ -129,6 +130,19 @@ def _with_hang_report(result: ProgramResult, report: str) -> ProgramResult:
         problems[ends[-1]] = replace(last, reason=reason, detail=detail)
         result = replace(result, points=tuple(_renamed(result.points, last.reason, reason)))
     return replace(result, problems=tuple(problems))
+
+
+def _with_causes(result: ProgramResult) -> ProgramResult:
+    """The result whose point that never reported says what ended it, not what followed from that.
+
+    A kernel that dies while it prints a warning is one that warned.
+    """
+    points = result.points
+    for problem in result.problems:
+        causes = [one for one in result.problems if one.point and is_told_by(problem, one)]
+        if problem.kind in _ENDS and causes:
+            points = tuple(_renamed(points, problem.reason, str(causes[0])))
+    return replace(result, points=points)
 
 
 def _place(report: str) -> str:

@@ -92,6 +92,8 @@ def headline(night: NightModel) -> str:
     for kind, text in cause_counts(night.changes):
         number = sum(change.kind is kind for change in night.changes)
         parts.append(counted(number, kind) if text.isdecimal() else f"{LABELS[kind]}: {text}")
+    if otherwise := sum(bool(change.reason_before) for change in night.changes):
+        parts.append(f"{otherwise} for another reason")
     if not parts:
         failing = sum(cell.outcome is CellOutcome.FAILED for cell in night.cells)
         parts = [f"{failing} cells still failing" if failing else "nothing changed"]

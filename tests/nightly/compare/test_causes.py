@@ -120,7 +120,7 @@ def test_another_reason_than_the_night_before_is_said_and_is_news() -> None:
         "still failing  disk[ext4]@native#b/a: since n000: now killed by SIGSEGV, before timed out"
     )
     assert is_news(night(*changes))
-    assert headline(night(*changes)) == "no new failure, 1 still failing"
+    assert headline(night(*changes)) == "no new failure, 1 still failing, 1 for another reason"
 
 
 def test_what_fails_for_another_reason_speaks_for_its_cause() -> None:
