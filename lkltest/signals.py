@@ -83,4 +83,10 @@ def _interrupt_again(hook: Callable[[Any], object], ignored: Any) -> None:
     ours = signal.getsignal(signal.SIGTERM) is _interrupt
     number = signal.SIGTERM if ours else signal.SIGINT
     main = threading.main_thread().ident
-    threading.Timer(_AGAIN_SECONDS, signal.pthread_kill, [main, number]).start()
+    threading.Timer(_AGAIN_SECONDS, _send, [main, number]).start()
+
+
+def _send(thread: int, number: signal.Signals) -> None:
+    """Send a signal that interrupts; not any more to a command that has reported and ends."""
+    if signal.getsignal(number) is not signal.SIG_DFL:
+        signal.pthread_kill(thread, number)

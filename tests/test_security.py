@@ -180,6 +180,8 @@ _WITH_A_SHELL = {
     ROOT / "hosts" / "l4re" / "module_list.py": 1,
     # A fixed script that sets the umask; the command comes as its words.
     ROOT / "hosts" / "uml" / "host.py": 1,
+    # A fixed script that ends ssh's master with the runner; ssh's options come as its words.
+    ROOT / "hosts" / "remote" / "transport.py": 1,
 }
 """Modules that call a shell, and how often."""
 _LOADERS = {"yaml", "ruamel", "pickle", "shelve"}

@@ -103,6 +103,18 @@ def test_an_interrupt_that_python_drops_comes_again() -> None:
     assert sys.unraisablehook is hook
 
 
+def test_a_command_that_ends_is_not_interrupted_again() -> None:
+    names: dict[str, Any] = {}
+    exec(DROPS.replace("sleep(60)", "sleep(0.5)"), names)  # noqa: S102
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    undo = repeat_dropped_interrupts()
+    try:
+        names["drop"]()
+    finally:
+        undo()
+        signal.signal(signal.SIGINT, before)
+
+
 def test_pytest_does_not_keep_a_dropped_interrupt_to_itself(tmp_path: Path) -> None:
     (tmp_path / "test_x.py").write_text(f"{DROPS}\ndef test_x(): drop()\n")
     words = ["-p", "no:cacheprovider", "-c", os.devnull, "--rootdir", str(tmp_path), str(tmp_path)]

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
-import shlex
 import sys
 import tempfile
 import threading
@@ -285,8 +284,7 @@ class QemuHost(Host):
                 yield command
             return
         with self._prepared(launch, scope) as made:
-            machine = shlex.join(command_by_hand(made.setup))
-            words = ("sh", "-c", f"cd {shlex.quote(str(made.folder))} && exec {machine}")
+            words = ("env", f"--chdir={made.folder}", *command_by_hand(made.setup))
             yield Command(words, descriptors=made.devices.descriptors)
 
     @contextlib.contextmanager

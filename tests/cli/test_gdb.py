@@ -71,7 +71,7 @@ def test_a_suites_program_is_run_by_the_suite(tmp_path: Path) -> None:
 def test_a_suites_program_is_in_the_suites_network() -> None:
     if bundled_build() is None:
         pytest.skip("the bundled kernel is not built")
-    reason = missing_network()
+    reason = missing_network(tap=True)
     if reason is not None:
         pytest.skip(reason)
     person = Person("run", "--gdb", "net[tap]", "--host", "native")

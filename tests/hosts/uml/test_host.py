@@ -233,7 +233,7 @@ class TestUml(HostContract):
         source = tmp_path / "init.c"
         source.write_text(f"#include <unistd.h>\nint main(void) {{ {body} return 0; }}\n")
         init = compile_program(source, "-static")
-        monkeypatch.setattr(linux, "guest_program", lambda name: init)
+        monkeypatch.setattr(linux, "guest_program", lambda name, machine: init)
         with Scope() as scope:
             result = self.run(UmlHost(), scope, init, "pass", stall=4.0)
         assert not result.passed and kinds <= {problem.kind for problem in result.problems}
