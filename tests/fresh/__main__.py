@@ -17,6 +17,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from lkltest.signals import handle_termination_signals
+
 from .chamber import Chamber
 from .configuration import configuration
 from .root import USER, FreshError, make_root
@@ -33,8 +35,11 @@ def main(words: list[str]) -> int:
     parser.add_argument("--keep", action="store_true", help="leave the root there, and say where")
     parser.add_argument("targets", nargs="*", help="what to make (run-tests)")
     options = parser.parse_args(words)
+    handle_termination_signals()  # the root is removed then, too
     try:
         return _try(options)
+    except KeyboardInterrupt:
+        return 130
     except FreshError as error:
         print(f"make fresh: {error}", file=sys.stderr)
         return 1
