@@ -224,16 +224,18 @@ class SuiteRun:
     ) -> tuple[list[PointResult], bytes]:
         """Run `program` for what it prints: its points are not the suite's.
 
-        `until` says of its console and points so far whether no more is wanted: it is ended then.
-        Returns its points and its console. What ended it, if not itself, fails the suite.
+        `until` says of its console and points so far whether no more is wanted: it is ended then,
+        but for its coverage, which only a program that ends by itself leaves. Returns its points
+        and its console. What ended it, if not itself, fails the suite.
         """
         console = bytearray()
         heard: list[PointResult] = []
+        whole = "GCOV_PREFIX" in self._environment
         execution = self._execution(program, arguments, None, console.extend)
         with contextlib.closing(execution.points()) as points:
             for point in points:
                 heard.append(point)
-                if until(bytes(console), heard):
+                if not whole and until(bytes(console), heard):
                     return heard, bytes(console)
         result = execution.result
         assert result is not None  # noqa: S101 - points() ran to its end
