@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
+import secrets
+import subprocess
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,6 +17,7 @@ from lkltest.host.disk import Disk
 from lkltest.hosts.remote.target import Target
 from lkltest.hosts.remote.transport import Transport
 
+_WATCHER_SECONDS = 5.0
 BLOCK = 1 << 16
 """The block of images: a hole is at least one of them."""
 
@@ -58,6 +62,32 @@ class Agent(ABC):
         self.address = transport.address or "the device"
         self._transport = transport
         self._target = target
+        self._session = secrets.token_hex(8)
+
+    @contextlib.contextmanager
+    def watching(self) -> Iterator[None]:
+        """Have somebody there who ends the session's runs when this process or the connection does.
+
+        A run that has begun ends itself then; this is for those whose files are still on their way.
+        """
+        watcher = subprocess.Popen(
+            self._watch_command(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,  # Ctrl-C is for us to hear
+        )
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+                watcher.communicate(b"end\n", _WATCHER_SECONDS)
+            watcher.kill()
+            watcher.wait()
+
+    @abstractmethod
+    def _watch_command(self) -> list[str]:
+        """The command line, here, that waits there for a line, or for no more to come."""
 
     @abstractmethod
     def name_run(self, seconds: int) -> str:
@@ -94,6 +124,10 @@ class Agent(ABC):
     @abstractmethod
     def stop(self, run: str) -> None:
         """End a run's processes."""
+
+    @abstractmethod
+    def end(self, run: str) -> None:
+        """End a run and remove its folder."""
 
     @abstractmethod
     def runs(self) -> list[str]:

@@ -169,11 +169,16 @@ class RemoteHost(Host):
             _pipes(scope) if pipes == run.name else (),
             _network_lines(launch),
         )
-        if agent.begin(run.name, seconds, job):
-            agent.put_program(job.digest, launch.program)
-        for name, disk in run.disks.items():
-            agent.put_image(run.name, name, disk)
-        return self._spawn(run, job, launch, scope)
+        try:
+            if agent.begin(run.name, seconds, job):
+                agent.put_program(job.digest, launch.program)
+            for name, disk in run.disks.items():
+                agent.put_image(run.name, name, disk)
+            return self._spawn(run, job, launch, scope)
+        except LaunchError:
+            with contextlib.suppress(LaunchError):
+                agent.end(run.name)
+            raise
 
     def _spawn(self, run: Run, job: Job, launch: Launch, scope: Scope) -> RemoteConsole:
         from lkltest.hosts.remote.process import RemoteConsole
@@ -202,7 +207,9 @@ class RemoteHost(Host):
             transport = self.transport(target)
             folder = self._stack.enter_context(Scope()).folder
             self._stack.enter_context(transport.connect(folder))
-            self._agent = agent_for(transport, target)
+            agent = agent_for(transport, target)
+            self._stack.enter_context(agent.watching())
+            self._agent = agent
         return self._agent
 
     def _no_network(self, feature: str) -> str | None:

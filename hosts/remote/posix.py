@@ -59,7 +59,10 @@ class PosixAgent(Agent):
 
     def name_run(self, seconds: int) -> str:
         del seconds  # they are in the run's lease
-        return secrets.token_hex(16)
+        return self._session + secrets.token_hex(16)
+
+    def _watch_command(self) -> list[str]:
+        return self._transport.command(self._words("watch", self._session))
 
     def path(self, run: str, name: str) -> str:
         return f"{self.system.folder}/runs/{run}/{name}".rstrip("/")
@@ -79,6 +82,9 @@ class PosixAgent(Agent):
 
     def stop(self, run: str) -> None:
         self._ask("stop", run)
+
+    def end(self, run: str) -> None:
+        self._ask("end", run)
 
     def runs(self) -> list[str]:
         return self._ask("list").decode().split()

@@ -107,6 +107,8 @@ class RemoteConsole(Console):
             report = self._run.agent.look(self._run.name)
             self._run.agent.stop(self._run.name)
         except LaunchError as error:
+            # A program whose connection stands still is not one that hangs.
+            self._problems.append(Problem(ProblemKind.SETUP, str(error)))
             return str(error)
         self._fetch()
         return report

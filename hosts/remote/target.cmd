@@ -24,6 +24,12 @@ for %%i in (1 2 3 4 5) do if exist runs\%2 (
 )
 exit /b 0
 
+:watch
+set line=
+set /p line=
+for /d %%i in (runs\*-%2*) do call "%~f0" end %%~ni
+exit /b 0
+
 :stop
 taskkill /f /t /im %2.exe >nul 2>&1 || taskkill /f /im %2.exe >nul 2>&1
 exit /b 0

@@ -147,10 +147,23 @@ stop) # NAME: its processes; its end is not to be told as one of its own
 	: >"runs/$1/stopped"
 	end_processes "$1"
 	;;
+watch) # SESSION: ends its runs when a line comes, or when the connection ends
+	trap '' HUP INT TERM PIPE
+	read -r _ && seconds=0 || seconds=2
+	for pause in 0 $seconds; do # what was just asked for may come after the end
+		sleep $pause
+		for run in runs/"$1"*; do
+			[ ! -d "$run" ] || end_run "${run#runs/}"
+		done
+	done
+	;;
+end) # NAME: with its folder
+	end_run "$1"
+	;;
 list) # the runs that are there, without those whose time is over
 	end_old_runs
 	for lease in runs/*/lease; do
-		[ -s "$lease" ] && echo "${lease%/lease}"
+		if [ -s "$lease" ]; then echo "${lease%/lease}"; fi
 	done
 	;;
 esac

@@ -25,6 +25,11 @@ _SECONDS = 60.0
 COPY_SECONDS = 600.0
 """Seconds for files on their way, which a slow board unpacks; ssh itself sees a dead connection."""
 _CONNECT_SECONDS = 30.0
+_ALIVE_SECONDS = 15
+"""Seconds of silence after which a target has to say that it is there, three times.
+
+So a connection that stands still is known before a program's own silence is.
+"""
 _PLAIN = re.compile(r"[\w@%+=:,./\\-]+")
 
 
@@ -152,7 +157,12 @@ class Ssh(Transport):
             "-o",
             "ControlPersist=no",
         ]
-        limit = ["-o", f"ConnectTimeout={_CONNECT_SECONDS:g}", "-o", "ServerAliveInterval=15"]
+        limit = [
+            "-o",
+            f"ConnectTimeout={_CONNECT_SECONDS:g}",
+            "-o",
+            f"ServerAliveInterval={_ALIVE_SECONDS}",
+        ]
         master = subprocess.Popen(
             [
                 "/bin/sh",

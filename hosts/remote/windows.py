@@ -75,7 +75,10 @@ class WindowsAgent(Agent):
         self._put(script.encode(), f"{folder}/target.cmd", *made)
 
     def name_run(self, seconds: int) -> str:
-        return f"{int(time.time()) + seconds}-{secrets.token_hex(16)}"
+        return f"{int(time.time()) + seconds}-{self._session}{secrets.token_hex(16)}"
+
+    def _watch_command(self) -> list[str]:
+        return self._ssh.command(self._verb("watch", self._session))
 
     def path(self, run: str, name: str) -> str:
         del run  # a program's folder is its run's
@@ -128,11 +131,14 @@ class WindowsAgent(Agent):
     def stop(self, run: str) -> None:
         self._ssh.call(*self._verb("stop", run))
 
+    def end(self, run: str) -> None:
+        self._ssh.call(*self._verb("end", run))
+
     def runs(self) -> list[str]:
-        found = [name for name in self._list("runs") if re.fullmatch(r"\d+-[0-9a-f]{32}", name)]
+        found = [name for name in self._list("runs") if re.fullmatch(r"\d+-[0-9a-f]{48}", name)]
         old = [name for name in found if int(name.partition("-")[0]) < time.time()]
         for name in old:
-            self._ssh.call(*self._verb("end", name))
+            self.end(name)
         return [name for name in found if name not in old]
 
     def exception(self, status: str) -> str:

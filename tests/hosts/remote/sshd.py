@@ -25,10 +25,13 @@ def sshd_root() -> Path:
     return root
 
 
-def ssh_config(folder: Path, name: str = "box", settings: Sequence[str] = ()) -> Path:
+def ssh_config(
+    folder: Path, name: str = "box", settings: Sequence[str] = (), orders: Sequence[str] = ()
+) -> Path:
     """A configuration of ssh's whose host `name` is an sshd of its own, with keys made now.
 
-    `settings` are further lines of sshd's.
+    `settings` are further lines of sshd's, `orders` are of the shell that starts it, for root in a
+    mount namespace of its own.
     """
     root = sshd_root()
     sshd = root / "usr/sbin/sshd"
@@ -45,14 +48,14 @@ def ssh_config(folder: Path, name: str = "box", settings: Sequence[str] = ()) ->
     (folder / "known").write_text(f"{name} {public}\n")
     config = folder / "config"
     config.write_text(
-        f"Host {name}\n  ProxyCommand {_command(root, sshd, folder)}\n"
+        f"Host {name}\n  ProxyCommand {_command(root, sshd, folder, orders)}\n"
         f"  User {getpass.getuser()}\n  IdentityFile {folder}/user\n  IdentitiesOnly yes\n"
         f"  UserKnownHostsFile {folder}/known\n"
     )
     return config
 
 
-def _command(root: Path, sshd: Path, folder: Path) -> str:
+def _command(root: Path, sshd: Path, folder: Path, first: Sequence[str]) -> str:
     """The command line; root's sshd wants a user and a folder that installing it would make."""
     libraries = ":".join(str(path) for path in (root / "usr/lib").glob("*-linux-gnu"))
     start = f"exec {sshd} -i -f {folder}/sshd_config -E {folder}/log"
@@ -63,7 +66,7 @@ def _command(root: Path, sshd: Path, folder: Path) -> str:
             passwd += "sshd:x:65533:65534::/run/sshd:/usr/sbin/nologin\n"
         (folder / "passwd").write_text(passwd)
         mounts = [f"mount --bind {folder}/passwd /etc/passwd", "mount -t tmpfs none /run"]
-        orders = [*mounts, "mkdir -p /run/sshd", *orders]
+        orders = [*first, *mounts, "mkdir -p /run/sshd", *orders]
     script = folder / "start-sshd"
     script.write_text("set -e\n" + "\n".join(orders) + "\n")
     return f"{'unshare --mount ' if os.geteuid() == 0 else ''}sh {script}"

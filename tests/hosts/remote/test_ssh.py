@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -209,6 +210,92 @@ def test_no_connection_is_one_line(
     assert "\n" not in str(caught.value)
 
 
+def test_a_key_that_is_not_taken_is_one_line(options: dict[str, str], tmp_path: Path) -> None:
+    key = Path(options["lkl_ssh_config"]).parent / "host"  # one that nobody has let in
+    config = tmp_path / "config"
+    text = Path(options["lkl_ssh_config"]).read_text()
+    config.write_text(re.sub(r"IdentityFile \S+", f"IdentityFile {key}", text))
+    host = SshHost({"lkl_ssh_target": "box", "lkl_ssh_config": str(config)})
+    with (
+        pytest.raises(LaunchError, match=r"cannot connect to box: .*Permission denied"),
+        host.session(),
+    ):
+        pass
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small file system")
+def test_a_target_without_space_says_so_and_keeps_nothing(tmp_path: Path) -> None:
+    there = tmp_path / "there"
+    there.mkdir()
+    config = ssh_config(tmp_path, orders=[f"mount -t tmpfs -o size=100k none {there}"])
+    targets = tmp_path / "targets.toml"
+    targets.write_text(f'[targets.full]\naddress = "box"\nfolder = "{there}"\n')
+    host = SshHost(
+        {
+            "lkl_ssh_target": "full",
+            "lkl_ssh_targets": str(targets),
+            "lkl_ssh_config": str(config),
+        }
+    )
+    big = tmp_path / "big"
+    big.write_bytes(Path(compile_program(PROGRAM_SOURCE)).read_bytes() + os.urandom(1 << 20))
+    with host.session(), Scope() as scope:
+        with pytest.raises(LaunchError, match=r"box: .*No space left on device"):
+            host.launch(Launch(big), scope)
+        assert host._connected().runs() == []
+
+
+def test_a_connection_that_stands_still_is_an_error_of_its_own(
+    options: dict[str, str], program: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lkltest.hosts.remote.transport._ALIVE_SECONDS", 1)
+    host = SshHost(options)
+    with host.session(), Scope() as scope:
+        process = host.launch(Launch(program, ("hang",), {}, PATIENCE), scope)
+        execution = Execution(host, process)
+        points = execution.points()
+        assert next(points).name == "first"
+        master = master_of(process.command)
+        proxy = subprocess.run(
+            ["pgrep", "-P", str(master)], capture_output=True, text=True, check=True
+        )
+        (server,) = map(int, proxy.stdout.split())
+        os.kill(server, signal.SIGSTOP)
+        try:
+            list(points)
+        finally:
+            os.kill(server, signal.SIGCONT)
+        assert execution.result is not None
+        kinds = {problem.kind for problem in execution.result.problems}
+        assert ProblemKind.SETUP in kinds and ProblemKind.STALL not in kinds
+    assert gone(options)
+
+
+def test_a_clock_that_is_a_day_ahead_is_told_and_harms_nothing(
+    tmp_path: Path, program: Path
+) -> None:
+    there = tmp_path / "there"
+    fake = tmp_path / "bin" / "date"
+    fake.parent.mkdir()
+    fake.write_text('#!/bin/sh\necho $(($(/bin/date "$@") + 86400))\n')
+    fake.chmod(0o755)
+    config = ssh_config(tmp_path, settings=[f"SetEnv PATH={fake.parent}:/usr/bin:/bin"])
+    targets = tmp_path / "targets.toml"
+    targets.write_text(f'[targets.ahead]\naddress = "box"\nfolder = "{there}"\n')
+    host = SshHost(
+        {
+            "lkl_ssh_target": "ahead",
+            "lkl_ssh_targets": str(targets),
+            "lkl_ssh_config": str(config),
+        }
+    )
+    with host.session(), Scope() as scope:
+        launch = Launch(program, ("pass",), {}, PATIENCE)
+        assert Execution(host, host.launch(launch, scope)).run().passed
+        assert abs(int(host.properties()["target clock"].split()[0]) - 86400) < 30
+    assert gone({"there": str(there)})
+
+
 def test_a_program_for_another_machine_is_not_copied(
     connected: SshHost, options: dict[str, str], tmp_path: Path
 ) -> None:
@@ -219,6 +306,16 @@ def test_a_program_for_another_machine_is_not_copied(
     with Scope() as scope, pytest.raises(LaunchError, match="for riscv; box is Linux on"):
         connected.launch(Launch(foreign), scope)
     assert not runs(options)
+
+
+def test_doctor_tells_what_is_there(options: dict[str, str], program: Path) -> None:
+    host = SshHost(options)
+    assert "runs left there" not in host.facts()
+    with host.session(), Scope() as scope:
+        process = host.launch(Launch(program, ("hang",), {}, PATIENCE), scope)
+        assert runs(options)[0] in SshHost(options).facts()["runs left there"]
+        process.close()
+    assert gone(options)
 
 
 def test_targets_have_names_of_their_own(options: dict[str, str]) -> None:

@@ -133,7 +133,7 @@ def gone(wine: dict[str, str]) -> bool:
 def programs(wine: dict[str, str]) -> list[str]:
     """The runs' programs that are alive in this prefix, which others have, too."""
     found = subprocess.run(
-        ["pgrep", "-f", r"[0-9a-f]{32}\.exe"], capture_output=True, text=True, check=False
+        ["pgrep", "-f", r"[0-9a-f]{48}\.exe"], capture_output=True, text=True, check=False
     ).stdout.split()
     prefix = f"WINEPREFIX={Path(wine['there']).parents[1] / 'prefix'}".encode()
     environments = [Path(f"/proc/{pid}/environ") for pid in found]
