@@ -15,12 +15,13 @@ set line=
 set /p line=
 cd ..\..
 
-rem A run's program has the run's name. Wine's taskkill knows no /t. A file is held for a moment after its program's end.
+rem A run's program has the run's name. Wine's taskkill knows no /t. A file is held for a moment after its
+rem program's end; ping is what waits a second.
 :end
-taskkill /f /t /im %2.exe >nul 2>&1 || taskkill /f /im %2.exe >nul 2>&1
-for %%i in (1 2 3 4 5) do if exist runs\%2 (
+for /l %%i in (1 1 60) do if exist runs\%2 (
+	taskkill /f /t /im %2.exe >nul 2>&1 || taskkill /f /im %2.exe >nul 2>&1
 	rmdir /s /q runs\%2 >nul 2>&1
-	if exist runs\%2 ping -n 2 127.0.0.1 >nul
+	if exist runs\%2 ping -n 2 127.0.0.1 >nul 2>&1
 )
 exit /b 0
 

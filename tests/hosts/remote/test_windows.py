@@ -123,11 +123,11 @@ def connected(wine: dict[str, str]) -> Iterator[SshHost]:
 
 def gone(wine: dict[str, str]) -> bool:
     """Whether nothing of a run is there, after a while."""
-    limit = time.monotonic() + 30
+    limit = time.monotonic() + 60
     folder = Path(wine["there"]) / "runs"
-    while list(folder.iterdir()) and time.monotonic() < limit:
-        time.sleep(0.05)
-    return not list(folder.iterdir()) and not programs(wine)
+    while (left := [*folder.iterdir(), *programs(wine)]) and time.monotonic() < limit:
+        time.sleep(0.1)
+    return not left
 
 
 def programs(wine: dict[str, str]) -> list[str]:
@@ -136,8 +136,14 @@ def programs(wine: dict[str, str]) -> list[str]:
         ["pgrep", "-f", r"[0-9a-f]{48}\.exe"], capture_output=True, text=True, check=False
     ).stdout.split()
     prefix = f"WINEPREFIX={Path(wine['there']).parents[1] / 'prefix'}".encode()
-    environments = [Path(f"/proc/{pid}/environ") for pid in found]
-    return [str(path) for path in environments if path.exists() and prefix in path.read_bytes()]
+    return [pid for pid in found if prefix in environment_of(pid)]
+
+
+def environment_of(pid: str) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:  # it has just ended
+        return b""
 
 
 def test_the_boot_suite_runs(wine: dict[str, str]) -> None:
