@@ -68,6 +68,15 @@ def test_on_passed_is_called_in_place_of_results() -> None:
     assert [point.name for point in returned] == ["b", "c"]
 
 
+def test_what_follows_a_point_that_was_handed_out_names_it() -> None:
+    recorder = Recorder(keep=False, on_passed=lambda *said: None)
+    parser = Parser()
+    for event in parser.feed(b"1..2\nok 1 a\nok 2 b\nBUG: bad\n") + parser.close():
+        recorder.add(event)
+    (problem,) = recorder.finish(Exit(0)).problems
+    assert problem.reason.endswith("(after b)")
+
+
 PIECES = st.sampled_from(
     [
         b"1..2 # x\n", b"1..0 # y\n", b"ok 1 a\n", b"not ok 2 b\n", b"* 1 a\n", b"* 2 b\n",

@@ -54,6 +54,19 @@ def all_after(*nights: CellRecord | list[CellRecord], known: Known | None = None
         return changes(history, f"n{len(nights) - 1:03}", known)
 
 
+class TestReasons:
+    def test_a_point_that_is_gone_says_what_ended_the_run(self) -> None:
+        (gone,) = [c for c in all_after(GOOD, record(points(a=PASSED))) if c.id == f"{ID}/b"]
+        assert gone.reason == "it is not in this run"
+        (gone,) = [c for c in all_after(GOOD, crashed(a=PASSED)) if c.id == f"{ID}/b"]
+        assert gone.reason == "the run ended with (signal)"
+
+    def test_a_cell_says_what_it_was_before(self) -> None:
+        (first,) = all_after(ERROR)
+        (later,) = all_after(GOOD, ERROR)
+        assert (first.before, later.before) == (None, CellOutcome.PASSED)
+
+
 class TestCells:
     def test_the_first_night(self) -> None:
         assert after(record(points(a=PASSED, b=FAILED))) == [("new", f"{ID}/b")]
