@@ -63,6 +63,17 @@ def host_names() -> list[str]:
     return sorted({*(entry.name for entry in entry_points(ENTRY_POINT_GROUP)), *_registered})
 
 
+def is_host(name: str) -> bool:
+    """Whether there is such a host: `native`, or with a target where it takes one: `ssh:board`."""
+    kind, colon, target = name.partition(":")
+    if kind not in host_names():
+        return False
+    if not colon:
+        return True
+    loaded = load_host_class(kind)
+    return bool(target) and not isinstance(loaded, BrokenHost) and loaded.takes_target
+
+
 def load_host_class(name: str) -> type[Host] | BrokenHost:
     """Find the class of host `name`; KeyError if there is none, BrokenHost if it does not load."""
     if name in _broken:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import sys
 
-from tests.bench import native, nights, qemu, tap, uml, wine
+from tests.bench import native, nights, qemu, remote, tap, uml, wine
 
 BENCHMARKS = {
     "boot": native.boot,
@@ -18,6 +18,8 @@ BENCHMARKS = {
     "uml-crash": uml.crash,
     "qemu": qemu.passing_stream,
     "qemu-console": qemu.console,
+    "ssh": remote.boot,
+    "ssh-disk": remote.disk,
     "nights": nights.nights,
     "tap": tap.parsers,
     "tap2junit": tap.to_junit,

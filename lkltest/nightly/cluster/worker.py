@@ -20,7 +20,7 @@ from lkltest.command_line import FAILED, PASSED, USED_WRONGLY, count
 from lkltest.errors import BuildError
 from lkltest.host.api import Host
 from lkltest.host.error_boundary import BUGS, accepts, error_boundary
-from lkltest.host.registry import host_names, make_host, why_unusable
+from lkltest.host.registry import host_names, is_host, make_host, why_unusable
 from lkltest.nightly.cluster.command import add_tls
 from lkltest.nightly.cluster.errors import ClusterError
 from lkltest.nightly.cluster.remote_cell import MACHINE
@@ -66,7 +66,7 @@ def run(options: argparse.Namespace) -> int:
     Returns the exit status.
     """
     for name in options.host or ():
-        if name not in host_names():
+        if not is_host(name):
             return _fail(unknown("host", name, host_names()))
     try:
         load()

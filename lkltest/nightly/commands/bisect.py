@@ -25,7 +25,7 @@ from lkltest.command_line import count, spellings
 from lkltest.deadline import DEFAULT_TIMEOUT, timeout
 from lkltest.errors import LkltestError
 from lkltest.host.error_boundary import BUGS, one_line
-from lkltest.host.registry import host_names
+from lkltest.host.registry import host_names, is_host
 from lkltest.nightly.compare.sequential import Rates, is_bad, rates
 from lkltest.nightly.history import browse
 from lkltest.nightly.history.store import History, HistoryError
@@ -130,7 +130,7 @@ def _wanted(options: argparse.Namespace) -> tuple[Cell, str]:
     wanted = parse_id(name)
     if wanted is None:
         raise Mistake(f"{options.id!r} is no result id; disk[ext4]@native/readdir is one")
-    if wanted.host not in host_names():
+    if not is_host(wanted.host):
         raise Mistake(unknown("host", wanted.host, host_names()))
     _check_suite(wanted)
     path = str(Path(options.build).expanduser().absolute()) if options.build else None

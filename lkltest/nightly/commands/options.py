@@ -11,7 +11,7 @@ from pathlib import Path
 
 from lkltest.command_line import USED_WRONGLY
 from lkltest.errors import LkltestError
-from lkltest.host.registry import host_names
+from lkltest.host.registry import host_names, is_host
 from lkltest.nightly.compare import known
 from lkltest.nightly.compare.known import Known
 from lkltest.nightly.config import config, matrix
@@ -91,7 +91,8 @@ def load_config(file: str) -> tuple[config.Config, list[Cell]]:
     installed = discover.variants()
     variants = [*installed, *discover.variants(list(own.values()))] if own else installed
     _check_names(variants)
-    loaded = config.load(Path(file), host_names(), [*matrix.names(variants), *own])
+    hosts = [*host_names(), *filter(is_host, config.host_targets(Path(file)))]
+    loaded = config.load(Path(file), hosts, [*matrix.names(variants), *own])
     commits = {b.name: _commit(b) for b in loaded.builds}
     cells = [replace(cell, commit=commits[cell.build]) for cell in matrix.cells(loaded, variants)]
     if not cells:

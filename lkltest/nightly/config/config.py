@@ -107,6 +107,11 @@ def suite_paths(file: Path) -> dict[str, str]:
     return {word: str((file.parent / word).absolute()) for word in words if is_path(word)}
 
 
+def host_targets(file: Path) -> list[str]:
+    """The `hosts` with a target, as written: `ssh:board`. Raises ConfigError."""
+    return [word for word in read(file).table("matrix").strings("hosts") if ":" in word]
+
+
 def load(file: Path, hosts: Collection[str], suites: Collection[str]) -> Config:
     """Read and check a configuration.
 

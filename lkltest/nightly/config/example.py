@@ -38,6 +38,7 @@ fail_on = ["new", "vanished", "error"]
 [matrix]
 builds = ["bundled"]
 hosts = ["native"]                  # "wine", "qemu", "uml": `lkltest doctor` says which work here
+                                    # "ssh:board": see docs/machines.md
 suites = ["boot", "disk", "net"]    # "disk" is all of its variants, "disk[ext4]" is one; "my/"
 
 # Cells that are left out. Patterns are a shell's, but [ and ] stand for themselves.

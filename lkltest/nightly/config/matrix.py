@@ -65,7 +65,9 @@ def _cell(config: Config, build: BuildEntry, host: str, one: Variant) -> Cell:
         repeat=settings.repeat or 1,
         environment=settings.environment,
         # Another host would not know them.
-        options=tuple(o for o in settings.options if o.startswith(f"--lkl-{host}-")),
+        options=tuple(
+            o for o in settings.options if o.startswith(f"--lkl-{host.partition(':')[0]}-")
+        ),
         commit=build.commit,
         coverage=build.coverage,
     )

@@ -24,7 +24,9 @@ from lkltest.sandbox.scope import Scope
 from lkltest.testing import PROGRAM_SOURCE, HostContract
 from lkltest.verdict.results import ProblemKind
 from tests.compiler import compile_program
+from tests.fake_build import lkltest
 from tests.hosts.remote.sshd import ssh_config
+from tests.nightly.config.matrices import config
 
 PATIENCE = Deadlines(total=120, silence=60, first_byte=60, plan=60)
 
@@ -328,3 +330,27 @@ def test_targets_have_names_of_their_own(options: dict[str, str]) -> None:
         make_host("ssh:naer", options).check()
     with pytest.raises(KeyError):
         make_host("native:near", options)
+
+
+def test_a_nights_matrix_takes_targets(options: dict[str, str], tmp_path: Path) -> None:
+    targets = tmp_path / "targets.toml"
+    there = options["there"]
+    targets.write_text(
+        f'[targets.near]\naddress = "box"\nfolder = "{there}"\n'
+        f'[targets.slow]\naddress = "box"\nfolder = "{there}"\nwrapper = ["nice"]\n'
+        'environment = { LKLTEST_CONTRACT = "1" }\n'
+    )
+    more = '[[override]]\nhost = "ssh:*"\noptions = '
+    more += f'["--lkl-ssh-targets={targets}", "--lkl-ssh-config={options["lkl_ssh_config"]}"]\n'
+    file = config(tmp_path, more=more)
+    text = file.read_text()
+    file.write_text(text.replace('["native"]', '["native", "ssh:near", "ssh:slow"]'))
+    done = lkltest("nightly", str(file), "-j2")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "3 cells" in done.stdout
+    for name in ("native", "ssh:near", "ssh:slow"):
+        assert f"boot@{name}#good" in done.stdout, done.stdout
+    assert gone(options)
+    file.write_text(text.replace('["native"]', '["native:near"]'))
+    refused = lkltest("nightly", str(file))
+    assert (refused.returncode, "native:near" in refused.stderr) == (2, True)
