@@ -36,14 +36,17 @@ def rates(outcomes: Sequence[str]) -> Rates:
     """The rates before and since it fails more often, by outcomes, oldest first.
 
     Where that was is the most likely place. What few runs tell of the bad state is taken with care:
-    a rate that is too high makes too few runs.
+    a rate that is too high makes too few runs. What passed and then failed each time is worse,
+    however few its runs: in the first nights of a history they say next to nothing of a rate.
     """
     failed = [outcome == Outcome.FAILED for outcome in outcomes if outcome in _TOLD]
     splits = range(1, len(failed))
     place = max(splits, key=lambda n: _likelihood(failed[:n]) + _likelihood(failed[n:]), default=0)
     good, bad = _rate(failed[:place]), _rate(failed[place:])
     error = math.sqrt(bad * (1 - bad) / (len(failed) - place + 1))
-    return Rates(good, max(bad - _DOUBT * error, _LEAST))
+    bad = max(bad - _DOUBT * error, _LEAST)
+    broke = place > 0 and not any(failed[:place]) and all(failed[place:])
+    return Rates(min(good, bad / 4) if broke else good, bad)
 
 
 def is_bad(passed: int, failed: int, expected: Rates, risk: float) -> bool | None:

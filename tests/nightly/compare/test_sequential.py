@@ -55,3 +55,11 @@ def test_it_stops_early_when_it_is_clear() -> None:
 def test_what_did_not_become_worse_cannot_be_searched_for(text: str) -> None:
     told = [FAILED if letter == "F" else PASSED for letter in text]
     assert not rates(told).differ
+
+
+@pytest.mark.parametrize("text", ["PF", "PFF", "PPF", "PPPF"])
+def test_the_second_night_of_a_history_can_tell_of_a_break(text: str) -> None:
+    expected = rates([FAILED if letter == "F" else PASSED for letter in text])
+    assert expected.differ
+    assert is_bad(0, 5, expected, 0.003) and is_bad(18, 0, expected, 0.003) is False
+    assert is_bad(0, 2, expected, 0.003) is None, "so little known wants more runs"
