@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from lkltest.report.coverage import by_folder, folder_of, table, tracefile
+from tests.compiler import ROOT
 from tests.fake_build import fake_build, lkltest
 
 SOURCE = Path(__file__).parents[1] / "programs" / "covered.c"
@@ -50,6 +51,17 @@ def test_each_suite_has_its_own_lines(tmp_path: Path) -> None:
     assert head.split()[-3:] == ["boot", "disk[ext4]", "all"]
     assert row.startswith("fs/toy ") and row.endswith("100.0 %")
     assert not list(build.rglob("*.gcda")), "nothing is left in the build"
+
+
+def test_the_bundled_kernels_ext4_is_run_by_the_disk_suite(tmp_path: Path) -> None:
+    build, out = ROOT / "build" / "covered", tmp_path / "out"
+    if not (build / "tests" / "autoconf.sh").is_file():
+        pytest.skip("no kernel with coverage: make -f hosts/setup/covered.mk")
+    done = lkltest("run", "boot", "disk[ext4]", f"--build={build}", f"--coverage={out}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    (row,) = [line.split() for line in done.stdout.splitlines() if line.startswith("fs/ext4 ")]
+    by_boot, by_disk = float(row[2]), float(row[4])
+    assert by_boot < 2 and by_disk > 20, "per cent"
 
 
 def test_a_build_without_coverage_is_said(tmp_path: Path) -> None:
