@@ -176,9 +176,9 @@ def _add_list(listing: argparse.ArgumentParser, words: Sequence[str]) -> None:
 
 
 def _add_doctor(doctor: argparse.ArgumentParser, words: Sequence[str]) -> None:
-    del words
     _add_suites(doctor)
     doctor.add_argument(*spellings("--build"), metavar="DIR", help="build to look at")
+    _add_host_options(doctor, words)
 
 
 def _add_tap2junit(convert: argparse.ArgumentParser, words: Sequence[str]) -> None:
@@ -239,6 +239,19 @@ def _hosts() -> str:
     from lkltest.host.registry import host_names
 
     return ", ".join(host_names())
+
+
+def host_arguments(options: argparse.Namespace) -> list[str]:
+    """The hosts' own options that were given, in pytest's words, which are the same."""
+    words = []
+    for action in options.host_actions:
+        value = getattr(options, action.dest)
+        if value is True:
+            words.append(action.option_strings[-1])
+        elif value not in (None, False, action.default):
+            values = value if isinstance(value, list) else [value]
+            words += [f"{action.option_strings[-1]}={item}" for item in values]
+    return words
 
 
 class _HostOptions:

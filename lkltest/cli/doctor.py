@@ -17,6 +17,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from lkltest.cli.arguments import host_arguments
 from lkltest.command_line import USED_WRONGLY
 from lkltest.errors import BuildError, NoSuites
 from lkltest.host.api import Host
@@ -42,13 +43,14 @@ def run(options: argparse.Namespace) -> int:
     except NoSuites as error:
         echo_error(str(error))
         return USED_WRONGLY
-    return report(named_build(options.build), paths, suites)
+    words = [*paths, *(f"--lkl-suite={suite}" for suite in suites)]
+    return report(named_build(options.build), words, options)
 
 
-def report(build_name: str | None, paths: Sequence[str] = (), suites: Sequence[str] = ()) -> int:
+def report(build_name: str | None, words: Sequence[str], options: argparse.Namespace) -> int:
     """Print the report. Returns 0 when a host can run here, 1 when none can.
 
-    `paths` are where suites are looked for (none: the installed ones), `suites` the only ones.
+    `words` say which suites are looked at (none: all that are installed), `options` are the hosts'.
     """
     echo(f"{'machine':9} Linux {platform.release()}, Python {platform.python_version()}")
     isolation = probe()
@@ -56,13 +58,14 @@ def report(build_name: str | None, paths: Sequence[str] = (), suites: Sequence[s
     for tool, (purpose, install) in _TOOLS.items():
         if shutil.which(tool) is None:
             echo(f"{tool:9} missing ({purpose}): {install}")
-    words = [*paths, *(f"--lkl-suite={suite}" for suite in suites)]
-    usable = [name for name in host_names() if _report_host(name, build_name, words)]
+    usable = [name for name in host_names() if _report_host(name, build_name, words, options)]
     return 0 if usable else 1
 
 
-def _report_host(name: str, build_name: str | None, words: Sequence[str]) -> bool:
-    host = make_host(name)
+def _report_host(
+    name: str, build_name: str | None, words: Sequence[str], options: argparse.Namespace
+) -> bool:
+    host = make_host(name, vars(options))
     refusal = why_unusable(host)
     if refusal:
         _line(f"host {name}", "no", refusal)
@@ -81,7 +84,7 @@ def _report_host(name: str, build_name: str | None, words: Sequence[str]) -> boo
     _line(f"host {name}", "yes", _build_text(build) + known)
     for remark in remarks_of(host, build):
         _line("  build", "", remark)
-    results = _dry_run(host, build_name, words)
+    results = _dry_run(host, build_name, [*words, *host_arguments(options)])
     suites = folded(results)
     width = max((len(title) + 2 for title, _ in suites), default=0)
     for title, reason in suites:

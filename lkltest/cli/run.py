@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from lkltest.cli import points
+from lkltest.cli.arguments import host_arguments
 from lkltest.command_line import FAILED, PASSED, USED_WRONGLY
 from lkltest.errors import NoSuites
 from lkltest.host.build import named_build
@@ -54,7 +55,7 @@ def run(options: argparse.Namespace) -> int:
     arguments += [f"--lkl-wrapper={options.lkl_wrapper}"] if options.lkl_wrapper else []
     arguments += ["--lkl-valgrind"] if options.lkl_valgrind else []
     arguments += ["--lkl-gdb", "-s"] if options.gdb else []
-    arguments += _host_arguments(options)
+    arguments += host_arguments(options)
     if options.gdb and options.jobs > 1:
         echo_error("--gdb is for one terminal, -j for several suites at once")
         return USED_WRONGLY
@@ -107,19 +108,6 @@ class _Interrupts:
 
     def pytest_keyboard_interrupt(self, excinfo: Any) -> None:
         self.happened = isinstance(excinfo.value, KeyboardInterrupt)
-
-
-def _host_arguments(options: argparse.Namespace) -> list[str]:
-    """The hosts' own options that were given, in pytest's words, which are the same."""
-    words = []
-    for action in options.host_actions:
-        value = getattr(options, action.dest)
-        if value is True:
-            words.append(action.option_strings[-1])
-        elif value not in (None, False, action.default):
-            values = value if isinstance(value, list) else [value]
-            words += [f"{action.option_strings[-1]}={item}" for item in values]
-    return words
 
 
 def _packages(suites: Sequence[str]) -> list[str] | None:
