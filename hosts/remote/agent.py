@@ -73,11 +73,13 @@ class Agent(ABC):
         watcher = subprocess.Popen(
             self._watch_command(),
             stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             start_new_session=True,  # Ctrl-C is for us to hear
         )
         try:
+            if watcher.stdout is not None:
+                watcher.stdout.readline()  # it is there before the first run is
             yield
         finally:
             with contextlib.suppress(OSError, subprocess.TimeoutExpired):

@@ -26,6 +26,7 @@ for /l %%i in (1 1 60) do if exist runs\%2 (
 exit /b 0
 
 :watch
+echo watching
 set line=
 set /p line=
 for /d %%i in (runs\*-%2*) do call "%~f0" end %%~ni

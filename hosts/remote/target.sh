@@ -149,8 +149,9 @@ stop) # NAME: its processes; its end is not to be told as one of its own
 	;;
 watch) # SESSION: ends its runs when a line comes, or when the connection ends
 	trap '' HUP INT TERM PIPE
-	read -r _ && seconds=0 || seconds=2
-	for pause in 0 $seconds; do # what was just asked for may come after the end
+	echo watching
+	read -r _ && pauses=0 || pauses="0 2 10"
+	for pause in $pauses; do # what was just asked for may come after the end
 		sleep $pause
 		for run in runs/"$1"*; do
 			[ ! -d "$run" ] || end_run "${run#runs/}"
