@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 from lkltest.tap.patterns import CALLER, ESCAPE, LINUX, LINUX_VERSION, MESSAGE, STAMP
 from lkltest.verdict.results import ProblemKind
-from lkltest.verdict.signatures import TABLE, WORDS, Extent, Signature
+from lkltest.verdict.signatures import TABLE, WORDS
+from lkltest.verdict.signatures.form import Extent, Signature
 from lkltest.verdict.stack import telling_function
 
 _KERNEL_LINE = re.compile(rb"^ {0,4}(" + MESSAGE + rb"[^\r\n]*)", re.MULTILINE)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import functools
 import re
 
-from lkltest.verdict.signatures import Frames
+from lkltest.verdict.signatures.form import Frames
 
 _FRAME = re.compile(
     r"(?P<unsure>\? )?(?<![\w.$])\.?(?P<name>[A-Za-z_][\w.$]*)\+0x[0-9a-f]+(?:/0x[0-9a-f]+)?"

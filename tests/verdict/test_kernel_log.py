@@ -155,3 +155,11 @@ def test_reports_of_a_sanitizers_own_suite_are_expected_there_alone() -> None:
     assert [each.kind for each in find_reports(begin + report + panic + end)] == [ProblemKind.PANIC]
     assert len(find_reports(begin.replace(b"kasan", b"list") + report + end)) == 1
     assert len(find_reports(begin + report)) == 1, "the suite did not come to its end"
+
+
+@pytest.mark.parametrize(
+    "text", ["waitingBUG: bad", "7Kernel panic - not syncing: bad", "a BUG: bad"]
+)
+def test_a_report_begins_behind_what_a_program_had_begun(text: str) -> None:
+    assert [report.title.endswith("bad") for report in find_reports(f"{text}\n".encode())] == [True]
+    assert find_reports(b"DEBUG: bad\nSOFTWARNING: CPU: 0 PID: 1 at a.c:1 f+0x1/0x2\n") == []
