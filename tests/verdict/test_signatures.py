@@ -280,6 +280,11 @@ def test_the_panic_that_ends_an_oops_of_arm64_is_fatal_and_part_of_it() -> None:
     assert (report.title, report.fatal) == ("Internal error in guilty", True)
 
 
+def test_a_panic_whose_line_is_damaged_is_one() -> None:
+    (report,) = find_reports(b"[    1.0] Kernel panic - not syncing* VFS: no root\nPanic\n")
+    assert report.fatal and report.title == "kernel panic: syncing* VFS: no root"
+
+
 def test_a_panic_of_its_own_is_not_part_of_the_warning_before_it() -> None:
     log = b"WARNING: CPU: 0 PID: 1 at a.c:1 f+0x1/0x2\nKernel panic - not syncing: VFS: no root\n"
     assert [report.title for report in find_reports(log)] == [

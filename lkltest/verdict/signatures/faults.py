@@ -144,8 +144,9 @@ FAULTS: Rows = (
                 Frames.CPU,
                 fatal=True,
             ),
-            Signature(
-                rb"Kernel panic - not syncing: (?P<what>Attempted to kill init!|[^\r\n]{0,160})",
+            Signature(  # a console may damage what follows the word
+                rb"Kernel panic - not (?:syncing: )?"
+                rb"(?P<what>Attempted to kill init!|[^\r\n]{0,160})",
                 PANIC,
                 "kernel panic: {what}",
                 Extent.REST,
