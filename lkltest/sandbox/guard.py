@@ -201,18 +201,22 @@ class Guard:
 
     def reap(self) -> None:
         """Collect every child that ended; report programs; sweep up after the last one."""
+        reaped = False
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
             except ChildProcessError:
                 return
             if pid == 0:
-                return
+                break
+            reaped = True
             if pid in self.programs:
                 self.programs.discard(pid)
                 if not self.programs and not self.daemons:
                     self.kill_all()  # daemons would keep the console open
                 self.send({"kind": "exited", "child": pid, "status": status})
+        if reaped and not (self.namespace or self.programs or self.daemons):
+            self.kill_all()  # one that was killed may have forked while the others were looked for
 
     def kill_all(self) -> None:
         """Send SIGKILL to all in the scope but the guard."""

@@ -26,6 +26,7 @@ class EchoPeer:
         self._threads: list[threading.Thread] = []
         self._connections: list[socket.socket] = []
         self._lock = threading.Lock()
+        self._closed = False
 
     def __enter__(self) -> Self:
         for listener in self._listeners:
@@ -34,6 +35,7 @@ class EchoPeer:
 
     def __exit__(self, *_: object) -> None:
         with self._lock:
+            self._closed = True
             for end in (*self._listeners, *self._connections):
                 # shutdown, not close: it wakes the thread that waits in accept or recv.
                 with contextlib.suppress(OSError):
@@ -56,6 +58,8 @@ class EchoPeer:
                 return
             with self._lock:
                 self._connections.append(connection)
+                if self._closed:  # meanwhile; nobody would wake its thread
+                    return
                 self._start(self._echo, connection)
 
     def _echo(self, connection: socket.socket) -> None:

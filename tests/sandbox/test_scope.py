@@ -4,6 +4,7 @@
 import errno
 import os
 import pty
+import select
 import signal
 import stat
 import sys
@@ -179,6 +180,18 @@ class TestEnds:
                 pass
         os.close(master)
         assert [name for name in census.left() if "sleep" in name] == []
+
+    def test_a_daemon_that_forks_while_it_is_killed_ends_too(self, scope: Scope) -> None:
+        forks = "i=0; while [ $i -lt 300 ]; do sleep 1000 & i=$((i+1)); done; sleep 1000"
+        for _ in range(5):
+            reading, writing = os.pipe()
+            words = f"setsid sh -c '{forks}' & while [ ! -e forking ]; do touch forking; done"
+            ended(scope.spawn(["sh", "-c", words], cwd=scope.folder, stdout=writing))
+            os.close(writing)
+            assert select.select([reading], [], [], 60.0)[0], "somebody holds the console open"
+            assert os.read(reading, 1) == b""
+            os.close(reading)
+            (scope.folder / "forking").unlink()
 
     def test_daemons_live_while_another_program_does(self, scope: Scope) -> None:
         other = scope.spawn(["sleep", "1000"])

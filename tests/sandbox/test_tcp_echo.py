@@ -123,3 +123,31 @@ def test_it_ends_also_when_its_user_failed(listener: socket.socket) -> None:
     with pytest.raises(RuntimeError), EchoPeer(listener), connect(listener):
         raise RuntimeError
     assert set(threading.enumerate()) == before
+
+
+class LateListener(socket.socket):
+    """Accepts a connection, and says so some time later."""
+
+    reached = threading.Event()
+    may_go_on = threading.Event()
+
+    def accept(self) -> tuple[socket.socket, object]:
+        accepted = super().accept()
+        self.reached.set()
+        self.may_go_on.wait(30)
+        return accepted
+
+
+def test_a_connection_that_comes_with_the_end_leaves_nothing() -> None:
+    before = set(threading.enumerate())
+    listener = LateListener()
+    listener.bind(("127.0.0.1", 0))
+    listener.listen()
+    with EchoPeer(listener):
+        connection = connect(listener)
+        assert listener.reached.wait(30)
+        later = threading.Timer(0.2, listener.may_go_on.set)
+        later.start()
+    later.join()
+    connection.close()
+    assert set(threading.enumerate()) == before

@@ -125,9 +125,14 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 def _check(connection: sqlite3.Connection, file: Path | None, known: int) -> None:
     """Nothing is written into a file that is not ours."""
-    version = _pragma(connection, "user_version")
-    application = _pragma(connection, "application_id")
-    tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
+    connection.execute("BEGIN")  # else another process may make the history between two looks
+    try:
+        version = _pragma(connection, "user_version")
+        application = _pragma(connection, "application_id")
+        tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
     if application != APPLICATION_ID and (application or version or tables):
         raise HistoryError(f"history {file}: is an SQLite file of another program")
     if version > known:

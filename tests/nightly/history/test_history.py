@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The history's file: what goes in comes out, also with others at it, and after kill -9."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -244,6 +245,21 @@ def test_a_missing_file_is_not_made_by_a_question(tmp_path: Path) -> None:
 
 
 class TestOthers:
+    def test_a_history_that_another_process_makes_meanwhile_is_ours(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        file, read, others = tmp_path / "h.sqlite", history_file._pragma, iter([True])
+
+        def pragma(connection: sqlite3.Connection, name: str) -> int:
+            value = read(connection, name)
+            if name == "application_id" and next(others, False):
+                with contextlib.suppress(HistoryError):
+                    connect(file, lock_seconds=0.1).close()
+            return value
+
+        monkeypatch.setattr(history_file, "_pragma", pragma)
+        connect(file).close()
+
     def test_parallel_writers_lose_nothing(self, tmp_path: Path) -> None:
         file = tmp_path / "h.sqlite"
         writers = [start_writer(file, f"w{number}", 15) for number in range(4)]
