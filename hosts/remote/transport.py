@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pwd
 import re
 import select
 import signal
@@ -26,6 +27,7 @@ COPY_SECONDS = 600.0
 """Seconds for files on their way, which a slow board unpacks; ssh itself sees a dead connection."""
 _CONNECT_SECONDS = 30.0
 _ALIVE_SECONDS = 15
+_UID_MAP = Path("/proc/self/uid_map")
 """Seconds of silence after which a target has to say that it is there, three times.
 
 So a connection that stands still is known before a program's own silence is.
@@ -147,7 +149,8 @@ class Ssh(Transport):
     def connect(self, folder: Path) -> Iterator[None]:
         """The master ends with this process, however that ends: see `_MASTER_SCRIPT`."""
         socket = folder / "ssh"
-        config = ["-F", str(self._config)] if self._config else []
+        file = self._config or own_configuration(folder)
+        config = ["-F", str(file)] if file else []
         options = [
             *self._options,
             "-o",
@@ -210,6 +213,31 @@ class Ssh(Transport):
             os.close(pidfd)
         if limit.expired:
             raise ConnectionLost(f"cannot connect to {self.address}: no answer")
+
+
+def own_configuration(folder: Path, uid_map: Path = _UID_MAP) -> Path | None:
+    """A file that names the user's configuration where ssh looks for root's, else None.
+
+    A user's cell of a night is root in a user namespace (user_namespaces(7)), and ssh(1) takes its
+    home from the password file, never from HOME.
+    """
+    inside, outside, _ = map(int, uid_map.read_text(encoding="ascii").split()[:3])
+    if inside != 0 or outside == 0:
+        return None
+    user = pwd.getpwuid(outside)
+    own = Path(user.pw_dir, ".ssh")
+    keys = [key for key in sorted(own.glob("id_*")) if key.suffix != ".pub"]
+    lines = [
+        f'Include "{own}/config"',  # no matter where there is none; the first value counts
+        "Host *",
+        f"User {user.pw_name}",
+        f'UserKnownHostsFile "{own}/known_hosts" "{own}/known_hosts2"',
+        *(f'IdentityFile "{key}"' for key in keys),
+        "Include /etc/ssh/ssh_config",
+    ]
+    file = folder / "ssh_config"
+    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return file
 
 
 def machine_options(port: int, key: Path | None) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pwd
 import re
 import signal
 import subprocess
@@ -21,6 +22,7 @@ from lkltest.host.api import Host, Launch
 from lkltest.host.disk import Disk
 from lkltest.host.execution import Execution
 from lkltest.hosts.remote.host import SshHost
+from lkltest.hosts.remote.transport import own_configuration
 from lkltest.sandbox.scope import Scope
 from lkltest.testing import PROGRAM_SOURCE, HostContract
 from lkltest.verdict.results import ProblemKind
@@ -246,6 +248,29 @@ def test_a_target_without_space_says_so_and_keeps_nothing(tmp_path: Path) -> Non
         with pytest.raises(LaunchError, match=r"box: .*No space left on device"):
             host.launch(Launch(big), scope)
         assert host._connected().runs() == []
+
+
+def test_a_users_cell_has_the_users_configuration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is root in a user namespace, and ssh looks for root's."""
+    own = tmp_path / "home with space" / ".ssh"
+    own.mkdir(parents=True)
+    (own / "config").write_text("Host box\nHostName 127.0.0.9\nPort 2222\n")
+    for name in ("id_ed25519", "id_ed25519.pub"):
+        (own / name).touch()
+    entry = pwd.struct_passwd(("me", "x", 1000, 1000, "", str(own.parent), "/bin/sh"))
+    monkeypatch.setattr(pwd, "getpwuid", lambda uid: entry)
+    uid_map = tmp_path / "uid_map"
+    uid_map.write_text("         0          0 4294967295\n")
+    assert own_configuration(tmp_path, uid_map) is None
+    uid_map.write_text("         0       1000          1\n")
+    file = own_configuration(tmp_path, uid_map)
+    command = ["ssh", "-F", str(file), "-G", "box"]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert {"user me", "hostname 127.0.0.9", "port 2222"} <= set(said)
+    assert f"identityfile {own}/id_ed25519" in said
+    assert not [line for line in said if line.startswith("identityfile") and ".pub" in line]
 
 
 def family(pid: int) -> list[int]:
