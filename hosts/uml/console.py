@@ -17,7 +17,9 @@ from lkltest.tap.patterns import STAMP
 from lkltest.verdict.results import Exit, Problem, ProblemKind
 
 _HALTED = re.compile(STAMP + rb" reboot: (?:System halted|Power down)\s*\Z")
-_REBOOTS = re.compile(STAMP + rb" reboot: Restarting system")
+_REBOOTS = re.compile(STAMP + rb" (?:reboot: Restarting system|sysrq: Resetting)[^\n]*\n?")
+_BOOTS = re.compile(rb"^Core dump limits :\r?\n", re.MULTILINE)
+"""The first that UML says (os-Linux/start_up.c), also when it starts itself again."""
 _LAST_BYTES = 256
 _DIED_HALTED = b"# lkltest: the kernel aborted while it exited, after it had halted\n"
 
@@ -47,18 +49,22 @@ class UmlConsole(Console):
         self._asked = False
         self._last = b""
         self._rebooted = False
+        self._boots = 0
         self._problems: list[Problem] = []
 
     def chunks(self) -> Iterator[bytes]:
         """Yield bytes, and judge the end once there are no more."""
         for data in super().chunks():
-            if not self._rebooted and _REBOOTS.search(self._last + data):
+            if self._rebooted:
+                continue  # the next boot's
+            end = self._end_of_boot(data)
+            if end is not None:
                 self._rebooted = True
                 self.kill()  # or it boots again in the same process, and gets stuck
             self._last = (self._last + data)[-_LAST_BYTES:]
             # What the kernel prints when it is asked is its answer, no part of the stream.
             if not self._asked:
-                yield data
+                yield data[:end]
         report = self._report()
         self._problems += [Problem(ProblemKind.GUEST, warning) for warning in report.warnings]
         kernel = self.exit
@@ -68,6 +74,19 @@ class UmlConsole(Console):
         self.exit, problem = end_of_run(kernel, report, rebooted=self._rebooted)
         if problem is not None:
             self._problems.append(problem)
+
+    def _end_of_boot(self, data: bytes) -> int | None:
+        """The length of what `data` has of this boot, where the guest says or shows a reboot."""
+        before = len(self._last)
+        text = self._last + data
+        if told := _REBOOTS.search(text):
+            return max(0, told.end() - before)
+        for boot in _BOOTS.finditer(text):
+            if boot.end() > before:
+                self._boots += 1
+                if self._boots > 1:
+                    return max(0, boot.start() - before)
+        return None
 
     def problems(self) -> list[Problem]:
         """The problems that the guest's /init and the console told."""
