@@ -6,11 +6,11 @@
 
 What `__all__` names is kept, or is deprecated for a release before it goes (CONTRIBUTING.md), and
 so is `lkltest.testing`, the contract for hosts. Everything else is private and may change. Names
-are loaded when they are asked for: importing the package loads none of its modules.
+are loaded when they are asked for: importing the package loads none of its modules, nor typing,
+which would cost each guard of a scope as much again as its Python (sandbox/guard.py).
 """
 
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from lkltest.errors import BuildError, LaunchError, Missing
     from lkltest.host.api import Host, Interface, Launch, OptionGroup, Process

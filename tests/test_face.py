@@ -8,6 +8,7 @@ import sys
 import pytest
 
 import lkltest
+from tests.compiler import ROOT
 
 
 @pytest.mark.parametrize("name", lkltest.__all__)
@@ -34,3 +35,19 @@ def test_importing_it_loads_none_of_its_modules() -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True
     )
     assert done.stdout == "[]\n"
+
+
+def test_a_guard_loads_little() -> None:
+    """Each scope starts one: what it imports is paid by every suite (sandbox/guard.py)."""
+    heavy = {"typing", "re", "enum", "contextlib", "pathlib", "dataclasses", "socket", "signal"}
+    script = f"import sys; sys.path.append({str(ROOT)!r}); import lkltest.sandbox.guard as guard"
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", f"{script}; print(guard.__name__, *sys.modules)"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    loaded = done.stdout.split()
+    assert loaded[0] == "lkltest.sandbox.guard"
+    assert not heavy & set(loaded)

@@ -298,8 +298,8 @@ def _readable(descriptor: int, seconds: float | None) -> bool:
 
 def _pid_of(pidfd: int) -> int:
     """The process behind a pidfd, in the PID namespace of our /proc (pidfd_open(2), fdinfo)."""
-    for line in Path(f"/proc/self/fdinfo/{pidfd}").read_text(encoding="ascii").splitlines():
-        name, _, value = line.partition(":")
-        if name == "Pid":
-            return int(value)
-    raise ScopeError("/proc/self/fdinfo does not name the process of a pidfd")
+    with open(f"/proc/self/fdinfo/{pidfd}", "rb") as file:
+        _, found, value = file.read().partition(b"\nPid:")
+    if not found:
+        raise ScopeError("/proc/self/fdinfo does not name the process of a pidfd")
+    return int(value.partition(b"\n")[0])
