@@ -195,7 +195,7 @@ def test_nothing_is_printed_past_the_escaping() -> None:
         "lkltest/cli/doctor.py",
         "lkltest/cli/exec.py",  # a console
         "lkltest/host/by_hand.py",  # a console
-        "lkltest/host/file_tree.py",  # JSON, which is ASCII, for the process that started it
+        "lkltest/host/file_tree.py",  # ASCII, for the process that started it
         "lkltest/nightly/commands/nightly.py",
         "lkltest/plugin/progress.py",
         "lkltest/report/terminal.py",

@@ -4,7 +4,7 @@
 The mount is in a mount namespace of the run's own, with which it goes.
 """
 
-import json
+import ast
 import os
 import sys
 from collections.abc import Callable
@@ -75,7 +75,7 @@ class Mount:
         command = (sys.executable, "-I", "-S", file_tree.__file__, *words)
         status, output = run_tool(self._lkl.scope, command, None)
         self._lkl.point(point, status == 0, "" if status == 0 else output)
-        tree: Tree | None = json.loads(output) if status == 0 else None
+        tree: Tree | None = ast.literal_eval(output) if status == 0 else None
         return tree
 
     def _is_mounted(self) -> bool:
