@@ -1,12 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The start of `lkltest` and `python -m lkltest`."""
 
+import atexit
+import gc
+import os
 import signal
 import sys
+from typing import NoReturn
 
 
-def main() -> int:
+def main() -> NoReturn:
     """Run the command. Ctrl-C while it is imported ends the process as it does any other's."""
+    gc.set_threshold(50_000)  # what is imported stays: looking through it again and again is waste
     ours = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if ours:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -14,8 +19,19 @@ def main() -> int:
 
     if ours:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    return command()
+    _leave(command())
+
+
+def _leave(status: int) -> NoReturn:
+    """End without taking the interpreter apart, a tenth of a short run's time."""
+    try:
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        sys.exit(status)  # closed or full: the ordinary way out knows what to do
+    os._exit(status)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
