@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from lkltest.errors import ExecutableError, LaunchError, Missing
@@ -16,7 +16,8 @@ from lkltest.host.by_hand import Command
 from lkltest.host.console import Console, open_terminal
 from lkltest.host.debugger import Debugger, HeldLog
 from lkltest.host.disk import CHILD_DESCRIPTOR, Disk
-from lkltest.host.emulator import emulator_of
+from lkltest.host.emulated_debugger import EmulatedDebugger
+from lkltest.host.emulator import emulator_of, gdb_for, under_gdb
 from lkltest.host.executable import (
     SCRIPT,
     has_multiboot_header,
@@ -73,6 +74,16 @@ class NativeHost(Host):
         check_runnable(path)
         return path
 
+    def remarks(self, build: Build) -> Sequence[str]:
+        """The gdb that its programs want, where it is missing."""
+        machine = foreign_machine(build)
+        try:
+            if machine:
+                gdb_for(machine)
+        except LaunchError as error:
+            return [f"{error} (backtraces, --gdb)"]
+        return []
+
     def compile(self, build: Build, source: Path) -> Path:
         """Linked with the build's kernel where the program calls it."""
         library = next((p for p in map(build.directory.joinpath, _LIBRARIES) if p.is_file()), None)
@@ -86,9 +97,12 @@ class NativeHost(Host):
         emulator = check_runnable(launch.program)
         pass_fds: dict[int, int] = {}
         wrapper = Wrapper.of(self.options, launch.build, scope)
+        debugger: Debugger | EmulatedDebugger = Debugger(launch.program, scope, _HELD_LOG)
+        if emulator:
+            debugger = EmulatedDebugger(launch.program, emulator, scope, _HELD_LOG)
+            emulator = (*emulator, *debugger.words)
         words = [*wrapper.words, *emulator, str(launch.program)]
         words += [_word(argument, pass_fds) for argument in launch.arguments]
-        debugger = Debugger(launch.program, scope, _HELD_LOG)
         ours, theirs = open_terminal()
         try:
             child = debugger.spawn(
@@ -123,13 +137,16 @@ class NativeHost(Host):
     @contextlib.contextmanager
     def by_hand(self, launch: Launch, scope: Scope, *, gdb: bool) -> Iterator[Command]:
         emulator = check_runnable(launch.program)
-        if emulator and gdb:
-            raise LaunchError(f"{launch.program}: --gdb is for programs of this processor")
         pass_fds: dict[int, int] = {}
-        before = ("gdb", "-q", "--args") if gdb else emulator
+        socket = scope.folder / "gdb"
+        before: tuple[str, ...] = ("gdb", "-q", "--args") if gdb else ()
+        if emulator:
+            before = (*emulator, "-g", str(socket)) if gdb else emulator
         before = (*Wrapper.of(self.options, launch.build, scope).words, *before)
         words = [*before, str(launch.program)]
         words += [_word(word, pass_fds) for word in launch.arguments]
+        if emulator and gdb:
+            words = list(under_gdb(words, launch.program, emulator, socket))
         own = {**own_places(launch.build, scope), **launch.environment}
         yield Command(tuple(words), {**os.environ, **own}, pass_fds)
 

@@ -25,7 +25,7 @@ from lkltest.guest.programs import FEATURES, compiled, guest_program, guest_prog
 from lkltest.host.api import Host, Launch, OptionGroup, Process
 from lkltest.host.build import NO_KUNIT, Build, open_build
 from lkltest.host.by_hand import Command, show
-from lkltest.host.executable import machine_is_native
+from lkltest.host.emulator import gdb_for
 from lkltest.places import build_places
 from lkltest.sandbox.scope import Scope
 
@@ -293,6 +293,7 @@ class QemuHost(Host):
         socket = scope.folder / "gdb"
         held = QemuHost({**self.options, "lkl_qemu_gdb": str(socket)})
         image = self._image(launch, scope)
+        gdb = gdb_for(image.machine.architecture)
         at_hand = replace(launch, interactive=True, deadlines=Deadlines.none())
         process = held.launch(at_hand, scope)
         process.listener = show
@@ -304,7 +305,6 @@ class QemuHost(Host):
             files = [path for path in (image.program, image.kernel) if path is not None]
             named = [*(self.options.get("lkl_symbols") or []), *map(str, files)]
             symbols = [f"add-symbol-file {file}" for file in named[1:]]
-            gdb = "gdb" if machine_is_native(image.machine.architecture) else "gdb-multiarch"
             words = [gdb, "-q", *named[:1], "-ex", f"target remote {socket}"]
             yield Command((*words, *(word for line in symbols for word in ("-ex", line))))
         finally:

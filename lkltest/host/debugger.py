@@ -16,7 +16,9 @@ from lkltest.host.tracer import Tracer
 from lkltest.sandbox.scope import Child, Scope
 
 _SECONDS = 20.0
-_THREAD = re.compile(r"^Thread \d+ \(.*?\b(?:LWP |process )(\d+)\)?.*\):$", re.MULTILINE)
+_THREAD = re.compile(
+    r"^Thread \d+ \(.*?\b(?:LWP |process |Thread \d+\.)(\d+)\)?.*\):$", re.MULTILINE
+)
 _FRAME = re.compile(
     r"^#\d+ +(?:0x[0-9a-f]+ in )?(?P<function>[^ (]+)(?: <[^>\n]*>)? \([^\n]*\)"
     r"(?: (?:at|from) (?P<place>\S+))?$",
@@ -56,7 +58,8 @@ class Thread:
         frames = list(_FRAME.finditer(self.text))
         begin = 0
         for frame in frames:
-            if not (_WAITS.match(frame["function"]) or _LEAVES.fullmatch(frame["function"])):
+            name = frame["function"]
+            if not (name == "??" or _WAITS.match(name) or _LEAVES.fullmatch(name)):
                 break
             begin += 1
         named = [one for one in frames[begin:] or frames if one["function"] != "??"]
@@ -144,20 +147,12 @@ class Debugger:
                 commands = save_commands(self._held_log, file) if self._held_log else []
                 text = run_gdb(_inner_number(self._process), self._program, self._scope, commands)
                 self.report = arrange(text, dying)
-                if file.exists():
-                    begin = _BEGIN.search(text)
-                    rest = file.read_bytes()[int(begin[1]) if begin else 0 :]
-                    self.held_log = rest.partition(b"\0")[0].strip()
-                    file.unlink()
+                self.held_log = take_saved(file, text)
             return self.report
 
 
 _UNWINDER = Path(__file__).with_name("frame_pointers.py")
 _SETTINGS = (
-    f"source {_UNWINDER}",
-    # The files that the program sees: gdb stands where it does. Through the program's own mount
-    # namespace, gdb's default, an ordinary user's gdb 16 gets an I/O error.
-    "set sysroot /",
     "set pagination off",
     "set debuginfod enabled off",
     "set max-value-size unlimited",
@@ -173,6 +168,16 @@ def save_commands(held: HeldLog, file: Path) -> list[str]:
     ]
 
 
+def take_saved(file: Path, text: str) -> bytes:
+    """The held log that `save_commands` have left in a file, which is removed; `text` is gdb's."""
+    if not file.exists():
+        return b""
+    begin = _BEGIN.search(text)
+    rest = file.read_bytes()[int(begin[1]) if begin else 0 :]
+    file.unlink()
+    return rest.partition(b"\0")[0].strip()
+
+
 def run_gdb(process: int, program: Path, scope: Scope, commands: Sequence[str] = ()) -> str:
     """The output of gdb after `commands` and of every thread; or why there is none.
 
@@ -182,10 +187,21 @@ def run_gdb(process: int, program: Path, scope: Scope, commands: Sequence[str] =
     gdb = shutil.which("gdb")
     if gdb is None:
         return "no backtrace: gdb is missing: apt-get install gdb"
-    command = ["unshare", "--mount", "--mount-proc", gdb, "--batch", "-nx"]
-    words = [word for one in _SETTINGS for word in ("-iex", one)]
+    # The files that the program sees: gdb stands where it does. Through the program's own mount
+    # namespace, gdb's default, an ordinary user's gdb 16 gets an I/O error.
+    first = ("set sysroot /", f"source {_UNWINDER}")
+    words = [gdb, *batch_words(first, commands), "-p", str(process), str(program)]
+    return output_of(scope, ["unshare", "--mount", "--mount-proc", *words])
+
+
+def batch_words(first: Sequence[str], commands: Sequence[str]) -> list[str]:
+    """The options of a gdb that ends by itself: commands before it reads files, and after that.
+
+    The backtrace of every thread comes last.
+    """
+    words = [word for one in (*first, *_SETTINGS) for word in ("-iex", one)]
     words += [word for one in (*commands, "thread apply all backtrace 50") for word in ("-ex", one)]
-    return _output(scope, [*command, *words, "-p", str(process), str(program)])
+    return ["--batch", "-nx", *words]
 
 
 def arrange(text: str, dying: int = 0) -> str:
@@ -213,7 +229,8 @@ def _without_end(text: str) -> str:
     return "\n".join(line for line in lines if not line.startswith("[Inferior "))
 
 
-def _output(scope: Scope, command: Sequence[str]) -> str:
+def output_of(scope: Scope, command: Sequence[str]) -> str:
+    """The output of a gdb that ends by itself, or why there is none."""
     # No pipe: nobody reads while it runs, and a pipe holds less than a hundred stacks.
     with open(os.memfd_create("gdb", os.MFD_CLOEXEC), "rb") as output:
         try:

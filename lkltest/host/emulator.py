@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
+import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 from lkltest.errors import LaunchError
@@ -19,6 +22,25 @@ _EMULATED = {
 """The emulator of a processor, and Debian's package of libraries for it with their places in /usr.
 """
 _PACKAGE = "apt-get install qemu-user"
+_NAMES_OF_GDB = {"arm": "arm", "riscv": "riscv:rv64", "s390x": "s390:64-bit"}
+"""gdb's names of processors, where they are others than ours."""
+_UNDER_GDB = """\
+socket=$1 gdb=$2 root=$3 program=$4
+shift 4
+trap : INT QUIT
+exec 9<&0
+env --default-signal=INT,QUIT "$@" <&9 9<&- &
+emulator=$!
+while [ ! -S "$socket" ] && kill -0 $emulator; do sleep 0.02; done
+"$gdb" -q -iex "set sysroot $root" -ex "target remote $socket" "$program" 9<&-
+status=$?
+kill -KILL $emulator 2>/dev/null
+exit $status
+"""
+"""A shell's words: the emulator beside gdb, both on one terminal and woken by its Ctrl-C.
+
+A shell gives what stands behind no input and no Ctrl-C, of its own accord.
+"""
 
 
 def emulator_of(program: Path, libraries: Path = Path("/usr")) -> tuple[str, ...]:
@@ -42,3 +64,40 @@ def emulator_of(program: Path, libraries: Path = Path("/usr")) -> tuple[str, ...
         how = f"apt-get install {package}, or name their place in QEMU_LD_PREFIX"
         raise LaunchError(f"{program}: is {executable}; its libraries are missing: {how}")
     return (found, "-L", str(root)) if root else (found,)
+
+
+def libraries_of(emulator: Sequence[str]) -> str:
+    """The folder that stands for / where a program's libraries are looked for."""
+    place = emulator[emulator.index("-L") + 1] if "-L" in emulator else ""
+    return place or os.environ.get("QEMU_LD_PREFIX", "/")
+
+
+def under_gdb(
+    words: Sequence[str], program: Path, emulator: Sequence[str], socket: Path
+) -> tuple[str, ...]:
+    """The words for a person's terminal that run a program under gdb, held at its beginning.
+
+    `words` run it, up to the emulator; `socket` is a file that is not there yet. Raises
+    LaunchError.
+    """
+    gdb = gdb_for(identify(program).machine)
+    fixed = (str(socket), gdb, libraries_of(emulator), str(program))
+    return ("sh", "-c", _UNDER_GDB, "lkltest", *fixed, *words)
+
+
+@functools.cache
+def gdb_for(machine: str) -> str:
+    """The gdb that knows a processor. Raises LaunchError, one line, when there is none."""
+    if machine_is_native(machine):
+        return "gdb"
+    if shutil.which("gdb-multiarch"):  # Debian's; elsewhere gdb knows them all
+        return "gdb-multiarch"
+    known = f"set architecture {_NAMES_OF_GDB.get(machine, machine)}"
+    try:
+        words = ["gdb", "--batch", "-nx", "-ex", known]
+        done = subprocess.run(words, capture_output=True, check=False, stdin=subprocess.DEVNULL)
+    except OSError:
+        done = None
+    if done is None or done.returncode or b"ndefined" in done.stderr:
+        raise LaunchError(f"no gdb for {machine}: apt-get install gdb-multiarch")
+    return "gdb"

@@ -13,6 +13,7 @@ import pytest
 from lkltest.sandbox.netdev import missing_network
 from tests.compiler import compile_program
 from tests.fake_build import bundled_build, environment, fake_build
+from tests.host.test_emulator import emulated, needs_all
 from tests.hosts.qemu.fixtures import require_kernel
 
 GUEST = Path(__file__).parents[1] / "programs" / "guest_hang.c"
@@ -56,6 +57,20 @@ def test_a_program_is_run_stopped_and_left() -> None:
     person.expect("received signal SIGINT")
     person.types("bt")
     person.expect("spin_for_ever")
+    assert person.ends() == 0
+
+
+@needs_all
+def test_a_program_for_another_processor_is_held_stopped_and_left(tmp_path: Path) -> None:
+    person = Person("exec", "--gdb", emulated(GUEST, tmp_path / "boot"), "busy")
+    person.types("break main", "continue")
+    person.expect("Breakpoint 1, main")
+    person.types("continue")
+    person.expect(r"\* 1 hangs")
+    person.interrupts()
+    person.expect("received signal SIGINT")
+    person.types("bt")
+    person.expect(r" main \(argc=2")
     assert person.ends() == 0
 
 

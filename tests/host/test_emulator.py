@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import shutil
 import struct
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,18 @@ from tests.fake_build import lkltest
 SAY = Path(__file__).parents[1] / "programs" / "say.c"
 TEXT = b"1..1 # foreign\n* 1 runs\nok 1 runs\n"
 AT = 0x400000
+COMPILER = "aarch64-linux-gnu-gcc"
+needs_all = pytest.mark.skipif(
+    not all(map(shutil.which, ("gdb-multiarch", "qemu-aarch64", COMPILER))),
+    reason=f"gdb-multiarch, qemu-aarch64 or {COMPILER} is missing",
+)
+
+
+def emulated(source: Path, program: Path) -> Path:
+    """A C program for aarch64, with what a debugger wants."""
+    words = [COMPILER, "-g", "-static", source, "-o", program]
+    subprocess.run(words, check=True)
+    return program
 
 
 def aarch64_program(file: Path) -> Path:
