@@ -104,6 +104,10 @@ class Process(Protocol):
     def problems(self) -> list[Problem]:
         """Problems that the host saw beside the stream, such as a crash report."""
 
+    def look(self) -> str:
+        """A backtrace of what it does now: it hangs. May be called from another thread."""
+        return ""
+
     def kill(self) -> None:
         """End it now; `chunks` then comes to its end. May be called from another thread."""
 

@@ -159,9 +159,15 @@ class Console(Process):
         """The problems beside the stream and the exit: none."""
         return []
 
+    def look(self) -> str:
+        """The stacks of the program, which hangs."""
+        self.hang_report = self.hang_report or (self._diagnose() if self._diagnose else "")
+        return self.hang_report
+
     def kill(self) -> None:
-        """End the program now."""
-        self.child.kill(signal.SIGKILL)
+        """End the program now. One that is dying of a fault is left to it, or nobody would know."""
+        if self._debugger is None or not self._debugger.join_if_dying():
+            self.child.kill(signal.SIGKILL)
 
     def close(self) -> None:
         """Kill the program if it lives and close the terminal."""

@@ -96,7 +96,6 @@ class Debugger:
         self._held_log = held_log
         self._lock = threading.Lock()
         self._process = 0
-        self._dying = False
         self._tracer: Tracer | None = None
 
     def spawn(self, start: Callable[[Callable[[int], object] | None], Child]) -> Child:
@@ -123,7 +122,7 @@ class Debugger:
 
     def join_if_dying(self) -> bool:
         """Whether a fault was seen, after which the end is near and silence no stall."""
-        if self._tracer is None or not self._dying:
+        if self._tracer is None or not self._tracer.dying:
             return False
         self._tracer.join()
         return True
@@ -137,7 +136,6 @@ class Debugger:
 
     def _on_fault(self, thread: int, number: int) -> None:
         del number
-        self._dying = True
         self._look(_inner_number(thread))
 
     def _look(self, dying: int) -> str:

@@ -36,6 +36,10 @@ class DiskError(LkltestError):
     """An image could not be made; the message is one line."""
 
 
+class ToolHangs(DiskError):
+    """A tool has not ended in its time."""
+
+
 class MissingTool(Unavailable):
     """A file system's tool is not installed; `missing` names it and its package."""
 
@@ -215,10 +219,16 @@ def _memory_available() -> int:
     return 0
 
 
-def run_tool(scope: Scope, command: tuple[str, ...], disk: Disk | None) -> tuple[int, str]:
+def run_tool(
+    scope: Scope,
+    command: tuple[str, ...],
+    disk: Disk | None,
+    seconds: float = _TOOL_SECONDS,
+) -> tuple[int, str]:
     """Run a tool in `scope`, so that it dies with the runner; returns its status and output.
 
-    The image is its word `{disk}`, else its last one.
+    The image is its word `{disk}`, else its last one. Raises DiskError when the tool is missing,
+    ToolHangs when it does not end.
     """
     place = f"/proc/self/fd/{CHILD_DESCRIPTOR}"
     words = [place if word == "{disk}" else word for word in command[1:]]
@@ -235,10 +245,10 @@ def run_tool(scope: Scope, command: tuple[str, ...], disk: Disk | None) -> tuple
             stderr=output.fileno(),
             pass_fds={CHILD_DESCRIPTOR: disk.descriptor} if disk else {},
         )
-        status = child.wait(_TOOL_SECONDS)
+        status = child.wait(seconds)
         if status is None:
             child.kill()
-            raise DiskError(f"{command[0]} did not end within {_TOOL_SECONDS:g} s")
+            raise ToolHangs(f"{Path(command[0]).name} did not end within {seconds:g} s")
         output.seek(0)
         return os.waitstatus_to_exitcode(status), output.read().decode("utf-8", "replace")
 

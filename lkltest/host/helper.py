@@ -52,6 +52,7 @@ class Helper:
         self.ends_itself = ends_itself
         self._execution = execution
         self._error: BaseException | None = None
+        self._hang: Problem | None = None
         self._started: set[str] = set()
         self._ended = False
         self._news = threading.Condition()
@@ -78,9 +79,17 @@ class Helper:
         return True
 
     def ended(self, seconds: float) -> bool:
-        """Wait for its end, which is on its way; return whether it came."""
+        """Wait for its end, which is on its way; return whether it ended by itself."""
         with self._news:
-            return self._news.wait_for(lambda: self._ended, seconds)
+            self._news.wait_for(lambda: self._ended, seconds)
+        result = self._execution.result
+        return result is not None and result.exit.cause == "exited"
+
+    def does_not_answer(self, reason: str) -> None:
+        """Look at what it does instead, and end it; that fails the suite with the reason."""
+        name = f"helper {self.name}: {reason}"
+        self._hang = Problem(ProblemKind.HELPER, name, detail=self._execution.process.look())
+        self.stop()
 
     def stop(self) -> None:
         """End it: it is needed no more."""
@@ -105,6 +114,8 @@ class Helper:
 
         One that was ended on purpose is not blamed for what its end alone brought about.
         """
+        if self._hang is not None:
+            yield self._hang
         try:
             result = self.join(_GRACE)
         except Exception as error:  # noqa: BLE001 - whatever it was, it fails the suite

@@ -57,6 +57,8 @@ class Tracer:
         self._threads: set[int] = set()
         self._ready = threading.Event()
         self._unwanted = False
+        self.dying = False
+        """Whether the program has met the signal that ends it."""
         self._thread = threading.Thread(target=self._run, name=f"tracer-{process}", daemon=True)
         self._thread.start()
         self._ready.wait()
@@ -68,9 +70,13 @@ class Tracer:
     def release(self) -> None:
         """Trace the program no more, so that gdb can, and let it run on."""
         self._unwanted = True
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self._process, signal.SIGURG)  # ignored by default, and told to a tracer first
-        self._thread.join(_RELEASE_SECONDS)
+        # Ignored by default, and told to a tracer first; a stopped program hears of SIGCONT alone.
+        for number in (signal.SIGURG, signal.SIGCONT):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._process, number)
+            self._thread.join(_RELEASE_SECONDS / 2)
+            if not self._thread.is_alive():
+                return
 
     def _run(self) -> None:
         try:
@@ -99,6 +105,7 @@ class Tracer:
         elif event:
             ptrace(CONT, thread)
         elif number in FATAL and _default_action(self._process, number):
+            self.dying = True
             self._release(thread, signal.SIGSTOP)
             self._on_fault(thread, number)
             with contextlib.suppress(ProcessLookupError):

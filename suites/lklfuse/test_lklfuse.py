@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from lkltest.host import file_tree
-from lkltest.host.disk import Disk, check, run_tool
+from lkltest.host.disk import Disk, ToolHangs, check, run_tool
 from lkltest.host.file_tree import Tree, differences
 from lkltest.host.image_reader import READERS, missing_reader, read_image
 from lkltest.plugin.suite_run import SuiteRun
@@ -35,13 +35,18 @@ def test_lklfuse(lkl: SuiteRun, disk_image: Callable[[str], Disk], filesystem: s
     if not mounted.up("mount"):
         return
     expected = mounted.tree("write and read back", "write", str(folder), filesystem)
-    if not mounted.down("unmount") or expected is None or not mounted.up("mount again"):
+    if mounted.hangs or not mounted.down("unmount") or expected is None:
+        return
+    if not mounted.up("mount again"):
         return
     found = mounted.tree("read", "describe", str(folder))
     if found is not None:
         lost = differences(expected, found, "")
         lkl.point("the same after remounting", not lost, lost)
-    mounted.down("unmount again")
+    if not mounted.hangs:
+        mounted.down("unmount again")
+    if mounted.hangs:
+        return
     result = check(disk, lkl.scope)
     lkl.point("fsck", result.clean, result.log)
     compare_with_reader(lkl, disk, expected)
@@ -52,6 +57,8 @@ class Mount:
 
     def __init__(self, lkl: SuiteRun, disk: Disk, folder: Path) -> None:
         self._lkl, self._disk, self._folder = lkl, disk, folder
+        self.hangs = False
+        """Whether lklfuse has not answered, and was ended."""
 
     def up(self, point: str) -> bool:
         """Mount it and wait until it is."""
@@ -65,18 +72,29 @@ class Mount:
 
     def down(self, point: str) -> bool:
         """Unmount it and wait for the program's end."""
-        status, output = run_tool(self._lkl.scope, ("umount", str(self._folder)), None)
+        status, output = self._use("umount", str(self._folder))
         gone = status == 0 and self._helper.ended(self._lkl.deadlines.plan)
-        self._lkl.point(point, gone, output or "lklfuse goes on")
+        self._lkl.point(point, gone, output or "lklfuse did not end")
         return gone
 
     def tree(self, point: str, *words: str) -> Tree | None:
         """The answer of the tree's own program."""
-        command = (sys.executable, "-I", "-S", file_tree.__file__, *words)
-        status, output = run_tool(self._lkl.scope, command, None)
+        status, output = self._use(sys.executable, "-I", "-S", file_tree.__file__, *words)
         self._lkl.point(point, status == 0, "" if status == 0 else output)
         tree: Tree | None = ast.literal_eval(output) if status == 0 else None
         return tree
+
+    def _use(self, *command: str) -> tuple[int | None, str]:
+        """The status and output of a program that uses the mount; no status: it did not end.
+
+        It is given up before lklfuse, which says nothing meanwhile, so that that can be asked why.
+        """
+        try:
+            return run_tool(self._lkl.scope, command, None, self._lkl.deadlines.silence / 2)
+        except ToolHangs as error:
+            self.hangs = True
+            self._helper.does_not_answer(f"has not answered {Path(command[0]).name}")
+            return None, str(error)
 
     def _is_mounted(self) -> bool:
         mounts = Path(f"/proc/{self._lkl.scope.pid}/mounts").read_text(encoding="utf-8")

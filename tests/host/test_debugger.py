@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import stat
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from lkltest.host.build import Build
 from lkltest.host.console import Console, open_terminal
 from lkltest.host.debugger import Debugger, HeldLog, arrange
 from lkltest.host.execution import Execution
+from lkltest.host.helper import Helper
 from lkltest.sandbox.scope import Scope
 from lkltest.verdict.results import Exit, ProblemKind, ProgramResult
 from tests.compiler import compile_program
@@ -101,19 +103,57 @@ def test_a_program_with_privileges_of_its_own_is_started_all_the_same(scope: Sco
 
 
 @needs_gdb
+def test_a_helper_that_is_ended_while_it_dies_of_a_fault_is_told_of(scope: Scope) -> None:
+    console = start(scope, "early")
+    debugger = console._debugger
+    assert isinstance(debugger, Debugger)
+    tracer = debugger._tracer
+    assert tracer is not None
+    helper = Helper("server", Execution(Here(), console), ends_itself=False)
+    while not tracer.dying:
+        time.sleep(0.001)
+    helper.stop()
+    reasons = [problem.reason for problem in helper.problems()]
+    assert "helper server: signal: killed by SIGSEGV in kernel_function" in reasons
+
+
+@needs_gdb
+def test_a_helper_that_does_not_answer_is_asked_what_it_does(scope: Scope) -> None:
+    helper = Helper("server", Execution(Here(), start(scope, "hang")), tap=False)
+    assert helper.wait_for("first", 20)
+    helper.does_not_answer("has not answered umount")
+    problem = next(iter(helper.problems()))
+    assert problem.reason == "helper server: has not answered umount"
+    assert "spin" in problem.detail.partition("\n\nThread")[0]
+    assert not helper.ended(0)
+
+
+@needs_gdb
+def test_a_stopped_program_is_looked_at(scope: Scope) -> None:
+    console = start(scope, "hang")
+    helper = Helper("server", Execution(Here(), console), tap=False)
+    assert helper.wait_for("first", 20)
+    os.kill(console.child.pid, signal.SIGSTOP)
+    helper.does_not_answer("has not answered")
+    assert "spin" in next(iter(helper.problems())).detail
+
+
+@needs_gdb
 def test_a_program_that_is_looked_at_while_it_dies_does_not_hang(
     scope: Scope, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     console = start(scope, "segv")
     debugger, wait = console._debugger, console._wait
     assert debugger is not None
+    tracer = debugger._tracer
+    assert tracer is not None
     passed = []
 
     def silence_passes_when_the_fault_was_seen(seconds: float) -> set[int]:
         ready: set[int] = set()
-        while not (ready or debugger._dying):
+        while not (ready or tracer.dying):
             ready = wait(0.01)
-        if passed or not debugger._dying:
+        if passed or not tracer.dying:
             return ready or wait(seconds)
         passed.append(True)
         return set()
