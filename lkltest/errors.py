@@ -14,6 +14,10 @@ class LaunchError(LkltestError):
     """A program that could not be launched."""
 
 
+class ConnectionLost(LaunchError):
+    """A connection to where programs run that did not come about, or that has ended too early."""
+
+
 class NotInstalled(LaunchError):
     """A host's program that is not installed, which is a SKIP; the message names it."""
 

@@ -63,6 +63,7 @@ class Agent(ABC):
         self._transport = transport
         self._target = target
         self._session = secrets.token_hex(8)
+        self.lost = False  # whether the connection is known to be gone, or to stand still
 
     @contextlib.contextmanager
     def watching(self) -> Iterator[None]:
@@ -83,7 +84,8 @@ class Agent(ABC):
             yield
         finally:
             with contextlib.suppress(OSError, subprocess.TimeoutExpired):
-                watcher.communicate(b"end\n", _WATCHER_SECONDS)
+                if not self.lost:
+                    watcher.communicate(b"end\n", _WATCHER_SECONDS)
             watcher.kill()
             watcher.wait()
 

@@ -11,12 +11,14 @@ import contextlib
 import os
 import shutil
 import stat
+import time
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from lkltest.errors import ExecutableError, LaunchError, Missing
+from lkltest.deadline import Deadline
+from lkltest.errors import ConnectionLost, ExecutableError, LaunchError, Missing
 from lkltest.host.api import Host, Interface, Launch, OptionGroup
 from lkltest.host.build import Build
 from lkltest.host.console import open_terminal
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from lkltest.hosts.remote.target import Target
     from lkltest.hosts.remote.transport import Transport
 
+T = TypeVar("T")
 _MACHINES = {
     "amd64": "x86_64",
     "AMD64": "x86_64",
@@ -45,6 +48,9 @@ _MACHINES = {
 _RUNS_TOO = {"x86_64": "i386", "aarch64": "arm"}
 _GRACE_SECONDS = 60
 """Seconds beyond its limit that a run may stay on a target that has lost us."""
+_RETURN_SECONDS = 30.0
+"""Seconds in which a target whose connection was lost may come back; it is waited for once."""
+_PAUSE_SECONDS = 0.5
 
 
 class RemoteHost(Host):
@@ -62,10 +68,12 @@ class RemoteHost(Host):
         self.target_name = str(target or self._option("target") or "")
         self._agent: Agent | None = None
         self._digests: dict[Path, str] = {}
-        self._pipes: dict[Path, str] = {}  # a scope's folder: the run whose folder has its pipes
+        self._joined: dict[Path, Run] = {}  # by scope's folders: the runs that have the named pipes
         self._no_networks: dict[str, str] = {}
         self._machine: Machine | None = None
         self._stack = contextlib.ExitStack()
+        self._connection = contextlib.ExitStack()  # what there is of the connection of now
+        self._patience: Deadline | None = None  # with a target that was there, and may come back
 
     @classmethod
     def add_options(cls, parser: OptionGroup) -> None:
@@ -118,18 +126,15 @@ class RemoteHost(Host):
     def session(self, shared: Path | None = None) -> Iterator[None]:
         with self._stack:
             self._boot(shared)
+            self._stack.callback(self._disconnect)
             self._connected()
             yield
-        self._agent = None
 
     def launch(self, launch: Launch, scope: Scope) -> RemoteConsole:
-        from lkltest.hosts.remote.transport import ConnectionLost
-
-        try:
+        if scope.folder in self._joined:
+            # Were its connection lost, what it is joined with would be gone: all begins anew.
             return self._launch(launch, scope)
-        except ConnectionLost:
-            self._agent = None  # once more, by another connection
-            return self._launch(launch, scope)
+        return self._once_more(lambda _: self._launch(launch, scope))
 
     def properties(self) -> dict[str, str]:
         found = {"target": self.target_name}
@@ -144,7 +149,7 @@ class RemoteHost(Host):
         if self._target().image is not None:
             return self.properties()  # nothing is left on a machine that is gone
         with self.session():
-            runs = self._connected().runs()
+            runs = self._once_more(lambda agent: agent.runs())
             return {**self.properties(), **({"runs left there": ", ".join(runs)} if runs else {})}
 
     @abstractmethod
@@ -159,14 +164,17 @@ class RemoteHost(Host):
         check_machine(launch.program, agent)
         seconds = int(launch.deadlines.total) + _GRACE_SECONDS
         run = Run(agent, agent.name_run(seconds), {})
-        pipes = self._pipes.setdefault(scope.folder, run.name)
+        pipes = _pipes(scope)
+        joined = self._joined.setdefault(scope.folder, run) if pipes else run
+        if joined.agent is not agent:
+            raise ConnectionLost(f"{agent.address}: what the program is joined with is gone")
         words = [_word(argument, run) for argument in launch.arguments]
         job = Job(
             self._digest(launch.program),
-            [word.replace(str(scope.folder), agent.path(pipes, "")) for word in words],
+            [word.replace(str(scope.folder), agent.path(joined.name, "")) for word in words],
             {**self._target().environment, **launch.environment},
             self._target().wrapper,
-            _pipes(scope) if pipes == run.name else (),
+            pipes if joined is run else (),
             _network_lines(launch),
         )
         try:
@@ -200,17 +208,46 @@ class RemoteHost(Host):
         return RemoteConsole(child, (ours, side), tuple(command), launch.deadlines, run)
 
     def _connected(self) -> Agent:
+        if self._agent is not None and self._agent.lost:
+            self._disconnect()
+            self._patience = Deadline(_RETURN_SECONDS)
+        while self._agent is None:
+            try:
+                self._agent = self._connect()
+            except ConnectionLost:
+                if self._patience is None or self._patience.expired:
+                    raise
+                time.sleep(_PAUSE_SECONDS)
+        return self._agent
+
+    def _connect(self) -> Agent:
         from lkltest.hosts.remote.shells import agent_for
 
-        if self._agent is None:
-            target = self._target()
-            transport = self.transport(target)
-            folder = self._stack.enter_context(Scope()).folder
-            self._stack.enter_context(transport.connect(folder))
+        target = self._target()
+        transport = self.transport(target)
+        with contextlib.ExitStack() as stack:
+            folder = stack.enter_context(Scope()).folder
+            stack.enter_context(transport.connect(folder))
             agent = agent_for(transport, target)
-            self._stack.enter_context(agent.watching())
-            self._agent = agent
-        return self._agent
+            stack.enter_context(agent.watching())
+            self._connection = stack.pop_all()
+        return agent
+
+    def _disconnect(self) -> None:
+        self._connection.close()
+        self._agent = None
+
+    def _once_more(self, ask: Callable[[Agent], T]) -> T:
+        """What `ask` says of the target; if its connection is lost meanwhile, by another one."""
+        agent = self._connected()
+        try:
+            return ask(agent)
+        except ConnectionLost:
+            agent.lost = True
+        try:
+            return ask(self._connected())
+        except ConnectionLost as error:
+            raise LaunchError(str(error)) from None
 
     def _no_network(self, feature: str) -> str | None:
         """The reason why the target cannot have a network for `feature`: it is tried, once."""
@@ -219,7 +256,8 @@ class RemoteHost(Host):
         if self._agent is None:
             return None  # nobody is to be connected for a list
         if feature not in self._no_networks:
-            self._no_networks[feature] = self._agent.missing_network(sample(feature))
+            lines = sample(feature)
+            self._no_networks[feature] = self._once_more(lambda one: one.missing_network(lines))
         said = self._no_networks[feature]
         return f"target {self._agent.address}: {said}" if said else None
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from lkltest.deadline import Deadlines
-from lkltest.errors import LaunchError
+from lkltest.errors import ConnectionLost, LaunchError
 from lkltest.host.console import Console
 from lkltest.host.disk import Disk
 from lkltest.verdict.results import Exit, Problem, ProblemKind
@@ -61,6 +61,8 @@ class RemoteConsole(Console):
         self._problems: list[Problem] = []
         self._fetched = False
         self._looked_at = False
+        self._lost = ""  # why the connection is gone, if it is
+        self._killed = False
 
     def chunks(self) -> Iterator[bytes]:
         """Yield bytes as they arrive; afterwards `exit` says how the program ended."""
@@ -75,25 +77,38 @@ class RemoteConsole(Console):
                 return
         if rest := self._splitter.rest():
             yield rest
-        if self.exit.cause not in ("deadline", "stall") and self._after_bail_out is None:
-            self._lose()
+        if self._lost:
+            self.exit = Exit(cause="ended", note=self._lost)
+        elif self._ended_too_early():
+            said = bytes(self.side_output).decode("utf-8", "replace").strip().splitlines()
+            self._lose(f"{self._run.agent.address}: {said[-1] if said else 'it ended'}")
 
     def problems(self) -> list[Problem]:
         return self._problems
+
+    def kill(self) -> None:
+        self._killed = True
+        super().kill()
 
     def close(self) -> None:
         """End the run there, in any state; its folder goes with it."""
         with contextlib.suppress(OSError):
             os.write(self._descriptor, b"end\n")
-        if not self._fetched and self.child.poll() is None:
+        if not self._fetched and not self._lost and self.child.poll() is None:
             self._wait_for_end()
         super().close()
+
+    def _ended_too_early(self) -> bool:
+        """Whether the client has ended and nobody here wanted it to."""
+        wanted = self._killed or self._after_bail_out is not None
+        return not wanted and self.exit.cause not in ("deadline", "stall", "hung")
 
     def _finish(self, end: Exit) -> None:
         self._fetch()
         with contextlib.suppress(OSError):
             os.write(self._descriptor, b"end\n")
-        self._wait_for_end()
+        if not self._lost:
+            self._wait_for_end()
         self.exit = end
 
     def _wait_for_end(self) -> None:
@@ -106,8 +121,11 @@ class RemoteConsole(Console):
         try:
             report = self._run.agent.look(self._run.name)
             self._run.agent.stop(self._run.name)
-        except LaunchError as error:
+        except ConnectionLost as error:
             # A program whose connection stands still is not one that hangs.
+            self._lose(str(error))
+            return str(error)
+        except LaunchError as error:
             self._problems.append(Problem(ProblemKind.SETUP, str(error)))
             return str(error)
         self._fetch()
@@ -118,17 +136,19 @@ class RemoteConsole(Console):
         for name, disk in self._run.disks.items():
             try:
                 self._run.agent.fetch_image(self._run.name, name, disk)
+            except ConnectionLost as error:
+                self._lose(f"{error} (while disk image {name} was fetched)")
+                return
             except (LaunchError, OSError, subprocess.SubprocessError) as error:
                 reason = f"disk image {name} could not be fetched: {error}"
                 self._problems.append(Problem(ProblemKind.SETUP, reason))
 
-    def _lose(self) -> None:
-        said = bytes(self.side_output).decode("utf-8", "replace").strip().splitlines()
-        reason = f"the connection to {self._run.agent.address} was lost"
-        if said:
-            reason += f": {said[-1]}"
+    def _lose(self, reason: str) -> None:
+        """Take note of the loss: nothing more is asked by this connection."""
+        self._lost = reason
+        self._run.agent.lost = True
         self.exit = Exit(cause="ended", note=reason)
-        self._problems.append(Problem(ProblemKind.SETUP, reason))
+        self._problems.append(Problem(ProblemKind.CONNECTION, reason))
 
 
 class _Splitter:

@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-from lkltest.errors import LaunchError
+from lkltest.errors import ConnectionLost, LaunchError
 from lkltest.hosts.remote.agent import Agent
 from lkltest.hosts.remote.posix import PosixAgent
 from lkltest.hosts.remote.target import Target
-from lkltest.hosts.remote.transport import ConnectionLost, Ssh, Transport
+from lkltest.hosts.remote.transport import Ssh, Transport
 from lkltest.hosts.remote.windows import WindowsAgent, find_machine
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import IO
 
 from lkltest.deadline import Deadline
-from lkltest.errors import LaunchError
+from lkltest.errors import ConnectionLost, LaunchError
 
 _SECONDS = 60.0
 COPY_SECONDS = 600.0
@@ -50,10 +50,6 @@ exit $status
 
 It runs no command there, as no command that reads is known to all systems.
 """
-
-
-class ConnectionLost(LaunchError):
-    """A connection that did not come about, or that ended before what it carried."""
 
 
 class Transport(ABC):

@@ -39,7 +39,7 @@ from lkltest.report.terminal import (
 from lkltest.sandbox.scope import Scope, ScopeError
 from lkltest.signals import handle_termination_signals
 from lkltest.text import printable, unknown
-from lkltest.verdict.results import Outcome, ProgramResult
+from lkltest.verdict.results import Outcome, ProblemKind, ProgramResult
 
 
 def run(options: argparse.Namespace) -> int:
@@ -109,11 +109,11 @@ def execute(
                 return PASSED
             if host_options.get("bare"):
                 return _by_hand(host, launch, scope, gdb=host_options["bare"] == "gdb")
-            with error_boundary(host, "launch"):
-                process = host.launch(launch, scope)
-            with host.attach(process, _Passthrough()) as listen:
-                execution = Execution(host, process, listen)
-                result = execution.run()
+            execution = _run(host, launch, scope)
+            lost = "" if interactive else execution.lost
+            if lost:
+                echo_error(f"{ProblemKind.CONNECTION}: {lost}; it is tried again on another one")
+                execution = _run(host, launch, end.enter_context(Scope(join=pid)))
     except (BuildError, LaunchError, ExecutableError, ScopeError) as error:
         echo_error(str(error))
         return USED_WRONGLY
@@ -126,8 +126,20 @@ def execute(
     if interactive and not execution.complete:
         echo_error(f"{path.name}@{host.name}: no verdict: the stream did not come to its end")
         return PASSED
+    result = execution.result
+    assert result is not None  # noqa: S101 - it ran to its end
     _print_verdict(path.name, host, result)
     return PASSED if result.passed else FAILED
+
+
+def _run(host: Host, launch: Launch, scope: Scope) -> Execution:
+    """Run a program to its end, its console passed through."""
+    with error_boundary(host, "launch"):
+        process = host.launch(launch, scope)
+    with host.attach(process, _Passthrough()) as listen:
+        execution = Execution(host, process, listen)
+        execution.run()
+    return execution
 
 
 def _by_hand(host: Host, launch: Launch, scope: Scope, *, gdb: bool) -> int:

@@ -9,10 +9,10 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import replace
 
 from lkltest.host.api import Host, Process
-from lkltest.tap.parser import Parser, Started
-from lkltest.verdict.consequences import is_told_by
-from lkltest.verdict.recorder import Recorder
-from lkltest.verdict.results import PointResult, Problem, ProblemKind, ProgramResult
+from lkltest.tap.parser import Event, LastLine, Parser, Point, Started
+from lkltest.verdict.consequences import is_told_by, only_cut_off
+from lkltest.verdict.recorder import Recorder, stated_outcome
+from lkltest.verdict.results import Outcome, PointResult, Problem, ProblemKind, ProgramResult
 
 _ENDS = {
     *(ProblemKind.SIGNAL, ProblemKind.DEADLINE, ProblemKind.STALL),
@@ -42,7 +42,25 @@ class Execution:
             host.exit_status_matters, reboot_is_failure=host.reboot_is_failure
         )
         self._listen = listen
+        self._said_not_ok = False
         self._started = time.monotonic()
+
+    @property
+    def failed(self) -> bool:
+        """Whether the program has failed by itself, as far as it has been heard."""
+        return self._said_not_ok or not only_cut_off(self._problems())
+
+    @property
+    def lost(self) -> str:
+        """The reason why its connection was lost, so that it may be run anew; "" when it was not.
+
+        Nor is it one of a program that had failed before.
+        """
+        lost = (one for one in self._problems() if one.kind is ProblemKind.CONNECTION)
+        return "" if self.failed else next((one.reason for one in lost), "")
+
+    def _problems(self) -> tuple[Problem, ...]:
+        return self.result.problems if self.result else self._recorder.problems
 
     @property
     def complete(self) -> bool:
@@ -63,6 +81,7 @@ class Execution:
                 for event in parser.feed(chunk) if chunk else parser.settle():
                     if self.on_started is not None and isinstance(event, Started):
                         self.on_started(event.name)
+                    self._said_not_ok |= _is_not_ok(event)
                     for point in self._recorder.add(event, time.monotonic()):
                         reported += 1
                         yield point
@@ -71,6 +90,7 @@ class Execution:
                 elif self._recorder.done:
                     self.process.stream_done()
             for event in parser.close():
+                self._said_not_ok |= _is_not_ok(event)
                 for point in self._recorder.add(event, time.monotonic()):
                     reported += 1
                     yield point
@@ -96,6 +116,13 @@ class Execution:
         if self.result is None:  # pragma: no cover - points() either raises or sets it
             raise RuntimeError("the execution ended without a result")
         return self.result
+
+
+def _is_not_ok(event: Event) -> bool:
+    """Whether a test point says that it failed, be it in a line that was cut off."""
+    if isinstance(event, LastLine):
+        return any(map(_is_not_ok, (*event.whole, *event.cut)))
+    return isinstance(event, Point) and stated_outcome(event) is Outcome.FAILED
 
 
 def _tied(problems: list[Problem], point: str | None) -> list[Problem]:

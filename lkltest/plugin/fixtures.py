@@ -46,6 +46,7 @@ def lkl(
         build,
         session.deadlines,
         subtests,
+        may_lose=not request.node.stash[record_key].tried_again,
         dry_run=dry_run,
         gdb=request.config.option.lkl_gdb,
         environment=_gcov(request),

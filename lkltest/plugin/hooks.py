@@ -20,11 +20,12 @@ from lkltest.plain import to_plain
 from lkltest.plugin import xdist_workers as workers
 from lkltest.plugin.fixtures import disk_image, lkl, network
 from lkltest.plugin.inner_pytest import installed
-from lkltest.plugin.item import host_of, record_key, recorded, result_of, select
+from lkltest.plugin.item import ItemRecord, host_of, record_key, recorded, result_of, select
 from lkltest.plugin.output_files import NotWritten, write_files
 from lkltest.plugin.point_report import (
     all_skipped,
     mark_failed,
+    mark_lost,
     mark_point,
     name_failed,
     point_status,
@@ -222,10 +223,20 @@ def pytest_cmdline_main(config: pytest.Config) -> Generator[None, object, object
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Report what is known of a suite that an interruption ends: pytest makes no report of it."""
+def pytest_runtest_protocol(
+    item: pytest.Item, nextitem: pytest.Item | None
+) -> Generator[None, object, object]:
+    """Run a suite whose connection was lost anew, once, with all its fixtures.
+
+    Report what is known of one that an interruption ends: pytest makes no report of it.
+    """
     try:
-        return (yield)
+        result = yield
+        record = item.stash.get(record_key, None)
+        if record is not None and record.lost:
+            item.stash[record_key] = ItemRecord(tried_again=record.lost)
+            item.ihook.pytest_runtest_protocol(item=item, nextitem=nextitem)
+        return result
     except (KeyboardInterrupt, pytest.exit.Exception):
         result = result_of(item)
         reporter: Any = item.config.pluginmanager.get_plugin(REPORTER)
@@ -286,9 +297,12 @@ def pytest_runtest_makereport(
     mark_point(report, item)
     record = item.stash.get(record_key, None)
     if call.when == "call" and record is not None and record.run is not None:
+        if record.run.reporting is None and record.run.lost:  # not a subtest's report
+            record.lost = record.run.lost
+            mark_lost(report)
         mark_failed(report, record.run.points)
     result = result_of(item) if call.when == "teardown" else None
-    if result is None:
+    if result is None or (record is not None and record.lost):
         return report
     setattr(report, RESULT_ATTRIBUTE, to_plain(result))
     try:

@@ -7,14 +7,14 @@ import contextlib
 import re
 import time
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
 from lkltest.errors import Unavailable
 from lkltest.plugin.suite_run import SuiteRun
 from lkltest.text import unknown
-from lkltest.verdict.results import Problem, ProblemKind, SuiteResult, suite_title
+from lkltest.verdict.results import TRIED_AGAIN, Problem, ProblemKind, SuiteResult, suite_title
 
 _HOST_PARAMETER = "lkl_host"
 _NAME = re.compile(r"^(?P<suite>[^\[\]]+)(\[(?P<variant>.+)\])?$")
@@ -29,6 +29,10 @@ class ItemRecord:
     run: SuiteRun | None = None
     skip: str | None = None
     problems: list[Problem] = field(default_factory=list)
+    lost: str = ""
+    """The reason why the item's connection was lost, if it is to be run anew for that."""
+    tried_again: str = ""
+    """The reason why it was lost, if this is the second try."""
     judged: bool = False
     """Whether the test is being failed or skipped for what `run` holds already."""
 
@@ -140,7 +144,7 @@ def result_of(item: pytest.Item) -> SuiteResult | None:
     if name is None or record is None:
         return None
     run = record.run
-    return SuiteResult(
+    result = SuiteResult(
         suite=name.suite,
         variant=name.variant,
         host=name.host,
@@ -152,6 +156,10 @@ def result_of(item: pytest.Item) -> SuiteResult | None:
         output=run.output if run else "",
         started=record.started,
     )
+    if not record.tried_again:
+        return result
+    ended = f"{ProblemKind.CONNECTION}: {record.tried_again}; on another one: {result.outcome}"
+    return replace(result, properties={**result.properties, TRIED_AGAIN: ended})
 
 
 def _fits(name: SuiteName, text: str) -> bool:

@@ -9,7 +9,7 @@ is a subtest that did not fail, and a mark on its report says to pytest's termin
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -20,6 +20,8 @@ from lkltest.verdict.results import Outcome, PointResult
 _MARK = "lkltest_point"
 _FAILED = "lkltest_failed"
 _NAMED = 5
+_LOST = "rerun"
+"""The outcome of a try that counts for nothing; pytest-rerunfailures has the same one."""
 _YELLOW = {"yellow": True}
 
 
@@ -30,6 +32,12 @@ def mark_point(report: pytest.TestReport, item: pytest.Item) -> None:
     if point is not None and point.outcome in (Outcome.SKIPPED, Outcome.TODO):
         reason = point.reason or "no reason given"
         setattr(report, _MARK, [point.outcome.value, printable(f"[{point.name}] ({reason})")])
+
+
+def mark_lost(report: pytest.TestReport) -> None:
+    """Note on the report of a suite that its connection was lost and that it is run anew."""
+    report.outcome = cast(Any, _LOST)
+    setattr(report, _MARK, [_LOST, ""])
 
 
 def mark_failed(report: pytest.TestReport, points: Sequence[PointResult]) -> None:
@@ -59,6 +67,8 @@ def point_status(
     if mark is None:
         return None
     outcome, words = mark
+    if outcome == _LOST:
+        return "tried again", "L", ("CONNECTION LOST, TRIED AGAIN", _YELLOW)
     if verbosity == 0:  # pytest counts subtests only when they are shown
         return "", "", ("", {})
     if outcome == Outcome.TODO:

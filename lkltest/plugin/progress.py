@@ -52,6 +52,8 @@ class SuiteReporter:
         terminalreporter.section("suites")
         for result in self.results:
             terminalreporter.write_line(terminal.suite_line(result, terminalreporter.hasmarkup))
+            for line in terminal.tried_again_lines(result):
+                terminalreporter.write_line(line)
         for result in self.results:
             if result.outcome is Outcome.FAILED:
                 terminalreporter.write_line(f"reproduce: {self._reproduce(result)}")
@@ -116,6 +118,8 @@ class LineReporter(SuiteReporter):
     def add(self, result: SuiteResult) -> None:
         super().add(result)
         self._print(terminal.suite_line(result, terminal.wants_colour(sys.stdout)))
+        for line in terminal.tried_again_lines(result):
+            self._print(line)
         if result.outcome is Outcome.FAILED:
             for line in terminal.failure_lines(result):
                 self._print(f"    {line}")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 
 from lkltest.deadline import Deadlines
-from lkltest.errors import LaunchError, NotInstalled
+from lkltest.errors import ConnectionLost, LaunchError, NotInstalled
 from lkltest.host.api import Host, Interface, Launch
 from lkltest.host.build import Build
 from lkltest.host.error_boundary import error_boundary, properties_of
@@ -61,13 +61,14 @@ class SuiteRun:
         deadlines: Deadlines,
         subtests: Any,
         *,
+        may_lose: bool = False,
         dry_run: bool = False,
         gdb: bool = False,
         environment: Mapping[str, str] | None = None,
         sources: Path | None = None,
     ) -> None:
         """`sources` is where the suite's own C programs lie, for what `build` does not offer;
-        `environment` is for all of its programs.
+        `environment` is for all of its programs; `may_lose` says whether it can be run anew.
         """
         self.host = host
         self.build = build
@@ -83,6 +84,7 @@ class SuiteRun:
         }
         self.output = ""
         self._evidence: list[str] = []
+        self.may_lose = may_lose
         self._subtests = subtests
         self._dry_run = dry_run
         self._gdb = gdb
@@ -91,9 +93,22 @@ class SuiteRun:
         self._names = Names()
         self._program_seconds = 0.0
         self._helpers: list[Helper] = []
+        self._executions: list[Execution] = []
         self._network: Network | None = None
         self._scope: Scope | None = None
         self._stack = contextlib.ExitStack()
+
+    @property
+    def lost(self) -> str:
+        """The reason why a program's connection was lost, so that all may be run anew.
+
+        "" where none was, and where something has failed by itself before.
+        """
+        failed = any(point.outcome is Outcome.FAILED for point in self.points)
+        if failed or any(one.failed for one in self._executions) or not self.may_lose:
+            return ""
+        lost = (one.reason for one in self.problems if one.kind is ProblemKind.CONNECTION)
+        return next((one.lost for one in self._executions if one.lost), next(lost, ""))
 
     def __enter__(self) -> SuiteRun:
         return self
@@ -174,11 +189,13 @@ class SuiteRun:
         names: dict[str, str] = {}  # as the program called a point: as the suite does
         with contextlib.closing(points):
             for point in points:
+                self._end_if_lost(execution)
                 if reason := unsupported(point):
                     pytest.skip(reason)
                 names[point.name] = self._report(point)
         result = execution.result
         assert result is not None  # noqa: S101 - points() ran to its end
+        self._end_if_lost(execution)
         self._gather(result, names)
         return result
 
@@ -196,7 +213,9 @@ class SuiteRun:
         from lkltest.host.helper import OF_A_STREAM
 
         console = bytearray()
-        result = self._execution(program, arguments, environment, console.extend).run()
+        execution = self._execution(program, arguments, environment, console.extend)
+        result = execution.run()
+        self._end_if_lost(execution)
         text = console.decode("utf-8", "backslashreplace").replace("\r\n", "\n")
         known = forgiven is not None and forgiven in text
         kept = tuple(one for one in result.problems if one.kind not in OF_A_STREAM and not known)
@@ -237,6 +256,7 @@ class SuiteRun:
                 heard.append(point)
                 if not whole and until(bytes(console), heard):
                     return heard, bytes(console)
+        self._end_if_lost(execution)
         result = execution.result
         assert result is not None  # noqa: S101 - points() ran to its end
         self._gather(replace(result, problems=()), {})
@@ -306,7 +326,14 @@ class SuiteRun:
         self.properties.setdefault("command", " ".join(process.command))
         self.properties.update(process.files)
         self._evidence += process.evidence
-        return Execution(self.host, process, hear)
+        execution = Execution(self.host, process, hear)
+        self._executions.append(execution)
+        return execution
+
+    def _end_if_lost(self, execution: Execution) -> None:
+        """End the test where it is to be run anew: what it would find is of no use."""
+        if execution.result is not None and self.lost:
+            pytest.fail(f"{ProblemKind.CONNECTION}: {self.lost}", pytrace=False)
 
     def _program(self, name: str) -> Path:
         self._ask_for(name)
@@ -358,6 +385,8 @@ class SuiteRun:
                 return self.host.launch(launch, scope)
         except NotInstalled as error:
             pytest.skip(str(error))
+        except ConnectionLost as error:
+            self.problems.append(Problem(ProblemKind.CONNECTION, str(error)))
         except LaunchError as error:
             self.problems.append(Problem(ProblemKind.LAUNCH, str(error)))
         pytest.fail(self.problems[-1].reason, pytrace=False)

@@ -13,6 +13,7 @@ from typing import TextIO
 from lkltest.text import plural, printable
 from lkltest.verdict.consequences import distinct
 from lkltest.verdict.results import (
+    TRIED_AGAIN,
     Outcome,
     PointResult,
     Problem,
@@ -53,6 +54,12 @@ def suite_line(result: SuiteResult, colour: bool = False) -> str:
     word = f"{_WORDS.get(result.outcome, 'ok'):8}"
     shown = coloured(word, _COLOURS[result.outcome]) if colour else word
     return f"{printable(result.id):24} {shown}{result.seconds:7.2f} s  {_detail(result)}".rstrip()
+
+
+def tried_again_lines(result: SuiteResult) -> list[str]:
+    """One line of a suite that was run anew: why, and how that ended; none of any other."""
+    said = result.properties.get(TRIED_AGAIN)
+    return [printable(f"    {TRIED_AGAIN}: {said}")] if said else []
 
 
 def failure_lines(result: SuiteResult) -> list[str]:

@@ -30,11 +30,20 @@ _STOPS = frozenset(
         ProblemKind.NO_BOOT,
         ProblemKind.BAIL_OUT,
         ProblemKind.SETUP,
+        ProblemKind.CONNECTION,
     }
 )
 
 # LKL follows frame pointers out of the kernel when it prints a stack, and dies of that.
 _WHILE_WARNING = re.compile(r"\bshow_stack\b.*\n(?:.*\n){0,6}.*\b__warn\b")
+
+
+def only_cut_off(problems: Iterable[Problem]) -> bool:
+    """Whether nothing is wrong but that a stream came to its end too early, by a lost connection.
+
+    So what ran has not failed by itself; nor does anybody know that it has not.
+    """
+    return {problem.kind for problem in problems} <= _CUT_SHORT | {ProblemKind.CONNECTION}
 
 
 def distinct(problems: Iterable[Problem]) -> list[Problem]:

@@ -20,6 +20,8 @@ from typing import Literal
 
 Cause = Literal["exited", "signalled", "deadline", "stall", "hung", "ended"]
 NO_PROPERTIES: Mapping[str, str] = MappingProxyType({})
+TRIED_AGAIN = "tried again"
+"""The property of a suite that was run anew: why, and how that ended."""
 
 
 def suite_title(suite: str, variant: str) -> str:
@@ -65,6 +67,7 @@ class ProblemKind(StrEnum):
     CRASH = "crash"
     GUEST = "guest"
     SETUP = "set-up"
+    CONNECTION = "connection lost"  # to where the program ran: nothing is known of it
     HELPER = "helper"
     CLEANUP = "cleanup"
     INTERRUPTED = "interrupted"

@@ -37,5 +37,33 @@ int main(int argc, char **argv)
 
 		words[1] = made < 0 ? "pass" : "fail";
 	}
+	if (!strcmp(words[1], "once") || !strcmp(words[1], "always")) {
+		/* ARGUMENT is what the first run does, or all; each adds a byte to the file. */
+		int file = open(getenv("FAKE_ONCE"), O_CREAT | O_APPEND | O_RDWR, 0600);
+		int first = file >= 0 && lseek(file, 0, SEEK_END) == 0;
+
+		if (file < 0 || write(file, "x", 1) != 1)
+			return 9;
+		words[1] = first || words[1][0] == 'a' ? words[2] : "pass";
+		if (!strcmp(words[1], "fail-then-hang")) {
+			plan(2);
+			point(1, "first", "not ok");
+			announce(2, "second");
+			hang();
+		}
+		if (!strcmp(words[1], "cut-then-hang")) {
+			plan(1);
+			fputs("not ok 1 first", stdout);
+			fflush(stdout);
+			hang();
+		}
+		if (!strcmp(words[1], "oops-then-hang")) {
+			plan(1);
+			announce(1, "first");
+			puts("[    1.250000] BUG: kernel NULL pointer dereference, address: 0");
+			fflush(stdout);
+			hang();
+		}
+	}
 	return contract_main(3, words);
 }

@@ -53,7 +53,12 @@ class Answer(IntEnum):
     STOP = 255
 
 
-_NOT_THE_KERNEL = frozenset({ProblemKind.LAUNCH, ProblemKind.SETUP, ProblemKind.SUITE_ERROR})
+_NOT_THE_KERNEL = frozenset(
+    {
+        *(ProblemKind.LAUNCH, ProblemKind.SETUP),
+        *(ProblemKind.CONNECTION, ProblemKind.SUITE_ERROR),
+    }
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -122,7 +122,7 @@ def test_a_device_that_is_unplugged_is_an_error(options: dict[str, str], device:
         device.unplug()
         list(points)
         assert execution.result is not None
-        assert ProblemKind.SETUP in {problem.kind for problem in execution.result.problems}
+        assert ProblemKind.CONNECTION in {problem.kind for problem in execution.result.problems}
     assert gone(options)
     connect(device)
 

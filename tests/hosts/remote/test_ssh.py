@@ -155,13 +155,13 @@ def test_a_lost_connection_is_an_error_and_leaves_nothing(
         points = execution.points()
         assert next(points).name == "first"
         if victim == "client":
-            process.kill()
+            os.kill(process.child.pid, signal.SIGKILL)
         else:
             os.kill(master_of(process.command), signal.SIGKILL)
         list(points)
         assert execution.result is not None
         kinds = {problem.kind for problem in execution.result.problems}
-        assert ProblemKind.SETUP in kinds
+        assert ProblemKind.CONNECTION in kinds
     assert gone(options)
 
 
@@ -305,7 +305,7 @@ def test_a_connection_that_stands_still_is_an_error_of_its_own(
                     os.kill(pid, signal.SIGCONT)
         assert execution.result is not None
         kinds = {problem.kind for problem in execution.result.problems}
-        assert ProblemKind.SETUP in kinds and ProblemKind.STALL not in kinds
+        assert ProblemKind.CONNECTION in kinds and ProblemKind.STALL not in kinds
     assert gone(options)
 
 

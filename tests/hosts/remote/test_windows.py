@@ -230,12 +230,12 @@ def test_a_lost_connection_is_an_error_and_leaves_nothing(
         points = execution.points()
         assert next(points).name == "first"
         if victim == "client":
-            execution.process.kill()
+            os.kill(execution.process.child.pid, signal.SIGKILL)
         else:
             os.kill(master_of(execution.process.command), signal.SIGKILL)
         list(points)
         assert execution.result is not None
-        assert ProblemKind.SETUP in {problem.kind for problem in execution.result.problems}
+        assert ProblemKind.CONNECTION in {problem.kind for problem in execution.result.problems}
     assert gone(wine)
 
 

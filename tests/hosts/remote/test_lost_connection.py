@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A run whose connection is lost is started anew once; what failed by itself stays a failure."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.fake_build import bundled_build, environment, fake_build, start
+from tests.hosts.remote.sshd import ssh_config
+
+PATIENCE = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class There:
+    """A target on an sshd of its own: options for it, its folder, the file that counts the runs."""
+
+    options: list[str]
+    config: Path
+    folder: Path
+    counter: Path
+
+    def runs(self) -> int:
+        """How many programs have begun."""
+        return self.counter.stat().st_size if self.counter.exists() else 0
+
+    def gone(self) -> bool:
+        """Whether nothing is left there, after a while."""
+        runs = self.folder / "runs"
+        return waited(lambda: not runs.exists() or not any(runs.iterdir()))
+
+
+@pytest.fixture
+def there(tmp_path: Path) -> There:
+    folder, counter = tmp_path / "there", tmp_path / "counter"
+    targets = tmp_path / "targets.toml"
+    targets.write_text(
+        f'[targets.near]\naddress = "box"\nfolder = "{folder}"\n'
+        f'environment = {{ FAKE_ONCE = "{counter}" }}\n'
+    )
+    config = ssh_config(tmp_path)
+    options = ["--lkl-ssh-target=near", f"--lkl-ssh-targets={targets}"]
+    return There([*options, f"--lkl-ssh-config={config}"], config, folder, counter)
+
+
+def waited(happened: Callable[[], bool]) -> bool:
+    """Wait until something has happened, but not for ever."""
+    limit = time.monotonic() + PATIENCE
+    while not happened() and time.monotonic() < limit:
+        time.sleep(0.02)
+    return happened()
+
+
+def masters(config: Path) -> list[int]:
+    """The ssh processes that hold connections by this configuration."""
+    pattern = f"^ssh -F {config} .*ControlMaster=yes "
+    found = subprocess.run(["pgrep", "-f", pattern], capture_output=True, text=True, check=False)
+    return [int(word) for word in found.stdout.split()]
+
+
+def family(pid: int) -> list[int]:
+    """A process and its descendants."""
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except FileNotFoundError:
+        return []
+    return [pid, *(one for child in children for one in family(int(child)))]
+
+
+def kill_sshd(there: There) -> None:
+    """Kill the processes of sshd, children of the client's here, but not what they have started."""
+    for master in masters(there.config):
+        for pid in family(master)[1:]:
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                if Path(f"/proc/{pid}/comm").read_text().startswith("sshd"):
+                    os.kill(pid, signal.SIGKILL)
+
+
+def command(kind: str, build: Path, there: There) -> tuple[str, list[str]]:
+    """Module and words that run the program `boot` as a suite or alone."""
+    if kind == "exec":
+        return "lkltest", ["exec", "--host", "ssh", *there.options, str(build / "tests" / "boot")]
+    if kind == "run":
+        return "lkltest", ["run", "boot", "--host", "ssh", "--build", str(build), *there.options]
+    words = ["--pyargs", "lkltest.suites", "--lkl-suite=boot", "--lkl-host=ssh"]
+    return "pytest", [*words, f"--lkl-build={build}", *there.options]
+
+
+def run_and_lose(
+    module: str, words: list[str], there: There, lose: Callable[[There], None], times: int = 1
+) -> tuple[int, str]:
+    """Run a command whose programs lose their connection while they run: status and output."""
+    with start(module, *words, env=environment(LKL_TIMEOUT="")) as process:
+        for number in range(1, times + 1):
+            assert waited(lambda at=number: there.runs() >= at or process.poll() is not None)
+            time.sleep(0.3)  # what it prints is on its way
+            lose(there)
+        stdout, stderr = process.communicate(timeout=PATIENCE * 2)
+    assert "Traceback" not in stdout + stderr, stdout + stderr
+    return process.returncode, stdout + stderr
+
+
+@pytest.mark.parametrize("kind", ["run", "pytest", "exec"])
+def test_a_lost_run_is_tried_again_and_said_so_in_a_line(
+    kind: str, there: There, tmp_path: Path
+) -> None:
+    build = fake_build(tmp_path / "build", boot="once hang")
+    status, said = run_and_lose(*command(kind, build, there), there, kill_sshd)
+    assert (status, there.runs()) == (0, 2), said
+    (line,) = [line for line in said.splitlines() if "connection lost" in line]
+    assert re.search(r"connection lost: box: \S.*; ", line)
+    assert "tried again" in line
+    assert kind == "exec" or line.endswith("on another one: passed")
+    assert there.gone()
+
+
+@pytest.mark.parametrize("kind", ["run", "pytest", "exec"])
+def test_a_second_loss_is_an_error(kind: str, there: There, tmp_path: Path) -> None:
+    build = fake_build(tmp_path / "build", boot="always hang")
+    status, said = run_and_lose(*command(kind, build, there), there, kill_sshd, times=2)
+    assert (status, there.runs()) == (1, 2), said
+    assert said.count("connection lost: box") >= 2
+    assert there.gone()
+
+
+@pytest.mark.parametrize("mode", ["fail-then-hang", "cut-then-hang", "oops-then-hang"])
+@pytest.mark.parametrize("kind", ["run", "exec"])
+def test_what_has_failed_is_not_tried_again(
+    kind: str, mode: str, there: There, tmp_path: Path
+) -> None:
+    """The second run would pass."""
+    build = fake_build(tmp_path / "build", boot=f"once {mode}")
+    status, said = run_and_lose(*command(kind, build, there), there, kill_sshd)
+    assert (status, there.runs()) == (1, 1), said
+    assert "tried again" not in said
+    assert there.gone()
+
+
+@pytest.mark.parametrize("mode", ["segfault", "hang"])
+def test_a_crash_and_a_hang_are_not_tried_again(mode: str, there: There, tmp_path: Path) -> None:
+    build = fake_build(tmp_path / "build", boot=f"once {mode}")
+    module, words = command("run", build, there)
+    status, said = run_and_lose(module, [*words, "--timeout", "6"], there, lambda _: None)
+    assert (status, there.runs()) == (1, 1), said
+    assert "tried again" not in said
+
+
+def test_the_tree_of_a_suite_holds_each_point_once(there: There, tmp_path: Path) -> None:
+    build = fake_build(tmp_path / "build", boot="once hang")
+    module, words = command("run", build, there)
+    trees = tmp_path / "trees"
+    words += [f"--lkl-json-dir={trees}"]
+    status, said = run_and_lose(module, words, there, kill_sshd)
+    assert status == 0, said
+    (file,) = trees.iterdir()
+    tree = json.loads(file.read_text())
+    assert [point["name"] for point in tree["points"]] == ["first", "second"]
+    assert tree["problems"] == []
+    assert tree["properties"]["tried again"].endswith("on another one: passed")
+
+
+def test_a_disk_is_as_it_was_before(there: There, tmp_path: Path) -> None:
+    source = tmp_path / "writer.c"
+    source.write_text(
+        "#include <fcntl.h>\n#include <stdio.h>\n#include <stdlib.h>\n#include <unistd.h>\n"
+        "int main(int c, char **v) { int disk = open(v[1], O_RDWR); char b = 0;\n"
+        ' int file = open(getenv("FAKE_ONCE"), O_CREAT | O_APPEND | O_RDWR, 0600);\n'
+        " int first = lseek(file, 0, SEEK_END) == 0; pread(disk, &b, 1, 1 << 20);\n"
+        ' printf("1..1\\n"); if (first) { pwrite(disk, "!", 1, 1 << 20); fsync(disk); }\n'
+        ' fflush(stdout); write(file, "x", 1); if (first) sleep(1000);\n'
+        ' printf("%s 1 untouched\\n", b == 0 ? "ok" : "not ok"); return 0; }\n'
+    )
+    (tmp_path / "build" / "tests").mkdir(parents=True)
+    program = tmp_path / "build" / "tests" / "boot"
+    subprocess.run(["gcc", "-o", program, source], check=True)
+    suite = tmp_path / "test_own.py"
+    suite.write_text(
+        "import os\nfrom lkltest.host.disk import Disk\n"
+        "def test_own(lkl, tmp_path):\n"
+        "    with (tmp_path / 'image').open('w+b') as image:\n"
+        "        image.truncate(4 << 20)\n"
+        "        lkl.run('boot', Disk(image.fileno(), 'ext4'))\n"
+    )
+    words = [str(suite), "--lkl-host=ssh", f"--lkl-build={tmp_path / 'build'}", *there.options]
+    status, said = run_and_lose("pytest", [*words, "-p", "no:cacheprovider"], there, kill_sshd)
+    assert (status, there.runs()) == (0, 2), said
+    assert there.gone()
+
+
+def test_a_pair_of_kernels_is_tried_again_together(there: There) -> None:
+    """Both lose the connection, and each needs the other's pipes."""
+    build = bundled_build()
+    if build is None:
+        pytest.skip("the bundled build is missing: make build")
+    words = ["run", "net[pipe]", "--host", "ssh", *there.options]
+    with start("lkltest", *words) as process:
+        runs = there.folder / "runs"
+        both = lambda: runs.exists() and len(list(runs.glob("*/pid"))) == 2  # noqa: E731
+        assert waited(lambda: both() or process.poll() is not None)
+        kill_sshd(there)
+        stdout, stderr = process.communicate(timeout=PATIENCE * 2)
+    assert (process.returncode, "on another one: passed" in stdout) == (0, True), stdout + stderr
+    assert there.gone()
