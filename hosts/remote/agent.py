@@ -62,8 +62,12 @@ class Agent(ABC):
         self.address = transport.address or "the device"
         self._transport = transport
         self._target = target
-        self._session = secrets.token_hex(8)
+        self.session = secrets.token_hex(8)
         self.lost = False  # whether the connection is known to be gone, or to stand still
+
+    def last_words(self) -> str:
+        """The reason why the connection ended, as it has said itself, or ""."""
+        return self._transport.last_words()
 
     @contextlib.contextmanager
     def watching(self) -> Iterator[None]:
@@ -132,6 +136,10 @@ class Agent(ABC):
     @abstractmethod
     def end(self, run: str) -> None:
         """End a run and remove its folder."""
+
+    @abstractmethod
+    def end_session(self, session: str) -> None:
+        """End the runs of another agent's, whose connection is lost."""
 
     @abstractmethod
     def runs(self) -> list[str]:

@@ -73,6 +73,7 @@ class RemoteHost(Host):
         self._machine: Machine | None = None
         self._stack = contextlib.ExitStack()
         self._connection = contextlib.ExitStack()  # what there is of the connection of now
+        self._lost_session = ""
         self._patience: Deadline | None = None  # with a target that was there, and may come back
 
     @classmethod
@@ -208,9 +209,12 @@ class RemoteHost(Host):
         return RemoteConsole(child, (ours, side), tuple(command), launch.deadlines, run)
 
     def _connected(self) -> Agent:
-        if self._agent is not None and self._agent.lost:
-            self._disconnect()
+        if self._agent is not None and not self._agent.lost:
+            return self._agent
+        if self._agent is not None:
+            self._lost_session = self._agent.session
             self._patience = Deadline(_RETURN_SECONDS)
+            self._disconnect()
         while self._agent is None:
             try:
                 self._agent = self._connect()
@@ -218,6 +222,9 @@ class RemoteHost(Host):
                 if self._patience is None or self._patience.expired:
                     raise
                 time.sleep(_PAUSE_SECONDS)
+        if self._lost_session:
+            self._agent.end_session(self._lost_session)
+            self._lost_session = ""
         return self._agent
 
     def _connect(self) -> Agent:

@@ -59,10 +59,10 @@ class PosixAgent(Agent):
 
     def name_run(self, seconds: int) -> str:
         del seconds  # they are in the run's lease
-        return self._session + secrets.token_hex(16)
+        return self.session + secrets.token_hex(16)
 
     def _watch_command(self) -> list[str]:
-        return self._transport.command(self._words("watch", self._session))
+        return self._transport.command(self._words("watch", self.session))
 
     def path(self, run: str, name: str) -> str:
         return f"{self.system.folder}/runs/{run}/{name}".rstrip("/")
@@ -85,6 +85,9 @@ class PosixAgent(Agent):
 
     def end(self, run: str) -> None:
         self._ask("end", run)
+
+    def end_session(self, session: str) -> None:
+        self._ask("leave", session)
 
     def runs(self) -> list[str]:
         return self._ask("list").decode().split()

@@ -81,7 +81,8 @@ class RemoteConsole(Console):
             self.exit = Exit(cause="ended", note=self._lost)
         elif self._ended_too_early():
             said = bytes(self.side_output).decode("utf-8", "replace").strip().splitlines()
-            self._lose(f"{self._run.agent.address}: {said[-1] if said else 'it ended'}")
+            why = self._run.agent.last_words() or (said[-1] if said else "it ended")
+            self._lose(f"{self._run.agent.address}: {why}")
 
     def problems(self) -> list[Problem]:
         return self._problems

@@ -29,6 +29,7 @@ exit /b 0
 echo watching
 set line=
 set /p line=
+:leave
 for /d %%i in (runs\*-%2*) do call "%~f0" end %%~ni
 exit /b 0
 

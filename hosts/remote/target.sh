@@ -39,6 +39,12 @@ end_run() {
 	rm -rf "runs/$1"
 }
 
+end_session() {
+	for run in runs/"$1"*; do
+		[ ! -d "$run" ] || end_run "${run#runs/}"
+	done
+}
+
 # What a target that was switched off, or a killed script, has left.
 end_old_runs() {
 	now=$(date +%s)
@@ -153,10 +159,11 @@ watch) # SESSION: ends its runs when a line comes, or when the connection ends
 	read -r _ && pauses=0 || pauses="0 2 10"
 	for pause in $pauses; do # what was just asked for may come after the end
 		sleep $pause
-		for run in runs/"$1"*; do
-			[ ! -d "$run" ] || end_run "${run#runs/}"
-		done
+		end_session "$1"
 	done
+	;;
+leave) # SESSION: its runs, whose connection is lost; the target itself may not know that yet
+	end_session "$1"
 	;;
 end) # NAME: with its folder
 	end_run "$1"

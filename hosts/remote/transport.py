@@ -26,6 +26,7 @@ _SECONDS = 60.0
 COPY_SECONDS = 600.0
 """Seconds for files on their way, which a slow board unpacks; ssh itself sees a dead connection."""
 _CONNECT_SECONDS = 30.0
+_WORDS_BYTES = 4096
 _ALIVE_SECONDS = 15
 _UID_MAP = Path("/proc/self/uid_map")
 """Seconds of silence after which a target has to say that it is there, three times.
@@ -70,6 +71,10 @@ class Transport(ABC):
         """Hold a connection, its socket in `folder`. Raises ConnectionLost, one line."""
         del folder
         yield
+
+    def last_words(self) -> str:
+        """The last line that the connection itself has said, which tells why it ended, or ""."""
+        return ""
 
     def call(self, *words: str, stdin: IO[bytes] | bytes = b"", seconds: float = _SECONDS) -> bytes:
         """Run words on the target, return what they print. Raises LaunchError, one line."""
@@ -121,6 +126,7 @@ class Ssh(Transport):
         self._config = config
         self._options = options
         self._socket: Path | None = None
+        self._said: Path | None = None  # a file with what the master says; a pipe would fill up
 
     def command(self, words: tuple[str, ...], *, terminal: bool = False) -> list[str]:
         _check(words)
@@ -141,10 +147,17 @@ class Ssh(Transport):
             return None
         return _last(said) or "the connection was lost"
 
+    def last_words(self) -> str:
+        try:
+            said = self._said.read_bytes() if self._said else b""
+        except OSError:  # the connection is closed, and the folder gone
+            return ""
+        return _last(said[-_WORDS_BYTES:].decode("utf-8", "replace"))
+
     @contextlib.contextmanager
     def connect(self, folder: Path) -> Iterator[None]:
         """The master ends with this process, however that ends: see `_MASTER_SCRIPT`."""
-        socket = folder / "ssh"
+        socket, self._said = folder / "ssh", folder / "said"
         file = self._config or own_configuration(folder)
         config = ["-F", str(file)] if file else []
         options = [
@@ -162,34 +175,25 @@ class Ssh(Transport):
             "-o",
             f"ServerAliveInterval={_ALIVE_SECONDS}",
         ]
-        master = subprocess.Popen(
-            [
-                "/bin/sh",
-                "-c",
-                _MASTER_SCRIPT,
-                "sh",
-                *config,
-                *options,
-                *limit,
-                "-S",
-                str(socket),
-                "-N",
-                self.address,
-            ],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            start_new_session=True,  # Ctrl-C is for us to hear
-        )
+        with self._said.open("wb") as said:
+            master = subprocess.Popen(
+                [
+                    *("/bin/sh", "-c", _MASTER_SCRIPT, "sh", *config, *options, *limit),
+                    *("-S", str(socket), "-N", self.address),
+                ],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=said,
+                start_new_session=True,  # Ctrl-C is for us to hear
+            )
         try:
             self._wait_for(master, socket)
             self._socket = socket
             yield
         finally:
             self._socket = None
-            for stream in (master.stdin, master.stderr):
-                if stream is not None:
-                    stream.close()
+            if master.stdin is not None:
+                master.stdin.close()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 master.wait(2)
             with contextlib.suppress(ProcessLookupError):
@@ -203,8 +207,7 @@ class Ssh(Transport):
         try:
             while not socket.exists() and not limit.expired:
                 if select.select([pidfd], [], [], 0.005)[0]:
-                    said = master.stderr.read().decode("utf-8", "replace") if master.stderr else ""
-                    raise ConnectionLost(f"cannot connect to {self.address}: {_last(said)}")
+                    raise ConnectionLost(f"cannot connect to {self.address}: {self.last_words()}")
         finally:
             os.close(pidfd)
         if limit.expired:

@@ -75,10 +75,10 @@ class WindowsAgent(Agent):
         self._put(script.encode(), f"{folder}/target.cmd", *made)
 
     def name_run(self, seconds: int) -> str:
-        return f"{int(time.time()) + seconds}-{self._session}{secrets.token_hex(16)}"
+        return f"{int(time.time()) + seconds}-{self.session}{secrets.token_hex(16)}"
 
     def _watch_command(self) -> list[str]:
-        return self._ssh.command(self._verb("watch", self._session))
+        return self._ssh.command(self._verb("watch", self.session))
 
     def path(self, run: str, name: str) -> str:
         del run  # a program's folder is its run's
@@ -133,6 +133,9 @@ class WindowsAgent(Agent):
 
     def end(self, run: str) -> None:
         self._ssh.call(*self._verb("end", run))
+
+    def end_session(self, session: str) -> None:
+        self._ssh.call(*self._verb("leave", session))
 
     def runs(self) -> list[str]:
         found = [name for name in self._list("runs") if re.fullmatch(r"\d+-[0-9a-f]{48}", name)]

@@ -41,7 +41,7 @@ from lkltest.nightly.config.config import Config
 from lkltest.nightly.config.example import EXAMPLE
 from lkltest.nightly.history.queries import named_night
 from lkltest.nightly.history.store import History, HistoryError
-from lkltest.nightly.model.cell import Cell
+from lkltest.nightly.model.cell import Cell, CellRecord
 from lkltest.nightly.model.change import Change
 from lkltest.nightly.report import prometheus
 from lkltest.nightly.report.labels import headline, verdict
@@ -53,6 +53,7 @@ from lkltest.nightly.run.store import NightFolder, new_night, remove_nights, unf
 from lkltest.report.terminal import echo, echo_error, wants_colour
 from lkltest.signals import handle_termination_signals, repeat_dropped_interrupts
 from lkltest.text import plural
+from lkltest.verdict.results import TRIED_AGAIN
 from lkltest.whole_file import write_whole
 
 
@@ -195,6 +196,8 @@ def _close(
     lost = recorder.history_error
     notes = [f"{lost}; compared with the nights on disk"] if lost else []
     notes += recorder.troubles
+    again = [line for record in records for line in _tried_again(record)]
+    notes += again
     with contextlib.ExitStack() as stack:
         if history is None or recorder.history_error:
             history = stack.enter_context(history_of_folders(config.directory))
@@ -203,7 +206,11 @@ def _close(
         said = verdict(compared.model).value, headline(compared.model)
         folder.finish(finished, *said, compared.model.notes)
         compared = _searched(options, config, compared, folder)
-        for line in (*lines(compared.model.changes), *coverage_lines(compared.model.coverage)):
+        for line in (
+            *again,
+            *lines(compared.model.changes),
+            *coverage_lines(compared.model.coverage),
+        ):
             echo(line)
         line = night_line(compared.model, folder.path, colour=wants_colour(sys.stdout))
         print(line, flush=True)
@@ -215,6 +222,12 @@ def _close(
     if recorder.history_error:
         return fail(f"{recorder.history_error}; the night is complete in {folder.path}")
     return FAILED if compared.failing else PASSED
+
+
+def _tried_again(record: CellRecord) -> list[str]:
+    """A line for each of a cell's runs that was begun anew: why, and how that ended."""
+    said = (result.properties.get(TRIED_AGAIN) for result in record.results)
+    return [f"{record.cell.id}: {TRIED_AGAIN}: {text}" for text in said if text]
 
 
 def _searched(

@@ -22,6 +22,7 @@ from lkltest.sandbox.scope import Scope
 from lkltest.testing import PROGRAM_SOURCE, HostContract
 from lkltest.verdict.results import ProblemKind
 from tests.compiler import ROOT, compile_program
+from tests.fake_build import environment, fake_build, start
 from tests.hosts.remote.adbd import Device
 
 PORT = "ANDROID_ADB_SERVER_PORT"
@@ -133,3 +134,27 @@ def test_no_device_is_one_line(device: Device) -> None:
         AdbHost({"lkl_adb_target": "nobody"}).session(),
     ):
         pass
+
+
+def test_a_run_whose_device_was_unplugged_is_tried_again(
+    options: dict[str, str], device: Device, tmp_path: Path
+) -> None:
+    counter = tmp_path / "counter"
+    targets = tmp_path / "targets.toml"
+    text = Path(options["lkl_adb_targets"]).read_text()
+    targets.write_text(f'{text}environment = {{ FAKE_ONCE = "{counter}" }}\n')
+    program = str(fake_build(tmp_path, boot="once hang") / "tests" / "boot")
+    words = ["exec", "--host", "adb", "--lkl-adb-target=phone", f"--lkl-adb-targets={targets}"]
+    with start("lkltest", *words, program, env=environment(**os.environ)) as process:
+        limit = time.monotonic() + 60
+        while not counter.exists() and time.monotonic() < limit:
+            time.sleep(0.05)
+        time.sleep(0.3)  # what it prints is on its way
+        device.unplug()
+        time.sleep(1)
+        connect(device)
+        stdout, stderr = process.communicate(timeout=120)
+    assert process.returncode == 0, stdout + stderr
+    assert counter.stat().st_size == 2
+    assert stderr.count("it is tried again") == 1
+    assert gone(options)

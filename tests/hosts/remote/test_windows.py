@@ -27,7 +27,9 @@ from lkltest.sandbox.scope import Scope
 from lkltest.testing import PROGRAM_SOURCE, HostContract
 from lkltest.verdict.results import ProblemKind
 from tests.compiler import ROOT
+from tests.fake_build import start
 from tests.hosts.remote.sshd import ssh_config
+from tests.hosts.remote.test_lost_connection import masters
 from tests.hosts.remote.test_ssh import master_of
 from tests.hosts.wine.fixtures import CACHE, SOURCES, lkltest, require_wine, windows_program
 
@@ -254,4 +256,28 @@ def test_a_disk_comes_back(wine: dict[str, str], tmp_path: Path) -> None:
         launch = Launch(windows_program(source), (disk,), {}, PATIENCE)
         assert Execution(host, host.launch(launch, scope)).run().passed
         assert os.pread(image.fileno(), 5, 1 << 20) == b"hello"
+    assert gone(wine)
+
+
+def test_a_lost_run_is_tried_again_once(wine: dict[str, str]) -> None:
+    options = [f"--lkl-ssh-{name}={wine[f'lkl_ssh_{name}']}" for name in ("target", "config")]
+    program = str(windows_program(PROGRAM_SOURCE))
+    words = ["exec", "--host", "ssh", *options, program, "--", "hang"]
+    config = Path(wine["lkl_ssh_config"])
+    with start("lkltest", *words) as process:
+        ended: set[int] = set()
+        limit = time.monotonic() + 120
+        while len(ended) < 2 and process.poll() is None and time.monotonic() < limit:
+            new = set(masters(config)) - ended
+            if new and programs(wine):
+                for master in new:
+                    os.kill(master, signal.SIGKILL)
+                ended |= new
+                while programs(wine) and time.monotonic() < limit:
+                    time.sleep(0.05)
+            time.sleep(0.05)
+        stdout, stderr = process.communicate(timeout=120)
+    assert (process.returncode, len(ended)) == (1, 2), stdout + stderr
+    assert stderr.count("it is tried again") == 1
+    assert stderr.count("connection lost: win11") == 2
     assert gone(wine)
