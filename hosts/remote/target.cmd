@@ -1,7 +1,7 @@
 @echo off
 rem SPDX-License-Identifier: GPL-2.0-only
 rem What lkltest does on a Windows target, a verb a connection; cmd alone is asked for, PowerShell not.
-rem usage: target.cmd VERB RUN [SHA256 MARK]
+rem usage: target-HASH.cmd VERB RUN [SHA256 MARK]
 cd /d "%~dp0"
 goto %1
 

@@ -16,6 +16,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import secrets
@@ -71,8 +72,13 @@ class WindowsAgent(Agent):
         parts = folder.split("/")
         above = ["/".join(parts[: count + 1]) for count in range(len(parts))]
         made = [f"-mkdir {name}" for name in (*above, f"{folder}/store", f"{folder}/runs")]
-        script = _SCRIPT.read_text(encoding="ascii").replace("\n", "\r\n")
-        self._put(script.encode(), f"{folder}/target.cmd", *made)
+        script = _SCRIPT.read_text(encoding="ascii").replace("\n", "\r\n").encode()
+        # cmd reads a script a line at a time: one that is running must never be another one.
+        self._script = f"target-{hashlib.sha256(script).hexdigest()[:16]}.cmd"
+        if self._script not in self._list("", *made):
+            self._put(script, f"{folder}/{self.session}")
+            new = f"{folder}/{self.session}"
+            self._sftp([f"-rename {new} {folder}/{self._script}", f"-rm {new}"])
 
     def name_run(self, seconds: int) -> str:
         return f"{int(time.time()) + seconds}-{self.session}{secrets.token_hex(16)}"
@@ -155,11 +161,13 @@ class WindowsAgent(Agent):
         return "Windows has no such devices"
 
     def _verb(self, verb: str, *words: str) -> tuple[str, ...]:
-        script = f"{self.system.folder}/target.cmd".replace("/", "\\")
+        script = f"{self.system.folder}/{self._script}".replace("/", "\\")
         return _cmd(script, verb, *words)
 
-    def _list(self, folder: str) -> list[str]:
-        said = self._sftp([f"ls -1 {self.system.folder}/{folder}"]).decode("utf-8", "replace")
+    def _list(self, folder: str, *before: str) -> list[str]:
+        """The names in one of our folders there, after some other commands of sftp's."""
+        folder = f"{self.system.folder}/{folder}".rstrip("/")
+        said = self._sftp([*before, f"ls -1 {folder}"]).decode("utf-8", "replace")
         return [
             line.rpartition("/")[2].strip() for line in said.splitlines() if line[:5] != "sftp>"
         ]

@@ -281,3 +281,15 @@ def test_a_lost_run_is_tried_again_once(wine: dict[str, str]) -> None:
     assert stderr.count("it is tried again") == 1
     assert stderr.count("connection lost: win11") == 2
     assert gone(wine)
+
+
+def test_a_script_that_may_be_running_stays_as_it_is(wine: dict[str, str]) -> None:
+    """cmd reads it line by line: one session's must not change under another's."""
+    folder = Path(wine["there"])
+    seen = []
+    for _ in range(2):
+        with SshHost(wine).session():
+            (script,) = folder.glob("target-*.cmd")
+            seen.append((script.name, script.stat().st_ino, script.stat().st_mtime_ns))
+    assert seen[0] == seen[1]
+    assert {path.name for path in folder.iterdir()} == {script.name, "runs", "store"}
