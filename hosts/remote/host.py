@@ -245,7 +245,7 @@ class RemoteHost(Host):
         self._agent = None
 
     def _once_more(self, ask: Callable[[Agent], T]) -> T:
-        """What `ask` says of the target; if its connection is lost meanwhile, by another one."""
+        """The answer that `ask` gets; by another connection if the first is lost meanwhile."""
         agent = self._connected()
         try:
             return ask(agent)
