@@ -7,6 +7,7 @@ import contextlib
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lkltest.errors import ExecutableError, LaunchError, Missing
 from lkltest.guest.programs import FLAGS, HERE, compiled
@@ -16,7 +17,6 @@ from lkltest.host.by_hand import Command
 from lkltest.host.console import Console, open_terminal
 from lkltest.host.debugger import Debugger, HeldLog
 from lkltest.host.disk import CHILD_DESCRIPTOR, Disk
-from lkltest.host.emulated_debugger import EmulatedDebugger
 from lkltest.host.emulator import emulator_of, gdb_for, under_gdb
 from lkltest.host.executable import (
     SCRIPT,
@@ -27,6 +27,9 @@ from lkltest.host.executable import (
 )
 from lkltest.host.wrapper import Wrapper
 from lkltest.sandbox.scope import Scope
+
+if TYPE_CHECKING:
+    from lkltest.host.emulated_debugger import EmulatedDebugger
 
 _HELD_LOG = HeldLog("'test.c'::log_buf", "'test.c'::head")
 """The buffer in which upstream's test programs keep the kernel's log (tests/test.c)."""
@@ -99,6 +102,8 @@ class NativeHost(Host):
         wrapper = Wrapper.of(self.options, launch.build, scope)
         debugger: Debugger | EmulatedDebugger = Debugger(launch.program, scope, _HELD_LOG)
         if emulator:
+            from lkltest.host.emulated_debugger import EmulatedDebugger
+
             debugger = EmulatedDebugger(launch.program, emulator, scope, _HELD_LOG)
             emulator = (*emulator, *debugger.words)
         words = [*wrapper.words, *emulator, str(launch.program)]

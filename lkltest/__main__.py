@@ -11,7 +11,7 @@ from typing import NoReturn
 
 def main() -> NoReturn:
     """Run the command. Ctrl-C while it is imported ends the process as it does any other's."""
-    gc.set_threshold(50_000)  # what is imported stays: looking through it again and again is waste
+    gc.set_threshold(200_000)  # one look through all that was just imported takes 15 ms
     ours = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if ours:
         signal.signal(signal.SIGINT, signal.SIG_DFL)

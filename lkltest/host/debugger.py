@@ -16,22 +16,20 @@ from lkltest.host.tracer import Tracer
 from lkltest.sandbox.scope import Child, Scope
 
 _SECONDS = 20.0
-_THREAD = re.compile(
-    r"^Thread \d+ \(.*?\b(?:LWP |process |Thread \d+\.)(\d+)\)?.*\):$", re.MULTILINE
+# Patterns are compiled where they are used: that is 5 ms, and few runs have anything to look at.
+_THREAD = r"(?m)^Thread \d+ \(.*?\b(?:LWP |process |Thread \d+\.)(\d+)\)?.*\):$"
+_FRAME = (
+    r"(?m)^#\d+ +(?:0x[0-9a-f]+ in )?(?P<function>[^ (]+)(?: <[^>\n]*>)? \([^\n]*\)"
+    r"(?: (?:at|from) (?P<place>\S+))?$"
 )
-_FRAME = re.compile(
-    r"^#\d+ +(?:0x[0-9a-f]+ in )?(?P<function>[^ (]+)(?: <[^>\n]*>)? \([^\n]*\)"
-    r"(?: (?:at|from) (?P<place>\S+))?$",
-    re.MULTILINE,
-)
-_BEGIN = re.compile(r"^held log begins at (\d+)$", re.MULTILINE)
-_WAITS = re.compile(
+_BEGIN = r"(?m)^held log begins at (\d+)$"
+_WAITS = (
     r"(?:__)?(?:GI_+)?(?:_*futex|_*nanosleep|_*clock_nanosleep|_*sem_|_*new_sem|do_futex|do_sigwait"
     r"|_*sigwait|_*sigtimedwait|_*poll|ppoll|_*epoll|_*select|_*read$|_*internal_syscall_cancel"
     r"|_*syscall_cancel|_*pthread_cond|___pthread_cond|_*lll_lock|timer_helper_thread)"
 )
 """Functions of the C library in which a thread that has nothing to do waits."""
-_LEAVES = re.compile(
+_LEAVES = (
     r"sem_down|__switch_to|context_switch|__schedule"
     r"|(?:__)?(?:GI_+)?(?:__pthread_kill\w*|raise|abort|__assert_\w+|__pause|__libc_pause)"
 )
@@ -50,16 +48,16 @@ class Thread:
     @property
     def waits(self) -> bool:
         """Whether its innermost function is one in which idle threads wait."""
-        frame = _FRAME.search(self.text)
-        return frame is not None and _WAITS.match(frame["function"]) is not None
+        frame = re.search(_FRAME, self.text)
+        return frame is not None and re.match(_WAITS, frame["function"]) is not None
 
     def outline(self) -> str:
         """Its place, in a few short lines that begin where it left the program's own code."""
-        frames = list(_FRAME.finditer(self.text))
+        frames = list(re.finditer(_FRAME, self.text))
         begin = 0
         for frame in frames:
             name = frame["function"]
-            if not (name == "??" or _WAITS.match(name) or _LEAVES.fullmatch(name)):
+            if not (name == "??" or re.match(_WAITS, name) or re.fullmatch(_LEAVES, name)):
                 break
             begin += 1
         named = [one for one in frames[begin:] or frames if one["function"] != "??"]
@@ -170,7 +168,7 @@ def take_saved(file: Path, text: str) -> bytes:
     """The held log that `save_commands` have left in a file, which is removed; `text` is gdb's."""
     if not file.exists():
         return b""
-    begin = _BEGIN.search(text)
+    begin = re.search(_BEGIN, text)
     rest = file.read_bytes()[int(begin[1]) if begin else 0 :]
     file.unlink()
     return rest.partition(b"\0")[0].strip()
@@ -208,7 +206,7 @@ def arrange(text: str, dying: int = 0) -> str:
     That is the thread `dying`, or else those that do not wait; of threads of one kind, the
     program's first comes first. What is no backtrace (why there is none) is returned as it is.
     """
-    starts = [(match.start(), int(match[1])) for match in _THREAD.finditer(text)]
+    starts = [(match.start(), int(match[1])) for match in re.finditer(_THREAD, text)]
     if not starts:
         return text.strip()
     ends = [start for start, _ in starts[1:]] + [len(text)]
