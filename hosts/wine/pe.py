@@ -21,6 +21,7 @@ _SECTION_BYTES = 40
 _EXTERNAL, _STATIC, _FILE, _WEAK_EXTERNAL = 2, 3, 103, 105  # storage classes
 _FUNCTION = 0x20
 _EXPORTS, _EXCEPTIONS = 0, 3  # data directories
+_WEAK_DEFAULT = ".weak."  # and NAME.OTHER: what a weak NAME is when nothing else defines it
 _CODE = 0x20  # section flag IMAGE_SCN_CNT_CODE
 
 
@@ -69,7 +70,7 @@ class WeakExternal:
     @property
     def stale(self) -> bool:
         """Whether it has lost its own: compilers call that `.weak.NAME...`."""
-        return not self.default.startswith(f".weak.{self.name}.")
+        return not self.default.startswith(f"{_WEAK_DEFAULT}{self.name}.")
 
 
 @dataclass(frozen=True)
@@ -121,8 +122,9 @@ class Pe:
 
     @cached_property
     def symbols(self) -> tuple[Symbol, ...]:
-        """Functions and variables of its own table, by address."""
-        return tuple(sorted(self._read_symbols(), key=lambda symbol: symbol.address))
+        """Functions and variables of its own table, by address, the best name of each first."""
+        found = sorted(self._read_symbols(), key=lambda ranked: (ranked[1].address, ranked[0]))
+        return tuple(symbol for _, symbol in found)
 
     @cached_property
     def exports(self) -> tuple[Symbol, ...]:
@@ -210,7 +212,8 @@ class Pe:
             yield at, name, value, section, kind, storage, more
             number += 1 + more
 
-    def _read_symbols(self) -> Iterator[Symbol]:
+    def _read_symbols(self) -> Iterator[tuple[int, Symbol]]:
+        """Yield symbols, each with a rank: a function's own name is better than a label there."""
         sections = self.sections
         file = ""
         for at, name, value, number, kind, storage, more in self._entries():
@@ -223,7 +226,11 @@ class Pe:
                 if name == section.name or (storage == _STATIC and more and kind != _FUNCTION):
                     continue  # it stands for a section
                 function = section.code or kind == _FUNCTION
-                yield Symbol(section.address + value, name, file, function)
+                own = name
+                if name.startswith(_WEAK_DEFAULT):  # the linker may have dropped the weak name
+                    own = name.removeprefix(_WEAK_DEFAULT).partition(".")[0]
+                rank = 2 * (own != name) + (kind != _FUNCTION)
+                yield rank, Symbol(section.address + value, own, file, function)
 
     def _read_exports(self, address: int) -> Iterator[Symbol]:
         _, count, functions, names, ordinals = struct.unpack("<5I", self.read(address + 20, 20))
@@ -257,12 +264,12 @@ class SymbolTable:
 
     @classmethod
     def of(cls, symbols: Iterator[Symbol] | tuple[Symbol, ...], shift: int = 0) -> SymbolTable:
-        """The functions of `symbols`, each moved by `shift`."""
-        functions = [symbol for symbol in symbols if symbol.function]
-        return cls(
-            tuple(symbol.address + shift for symbol in functions),
-            tuple(symbol.name for symbol in functions),
-        )
+        """The functions of `symbols`, each moved by `shift`; the first name of a place counts."""
+        names: dict[int, str] = {}
+        for symbol in symbols:
+            if symbol.function:
+                names.setdefault(symbol.address + shift, symbol.name)
+        return cls(tuple(names), tuple(names.values()))
 
     def find(self, address: int) -> tuple[str, int] | None:
         """The function that an address is in, and how far in it; None before the first."""

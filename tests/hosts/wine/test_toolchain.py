@@ -11,7 +11,7 @@ import pytest
 
 from lkltest.host.build import Build, find_programs
 from lkltest.hosts.wine.host import WineHost
-from lkltest.hosts.wine.pe import PeError, WeakExternal, open_pe
+from lkltest.hosts.wine.pe import PeError, SymbolTable, WeakExternal, open_pe
 from lkltest.hosts.wine.toolchain import build_remarks, toolchains
 from tests.compiler import compile_program
 from tests.hosts.wine.fixtures import SOURCES
@@ -60,6 +60,27 @@ def test_a_weak_symbol_needs_its_own_default() -> None:
     assert WeakExternal("hook", ".weak.hooked.one").stale
     assert WeakExternal("hook", "two").stale
     assert WeakExternal("hook", "").stale
+
+
+def test_a_function_is_called_by_its_own_name(mingw: str, tmp_path: Path) -> None:
+    """And not by a compiler's name for a weak one, or a label at the same place."""
+    source = tmp_path / "weak.c"
+    source.write_text(
+        "int __attribute__((weak, noinline)) answer(int x) { return x + 1; }\n"
+        'asm(".globl before\\nbefore:\\n");\n'
+        "int ask(int x) { return answer(x) * 3; }\n"
+        "int main(void) { return ask(2); }\n",
+        encoding="ascii",
+    )
+    made = tmp_path / "weak.exe"
+    flags = ("-O1", "-fno-inline", "-fno-toplevel-reorder", "-fno-align-functions")
+    subprocess.run([f"{mingw}-gcc", *flags, "-o", made, source], check=True)
+    symbols = open_pe(made).symbols
+    table = SymbolTable.of(symbols)
+    places = {symbol.name: symbol.address for symbol in symbols}
+    assert places["ask"] == places["before"]
+    for name in ("answer", "ask", "main"):
+        assert table.find(places[name] + 1) == (name, 1)
 
 
 def test_a_tool_chain_says_its_data_model(mingw: str) -> None:
