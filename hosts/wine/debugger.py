@@ -125,7 +125,19 @@ class WineDebugger:
             seen.stacks = [dying, *others]
             seen.ending = dying.thread.number
         self.report = self.report or self._describe()
-        return replace(crash, function=self._function(crash.address))
+        return replace(crash, function=self._function_of(crash.address, dying))
+
+    def _function_of(self, address: int, dying: Stack | None) -> str:
+        """The function that a crash is in; `panic` where that has no name and panic() called it.
+
+        The function by which LKL ends a panic is static: without symbols only callers have names.
+        """
+        own = self._function(address)
+        if dying is not None and (not own or own.startswith("[")):
+            callers = [self._function(frame.address - 1) for frame in dying.frames[1:4]]
+            if "panic" in callers:
+                return "panic"
+        return own
 
     def _function(self, address: int) -> str:
         name, _, offset = self._name(address).rpartition("+")
@@ -199,6 +211,7 @@ class WineDebugger:
         """The stacks in words, and what could be done for better ones."""
         if not self._seen.stacks:
             return ""
+        self._put_telling_one_first()
         lines = self._lines()
         parts = [self._stack_text(stack, lines) for stack in self._seen.stacks]
         if outline := self._outline(self._seen.stacks[0], lines):
@@ -207,18 +220,28 @@ class WineDebugger:
             parts.append("?: found by searching the stack, which may be wrong")
         module = self._program_module()
         if module is not None and (remark := self._remark(self._names_of(module))):
-            parts.append(remark)
+            parts.insert(0 if remark.startswith(self._program.name) else len(parts), remark)
         return "\n\n".join(parts)
+
+    def _put_telling_one_first(self) -> None:
+        """Of threads that hang alike, begin with one that is in the program's own code."""
+        stacks = self._seen.stacks
+        alike = [s for s in stacks if s.thread.waits == stacks[0].thread.waits]
+        telling = next((stack for stack in alike if self._outline(stack, {})), None)
+        if telling is not None and stacks[0].thread.number != self._seen.ending:
+            stacks.remove(telling)
+            stacks.insert(0, telling)
 
     def _remark(self, names: Names) -> str:
         program = self._program.name
-        if names.source is None:
+        if not names.sources:
             return (
                 f"{program} has no names: link it without -s, keep what strip takes from it as "
                 f"{program}.debug beside it, or let the linker write {self._program.stem}.map "
-                "(-Wl,-Map=FILE); --lkl-symbols=FILE names any other file"
+                "(-Wl,-Map=FILE); System.map has the kernel's; --lkl-symbols=FILE names any file"
             )
-        return "" if names.source == self._program else f"names: {names.source}"
+        others = [str(file) for file in names.sources if file != self._program]
+        return f"names: {', '.join(others)}" if others else ""
 
     def _outline(self, stack: Stack, lines: Mapping[int, str]) -> str:
         """The place of a thread in the program's own code, in a few short lines."""

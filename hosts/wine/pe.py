@@ -156,6 +156,10 @@ class Pe:
                 found.append((name, struct.unpack_from("<I", self.data, at + _SYMBOL_BYTES)[0]))
         return tuple(WeakExternal(name, names.get(default, "")) for name, default in found)
 
+    def is_code(self, address: int) -> bool:
+        """Whether a place of the image is in a section with code."""
+        return any(s.code and 0 <= address - s.address < s.size for s in self.sections)
+
     def section(self, name: str) -> Section | None:
         return next((section for section in self.sections if section.name == name), None)
 
@@ -226,9 +230,7 @@ class Pe:
                 if name == section.name or (storage == _STATIC and more and kind != _FUNCTION):
                     continue  # it stands for a section
                 function = section.code or kind == _FUNCTION
-                own = name
-                if name.startswith(_WEAK_DEFAULT):  # the linker may have dropped the weak name
-                    own = name.removeprefix(_WEAK_DEFAULT).partition(".")[0]
+                own = own_name(name)
                 rank = 2 * (own != name) + (kind != _FUNCTION)
                 yield rank, Symbol(section.address + value, own, file, function)
 
@@ -244,6 +246,15 @@ class Pe:
             yield Symbol(target, text.decode("utf-8", "replace"))
 
 
+def own_name(name: str) -> str:
+    """The name of a function by a symbol's, which for a weak one may be the compiler's.
+
+    >>> own_name(".weak.panic_hook.main")
+    'panic_hook'
+    """
+    return name.removeprefix(_WEAK_DEFAULT).partition(".")[0] if _WEAK_DEFAULT in name else name
+
+
 def open_pe(path: Path) -> Pe:
     """Open a PE file. Raises PeError, OSError."""
     with path.open("rb") as file:
@@ -257,7 +268,7 @@ def open_pe(path: Path) -> Pe:
 
 @dataclass(frozen=True)
 class SymbolTable:
-    """Names by address. `addresses` are in order, and `names` belong to them."""
+    """Names by address. `addresses` are in order, and `names` belong to them, "" for none."""
 
     addresses: tuple[int, ...]
     names: tuple[str, ...]
@@ -272,8 +283,8 @@ class SymbolTable:
         return cls(tuple(names), tuple(names.values()))
 
     def find(self, address: int) -> tuple[str, int] | None:
-        """The function that an address is in, and how far in it; None before the first."""
+        """The function that an address is in, and how far in it; None where it has no name."""
         index = bisect_right(self.addresses, address) - 1
-        if index < 0:
+        if index < 0 or not self.names[index]:
             return None
         return self.names[index], address - self.addresses[index]

@@ -9,17 +9,18 @@ needs half a minute for a kernel.
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from lkltest.errors import LaunchError
 
-from .pe import Pe, PeError, Symbol, SymbolTable, open_pe
+from .pe import Pe, PeError, Symbol, SymbolTable, open_pe, own_name
 
 _LINES_SECONDS = 10.0
 _LIMIT = 256 << 20
@@ -29,6 +30,10 @@ _INPUT = re.compile(rb"^ \.text\S*\s+0x([0-9a-f]+)\s+0x([0-9a-f]+) (\S[^\r\n]*)"
 _MSVC = re.compile(
     rb"^ [0-9a-f]{4}:[0-9a-f]{8} +(\S+) +([0-9a-f]{16}) +f", re.MULTILINE | re.IGNORECASE
 )
+_LABEL = re.compile(
+    r"_?[se]?text|_[se]inittext|__init_(?:begin|end)|__\w+_text_(?:start|end)|_[se]data|_?end"
+)
+"""Names that a kernel's linker script gives to places (asm-generic/sections.h)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +42,14 @@ class Names:
 
     Attributes:
         table: of its functions.
-        source: the file that they are from.
+        sources: the files that they are from; none where the program alone tells what it exports.
         lines: the file that addr2line is asked about, None where none is known to have lines.
         variables: what else has a name, from a PE file's own table alone.
         image_base: what addr2line adds to addresses.
     """
 
     table: SymbolTable
-    source: Path | None
+    sources: tuple[Path, ...]
     lines: Path | None = None
     variables: tuple[Symbol, ...] = ()
     image_base: int = 0
@@ -63,13 +68,13 @@ def names_of(program: Path, extra: Sequence[Path] = ()) -> Names:
     """
     try:
         pe = open_pe(program)
-        for read in _sources(program, pe, extra):
-            found = read()
+        for file in (*extra, *([] if pe.stripped else [program]), *_copies(program, pe)):
+            found = _read_program(file, pe)
             if found is not None and found.table.addresses:
                 return found
-        return Names(SymbolTable.of(pe.exports), None)
+        return _pieced_together([*extra, *_texts_beside(program)], pe)
     except (OSError, PeError):
-        return Names(SymbolTable((), ()), None)
+        return Names(SymbolTable((), ()), ())
 
 
 def check_symbols(file: Path) -> None:
@@ -87,7 +92,10 @@ def check_symbols(file: Path) -> None:
 
 
 def lines_of(file: Path, addresses: Sequence[int]) -> dict[int, str]:
-    """`file.c:12` for each address (with the image's base) that has a line."""
+    """`folder/file.c:12` for each address (with the image's base) that has a line.
+
+    Folders are told from where those of all files part: the kernel's tree, where it has been built.
+    """
     tool = shutil.which("addr2line") or shutil.which("x86_64-w64-mingw32-addr2line")
     if tool is None or not addresses:
         return {}
@@ -100,27 +108,32 @@ def lines_of(file: Path, addresses: Sequence[int]) -> dict[int, str]:
     except (OSError, subprocess.TimeoutExpired):
         return {}
     said = done.stdout.decode("utf-8", "replace").splitlines()
-    return {
-        address: f"{Path(name).name}:{line.split()[0]}"
+    found = {
+        address: (Path(os.path.normpath(name)), line.split()[0])
         for address, text in zip(addresses, said, strict=False)
         for name, _, line in [text.rpartition(":")]
         if name and not name.startswith("?") and line[:1].isdigit() and line[0] != "0"
     }
+    root = _common_folder([path for path, _ in found.values()])
+    return {
+        address: f"{path.relative_to(root) if root in path.parents else path.name}:{line}"
+        for address, (path, line) in found.items()
+    }
 
 
-def _sources(program: Path, pe: Pe, extra: Sequence[Path]) -> Iterator[Callable[[], Names | None]]:
-    """The files that may hold names, the best first."""
-    for named in extra:
-        yield lambda named=named: _read_source(named, pe)  # type: ignore[misc]
-    if not pe.stripped:
-        yield lambda: _of_pe(program, pe)
-    for copy in _copies(program, pe):
-        yield lambda copy=copy: _read_source(copy, pe)  # type: ignore[misc]
-    folder, stem = program.parent, program.stem
-    for name in (f"{stem}.map", f"{program.name}.map"):
-        yield lambda name=name: _read_source(folder / name, pe)  # type: ignore[misc]
+def _common_folder(files: Sequence[Path]) -> Path:
+    """The folder that holds some files, less those of a C library that was built elsewhere."""
+    folders = [file.parent for file in files if file.is_absolute()]
+    own = [folder for folder in folders if folder.parts[:2] == folders[0].parts[:2]]
+    return Path(os.path.commonpath(own)) if own else Path("/")
+
+
+def _texts_beside(program: Path) -> Iterator[Path]:
+    """Places of maps of a program, or of its kernel's System.map."""
+    folder = program.parent
+    yield from (folder / f"{program.stem}.map", folder / f"{program.name}.map")
     for place in (folder, folder.parent, *folder.parents[2:3]):  # tools/lkl/tests of a kernel tree
-        yield lambda place=place: _read_source(place / "System.map", pe)  # type: ignore[misc]
+        yield place / "System.map"
 
 
 def _copies(program: Path, pe: Pe) -> Iterator[Path]:
@@ -135,28 +148,47 @@ def _copies(program: Path, pe: Pe) -> Iterator[Path]:
     yield folder / ".debug" / program.name
 
 
-def _read_source(file: Path, pe: Pe) -> Names | None:
-    """The names in a file for the program `pe`; None when it is not there or not for it."""
+def _read_program(file: Path, pe: Pe) -> Names | None:
+    """The names in a PE file for the program `pe`; None when it is not there or not for it."""
     try:
-        if not file.is_file() or file.stat().st_size > _LIMIT << 2:
+        if not file.is_file() or file.stat().st_size > _LIMIT << 2 or not _is_pe(file):
             return None
-        if _is_pe(file):
-            other = open_pe(file)
-            return _of_pe(file, other) if _same_layout(pe, other) else None
-        text = _text(file)
+        other = open_pe(file)
+        return _of_pe(file, other) if other is pe or _same_layout(pe, other) else None
     except (OSError, PeError):
         return None
-    if symbols := list(_of_linker_map(text, pe)):
-        return Names(SymbolTable.of(tuple(symbols)), file)
-    if symbols := list(_of_system_map(text, pe)):
-        return Names(SymbolTable.of(tuple(symbols)), file)
-    return None
+
+
+def _pieced_together(texts: Sequence[Path], pe: Pe) -> Names:
+    """The names of a stripped program: what it exports, then what each of some texts adds.
+
+    A linker's map names the program's own functions, and of a kernel that was linked into it the
+    entry points alone; a System.map names the kernel's. A function that none of them names is not
+    the one before it: its object file is told, where a map tells that, or nothing.
+    """
+    names = {one.address: one.name for one in pe.exports if pe.is_code(one.address)}
+    objects: dict[int, str] = {}
+    sources: list[Path] = []
+    for file in texts:
+        try:
+            text = _text(file) if file.is_file() and not _is_pe(file) else b""
+        except OSError:
+            continue
+        found = dict(_of_linker_map(text, pe) or _of_system_map(text, pe))
+        if found:
+            sources.append(file)
+            objects = {**_objects(text, pe), **objects}
+            names = {**found, **names}
+    unnamed = {begin: objects.get(begin, "") for begin in pe.functions}
+    every = {**unnamed, **names}
+    places = tuple(sorted(every))
+    return Names(SymbolTable(places, tuple(every[place] for place in places)), tuple(sources))
 
 
 def _of_pe(file: Path, pe: Pe) -> Names:
     lines = file if pe.section(".debug_line") else None
     variables = tuple(symbol for symbol in pe.symbols if not symbol.function)
-    return Names(SymbolTable.of(pe.symbols), file, lines, variables, pe.image_base)
+    return Names(SymbolTable.of(pe.symbols), (file,), lines, variables, pe.image_base)
 
 
 def _same_layout(pe: Pe, other: Pe) -> bool:
@@ -178,31 +210,32 @@ def _same_layout(pe: Pe, other: Pe) -> bool:
     return pe.read(first.address, size) == other.read(second.address, size)
 
 
-def _of_linker_map(text: bytes, pe: Pe) -> Iterator[Symbol]:
-    """The symbols of a map that ld, lld or MSVC's linker wrote.
-
-    It leaves out what is static: such a function is called by its object file, as `[file.o]`.
-    """
+def _of_linker_map(text: bytes, pe: Pe) -> dict[int, str]:
+    """The functions of a map that ld, lld or MSVC's linker wrote; it leaves out what is static."""
     found = [(int(match[2], 16), match[1]) for match in _MSVC.finditer(text)]
     found = found or [(int(match[1], 16), match[2]) for match in _GNU.finditer(text)]
-    code = [section for section in pe.sections if section.code]
     names = {
-        address - pe.image_base: name.decode("utf-8", "replace")
+        address - pe.image_base: own_name(name.decode("utf-8", "replace"))
         for address, name in found
-        if any(0 <= address - pe.image_base - s.address < s.size for s in code)
+        if pe.is_code(address - pe.image_base)
     }
-    if not names or not _fits(names, pe):
-        return
-    objects = sorted(
-        (int(match[1], 16) - pe.image_base, int(match[2], 16), Path(match[3].decode()).name)
+    return names if names and _fits(names, pe) else {}
+
+
+def _objects(text: bytes, pe: Pe) -> dict[int, str]:
+    """The object file that each function of a program is from, as `[file.o]`, by a map of ld's."""
+    parts = sorted(
+        (int(match[1], 16) - pe.image_base, int(match[2], 16), match[3].decode("utf-8", "replace"))
         for match in _INPUT.finditer(text)
     )
-    starts = [start for start, _, _ in objects]
+    starts = [start for start, _, _ in parts]
+    found = {}
     for begin in pe.functions:
         index = bisect_right(starts, begin) - 1
-        if begin not in names and index >= 0 and begin < objects[index][0] + objects[index][1]:
-            names[begin] = f"[{objects[index][2]}]"
-    yield from (Symbol(address, names[address]) for address in sorted(names))
+        if index >= 0 and begin < parts[index][0] + parts[index][1]:
+            member = Path(parts[index][2]).name.rpartition("(")[2].rstrip(")")
+            found[begin] = f"[{member}]"
+    return found
 
 
 def _fits(names: Mapping[int, str], pe: Pe) -> bool:
@@ -211,7 +244,7 @@ def _fits(names: Mapping[int, str], pe: Pe) -> bool:
     return not begins or 2 * len(begins.intersection(names)) > len(names)
 
 
-def _of_system_map(text: bytes, pe: Pe) -> Iterator[Symbol]:
+def _of_system_map(text: bytes, pe: Pe) -> dict[int, str]:
     """The functions of a kernel that was linked into the program, by what both have a name for.
 
     A System.map is of the kernel before it became part of a program: all of its addresses are off
@@ -223,11 +256,16 @@ def _of_system_map(text: bytes, pe: Pe) -> Iterator[Symbol]:
         if match[2] in b"tTwW"
     ]
     here = {symbol.name: symbol.address for symbol in pe.exports}
-    shifts = [here[name] - address for address, name in found if name in here]
-    if not shifts or len(set(shifts)) > 1:
-        return
-    for address, name in sorted(found):
-        yield Symbol(address + shifts[0], name)
+    shifts = {here[name] - address for address, name in found if name in here}
+    if len(shifts) != 1:
+        return {}
+    (shift,) = shifts
+    names: dict[int, str] = {}
+    for address, name in sorted(found, key=lambda one: one[1].startswith(".")):
+        own = own_name(name)
+        if not own.startswith(".") and not _LABEL.fullmatch(own):
+            names.setdefault(address + shift, own)
+    return names
 
 
 def _is_pe(file: Path) -> bool:

@@ -90,9 +90,18 @@ def test_a_thread_that_spins_comes_first(wine: WineHost, tmp_path: Path) -> None
     assert begin_with(frames(stall.detail), ["spin_thread+", "BaseThreadInitThunk+"])
 
 
+def test_of_threads_that_all_wait_one_in_the_program_comes_first(
+    wine: WineHost, tmp_path: Path
+) -> None:
+    stall = problem(run(wine, program(tmp_path), "lost", silence=2.0), ProblemKind.STALL)
+    assert stall.detail.startswith("wait_thread")
+    assert [name.partition("+")[0] for name in frames(stall.detail)][2] == "wait_thread"
+
+
 def test_a_stripped_program_gets_a_hint(wine: WineHost, tmp_path: Path) -> None:
     crash = problem(run(wine, program(tmp_path, "-s"), "panic"), ProblemKind.CRASH)
     assert frames(crash.detail)[0].startswith("?? (test.exe+0x")
+    assert crash.detail.startswith("test.exe has no names"), "the terminal shows what comes first"
     for word in ("test.exe has no names", "-Wl,-Map", "test.exe.debug", "--lkl-symbols"):
         assert word in crash.detail
 
@@ -175,3 +184,20 @@ def test_a_system_map_is_moved_to_where_the_kernel_is(wine: WineHost, tmp_path: 
     subprocess.run([f"{MINGW}strip", file], check=True)
     panic = problem(run(wine, file, "quiet-panic"), ProblemKind.PANIC)
     assert begin_with(frames(panic.detail), PANIC) and f"names: {named}" in panic.detail
+
+
+def test_a_null_write_that_panic_called_is_a_panic_where_it_has_no_name(
+    wine: WineHost, tmp_path: Path
+) -> None:
+    """The function of the host library that ends a panic is static: no System.map names it."""
+    file = program(tmp_path, "-Wl,--export-all-symbols")
+    symbols = subprocess.run(
+        [f"{MINGW}nm", "-n", file], check=True, capture_output=True, text=True
+    ).stdout
+    kernel = re.findall(r"^([0-9a-f]{16} [tT] (?:start_kernel|main))$", symbols, flags=re.M)
+    text = "\n".join(kernel).replace("start_kernel", "panic")
+    (tmp_path / "System.map").write_text(text, encoding="ascii")
+    subprocess.run([f"{MINGW}strip", file], check=True)
+    panic = problem(run(wine, file, "quiet-panic"), ProblemKind.PANIC)
+    assert panic.reason.startswith("page fault on write access to 0x0 in panic")
+    assert frames(panic.detail)[0].startswith("?? (test.exe+0x")

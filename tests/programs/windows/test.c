@@ -74,6 +74,11 @@ int main(int argc, char **argv)
 		CreateThread(NULL, 0, spin_thread, NULL, 0, NULL);
 		Sleep(INFINITE);
 	}
+	if (!strcmp(mode, "lost")) { /* of those that are left, the first is in Windows alone */
+		CreateThread(NULL, 0, (LPTHREAD_START_ROUTINE)Sleep, (void *)(size_t)INFINITE, 0, NULL);
+		CreateThread(NULL, 0, wait_thread, NULL, 0, NULL);
+		ExitThread(0);
+	}
 	printf("ok 2 middle\n");
 	return head != tail;
 }
