@@ -188,7 +188,8 @@ def _print_verdict(name: str, host: Host, result: ProgramResult) -> None:
     explained = {problem.point for problem in result.problems}
     failed = [point for point in result.points if point.outcome is Outcome.FAILED]
     for point in (point for point in failed if point.name not in explained):
-        echo_error(f"not ok {point.name} {point.reason}".rstrip())
+        for whole_name, culprit in point.culprits():
+            echo_error(f"not ok {whole_name} {culprit.reason}".rstrip())
     for line in problem_lines(result.problems, whole=True):
         echo_error(line)
     word = "ok" if result.passed else "FAILED"

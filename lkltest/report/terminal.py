@@ -71,9 +71,10 @@ def failure_lines(result: SuiteResult) -> list[str]:
     lines = []
     for point in result.points:
         if point.outcome is Outcome.FAILED and point.name not in explained:
-            lines.append(f"not ok {point.failure}")
-            last = [line for line in point.log.splitlines() if line.strip()][-_LOG_LINES:]
-            lines.extend(f"    {line}" for line in last)
+            for name, culprit in point.culprits():
+                lines.append(f"not ok {name}: {culprit.reason}".removesuffix(": "))
+                log = (culprit.log or point.log).splitlines()
+                lines.extend(f"    {line}" for line in [*filter(str.strip, log)][-_LOG_LINES:])
     return [*(printable(line) for line in lines), *problem_lines(result.problems)]
 
 

@@ -12,7 +12,7 @@ points and problems without a point can miss a failure or count one twice.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
@@ -133,6 +133,16 @@ class PointResult:
             if (child := next(failed, None)) is not None:
                 return f"{self.name}/{child.failure}"
         return f"{self.name}: {self.reason}" if self.reason else self.name
+
+    def culprits(self, above: str = "") -> Iterator[tuple[str, PointResult]]:
+        """The innermost subtests that failed, or itself, each with its whole name."""
+        name = f"{above}{self.name}"
+        failed = [child for child in self.children if child.outcome is Outcome.FAILED]
+        if self.reason or not failed:
+            yield name, self
+            return
+        for child in failed:
+            yield from child.culprits(f"{name}/")
 
 
 @dataclass(frozen=True, slots=True)

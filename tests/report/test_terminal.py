@@ -120,6 +120,20 @@ class TestFailures:
             *(f"    {number}" for number in range(2, 7)),
         ]
 
+    def test_each_subtest_that_failed_is_shown_with_its_own_log(self) -> None:
+        cases = (
+            PointResult("init", Outcome.PASSED, log="fine"),
+            PointResult("add", Outcome.FAILED, reason="Expected 1 == 2", log="in add"),
+            PointResult("del", Outcome.FAILED),
+        )
+        listed = PointResult("list", Outcome.FAILED, log="# Totals: pass:1", children=cases)
+        whole = PointResult("lib", Outcome.FAILED, children=(listed,))
+        assert failure_lines(suite(whole)) == [
+            "not ok lib/list/add: Expected 1 == 2",
+            "    in add",
+            "not ok lib/list/del",
+        ]
+
     def test_a_point_that_crashed_is_shown_as_the_crash_alone(self) -> None:
         lines = failure_lines(suite(FAILED, problems=(CRASH,)))
         assert lines == ["signal: killed by SIGSEGV (at write)", "    in main ()"]
