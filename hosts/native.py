@@ -22,7 +22,9 @@ from lkltest.host.executable import (
     SCRIPT,
     has_multiboot_header,
     identify,
+    interpreter_of,
     is_dynamic,
+    loader_of,
     machine_is_native,
 )
 from lkltest.host.wrapper import Wrapper
@@ -125,8 +127,11 @@ class NativeHost(Host):
         except OSError as error:
             os.close(ours)
             what = identify(launch.program)
+            needed = interpreter_of(launch.program) or loader_of(launch.program)
+            missing = needed and not Path(needed).exists()
+            why = f"there is no {needed}" if missing else error.strerror
             raise LaunchError(
-                f"{launch.program}: is {what}, but cannot be executed: {error.strerror}"
+                f"{launch.program}: is {what}, but cannot be executed: {why}"
             ) from None
         finally:
             os.close(theirs)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lkltest.errors import BuildError, ExecutableError, LaunchError, Missing
+from lkltest.guest.programs import FLAGS, WINDOWS, compiled
 from lkltest.host.api import Host, Interface, Launch, OptionGroup
 from lkltest.host.build import Build, open_build
 from lkltest.host.by_hand import Command
@@ -111,6 +112,11 @@ class WineHost(Host):
         path = super().program(build, name)
         check_program(path, self._tools().bits32)
         return path
+
+    def compile(self, build: Build, source: Path) -> Path:
+        """Compiled by MinGW, for itself alone: the kernel of a build is in its own programs."""
+        del build
+        return compiled(source, (*FLAGS, "-static"), machine=WINDOWS)
 
     @contextlib.contextmanager
     def session(self, shared: Path | None = None) -> Iterator[None]:

@@ -25,12 +25,13 @@ from lkltest.host.build import Build, named_build
 from lkltest.host.error_boundary import accepts, error_boundary, facts_of, remarks_of
 from lkltest.host.registry import host_names, make_host, why_unusable
 from lkltest.plugin import inner_pytest
+from lkltest.plugin.discover import chosen
 from lkltest.plugin.progress import REPORTER, SuiteReporter
 from lkltest.plugin.suite_run import ASKED_FOR, CAN_RUN
 from lkltest.report.terminal import coloured, echo, echo_error, wants_colour
 from lkltest.sandbox.scope import probe
 from lkltest.text import printable
-from lkltest.verdict.results import SuiteResult, suite_title
+from lkltest.verdict.results import Outcome, SuiteResult, suite_title
 
 _TOOLS = {"gdb": ("backtraces of programs that hang", "apt-get install gdb")}
 
@@ -39,6 +40,8 @@ def run(options: argparse.Namespace) -> int:
     """Run the command; returns its exit status."""
     paths, suites = inner_pytest.split(options.suites)
     try:
+        if suites:
+            chosen(paths, suites)
         inner_pytest.check_paths(paths)
     except NoSuites as error:
         echo_error(str(error))
@@ -136,7 +139,10 @@ class _Collector:
 
 
 def _reason(result: SuiteResult) -> str:
-    return result.skip or "; ".join(str(problem) for problem in result.problems) or "unknown"
+    """The reason why a suite cannot run; "" for one that has run to its end, with no program."""
+    skipped = [point.reason for point in result.points if point.outcome is Outcome.SKIPPED]
+    told = [result.skip, *map(str, result.problems), *dict.fromkeys(skipped)]
+    return "; ".join(filter(None, told))
 
 
 def _build_text(build: Build) -> str:

@@ -15,9 +15,8 @@ from lkltest.errors import BuildError
 from lkltest.host.build import named_build
 from lkltest.host.registry import host_names, make_host
 from lkltest.plugin import inner_pytest
-from lkltest.plugin.discover import NoSuites, variants
+from lkltest.plugin.discover import NoSuites, chosen
 from lkltest.report.terminal import echo, echo_error
-from lkltest.verdict.results import suite_title
 
 
 def run(options: argparse.Namespace) -> int:
@@ -25,8 +24,7 @@ def run(options: argparse.Namespace) -> int:
     hosts = host_names()
     try:
         paths, suites = inner_pytest.split(options.suites)
-        found = [suite_title(one.suite, one.variant) for one in variants(paths)]
-        titles = [title for title in found if not suites or {title, *title.split("[")} & {*suites}]
+        titles = chosen(paths, suites)
         points = _points(hosts, named_build(options.build))
     except (BuildError, NoSuites) as error:
         echo_error(str(error))

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from lkltest.sandbox.scope import Scope
 
 HERE = platform.machine()
+WINDOWS = "windows"
+"""The machine of programs for Windows on x86_64."""
 INIT = "init"
 """The guest's first program; what it does stands in suites/init.c."""
 
@@ -51,6 +53,7 @@ def missing_compiler(machine: str = HERE) -> Missing | None:
     if machine_is_native(machine):
         return Missing("gcc is missing", "apt-get install gcc libc6-dev")
     package = f"gcc-{machine}-linux-gnu".replace("_", "-")
+    package = "gcc-mingw-w64-x86-64" if machine == WINDOWS else package
     return Missing(f"{_compiler(machine)} is missing", f"apt-get install {package}")
 
 
@@ -87,7 +90,7 @@ def compiled(
     except OSError as error:
         raise LaunchError(f"{error.filename}: {error.strerror}") from None
     digest = hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
-    target = _place("programs") / digest / source.stem
+    target = _place("programs") / digest / (source.stem + (".exe" if machine == WINDOWS else ""))
     if not _is_fresh(target, sorted(source.parent.glob("*.h"))):
         compile_program(source, target, flags, libraries, machine)
     return target
@@ -153,7 +156,7 @@ def _compiler(machine: str) -> str:
     """The name of a compiler: Debian's cross compiler for what is not this machine's."""
     if machine_is_native(machine):
         return os.environ.get("GUEST_CC") or "gcc"
-    return f"{machine}-linux-gnu-gcc"
+    return "x86_64-w64-mingw32-gcc" if machine == WINDOWS else f"{machine}-linux-gnu-gcc"
 
 
 def _source(name: str) -> Path:

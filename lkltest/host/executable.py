@@ -6,6 +6,8 @@ Sources: elf(5) for ELF, the Microsoft "PE Format" specification for PE.
 
 from __future__ import annotations
 
+import contextlib
+import os
 import platform
 import stat
 import struct
@@ -145,6 +147,15 @@ def loader_of(path: Path) -> str:
                     return segment.read(file).partition(b"\0")[0].decode("utf-8", "replace")
     except (OSError, struct.error, ValueError):
         pass
+    return ""
+
+
+def interpreter_of(path: Path) -> str:
+    """The program that a script's first line names (execve(2)); "" for any other file."""
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        line = file.readline(_HEADER_BYTES)
+        if line.startswith(b"#!"):
+            return os.fsdecode(b"".join(line[2:].split()[:1]))
     return ""
 
 

@@ -17,6 +17,7 @@ from lkltest.errors import NoSuites
 from lkltest.plugin import inner_pytest
 from lkltest.plugin.fixtures import disk_image, lkl, network
 from lkltest.plugin.item import suite_name
+from lkltest.verdict.results import suite_title
 
 __all__ = ["NoSuites", "Variant", "disk_image", "lkl", "network"]
 
@@ -43,6 +44,18 @@ def variants(paths: Sequence[str] = ()) -> list[Variant]:
         where = f" in {', '.join(paths)}" if paths else ""
         raise NoSuites(f"no suites were found{where} (pytest ended with status {int(status)})")
     return list(dict.fromkeys(collector.found))
+
+
+def chosen(paths: Sequence[str], names: Sequence[str]) -> list[str]:
+    """The titles of the variants that `names` choose; all where there are none.
+
+    Raises NoSuites, for a name that chooses nothing, too.
+    """
+    titles = [suite_title(one.suite, one.variant) for one in variants(paths)]
+    for name in names:
+        if name not in {word for title in titles for word in (title, title.partition("[")[0])}:
+            raise NoSuites(inner_pytest.unknown_suite(name, titles))
+    return [one for one in titles if not names or {one, one.partition("[")[0]} & {*names}]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

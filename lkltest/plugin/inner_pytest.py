@@ -9,6 +9,7 @@ from pathlib import Path
 
 from lkltest.errors import NoSuites
 from lkltest.host.registry import entry_points
+from lkltest.text import unknown
 
 SUITES = "lkltest.suites"
 """The package of lkltest's own suites."""
@@ -44,6 +45,13 @@ def is_path(word: str) -> bool:
     """Whether a word for suites is a file's or folder's, and no suite's name."""
     name = word.partition("[")[0]
     return "/" in name or name.endswith(".py") or name == "."
+
+
+def unknown_suite(name: str, known: Iterable[str]) -> str:
+    """The line for a name that chooses no suite, but perhaps a folder or a file that was meant."""
+    path = next((path for path in (f"{name}/", f"{name}.py") if Path(path).exists()), "")
+    hint = f"{path} is a path to suites; " if path else ""
+    return hint + unknown("suite or variant", name, known)
 
 
 def arguments(

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from lkltest.errors import Unavailable
+from lkltest.plugin.inner_pytest import unknown_suite
 from lkltest.plugin.suite_run import SuiteRun
-from lkltest.text import unknown
 from lkltest.verdict.results import TRIED_AGAIN, Problem, ProblemKind, SuiteResult, suite_title
 
 _HOST_PARAMETER = "lkl_host"
@@ -83,7 +83,7 @@ def select(
     for text in wanted:
         if not any(name is not None and _fits(name, text) for name in names.values()):
             known = (str(name) for name in names.values() if name)
-            raise KeyError(unknown("suite or variant", text, known))
+            raise KeyError(unknown_suite(text, known))
     kept: list[pytest.Item] = []
     dropped: list[pytest.Item] = []
     for item in items:

@@ -109,6 +109,7 @@ class TestExec:
             ("native", 0o644, "is not executable: chmod +x"),
             ("cut", 0o755, ""),
             ("header", 0o755, "is ELF 64 bit for x86_64, but cannot be executed"),
+            (b"#! /no/such sh\n", 0o755, "but cannot be executed: there is no /no/such"),
             (None, 0, "no such file"),
             ("directory", 0, "is a directory"),
             ("pipe", 0, "is a named pipe"),

@@ -51,6 +51,24 @@ def test_list_and_doctor_know_it(mine: Path) -> None:
     assert "  boot " not in said.partition("host native")[2].partition("\n")[2]
 
 
+def test_a_name_that_fits_nothing_is_told_and_so_is_the_folder_that_was_meant(mine: Path) -> None:
+    for command in ("run", "list", "doctor"):
+        done = lkltest(command, "my", "--build=lkl", cwd=mine)
+        assert done.returncode == 2
+        assert "my/ is a path to suites; unknown suite or variant 'my'" in done.stderr
+        done = lkltest(command, "my/", "hello[sun]", "--build=lkl", cwd=mine)
+        assert done.returncode == 2
+        assert "did you mean 'hello[moon]'?" in done.stderr
+
+
+def test_doctor_tells_why_a_suite_without_a_program_is_a_skip(mine: Path) -> None:
+    (mine / "my" / "test_hello.py").write_text(
+        "def test_hello(lkl): lkl.skip_point('greets', 'nobody lives there')"
+    )
+    said = lkltest("doctor", "my/", "--build=lkl", cwd=mine).stdout
+    assert re.search(r"^  hello +no +nobody lives there$", said, re.M), said
+
+
 def test_a_failure_is_reproduced_by_path(mine: Path) -> None:
     (mine / "my" / "test_hello.py").write_text("def test_hello(lkl): lkl.point('no', False)")
     done = lkltest("run", "my/", "--build=lkl", cwd=mine)

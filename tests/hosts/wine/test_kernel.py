@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -73,3 +74,10 @@ def test_a_disk_that_is_not_there_is_a_failure(tmp_path: Path) -> None:
     assert done.returncode == 1, done.stdout + done.stderr
     assert f"{image}: it cannot be opened" in done.stdout
     assert "Linux version 4.9" in done.stdout
+
+
+def test_a_suites_own_program_is_compiled_for_windows(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "docs" / "examples" / "suite", tmp_path / "my")
+    done = lkltest("run", "--build", BUILD, f"{tmp_path}/my/")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "hello[world]@wine        ok" in done.stdout
