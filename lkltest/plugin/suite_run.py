@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import platform
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -251,10 +252,12 @@ class SuiteRun:
         heard: list[PointResult] = []
         whole = "GCOV_PREFIX" in self._environment
         execution = self._execution(program, arguments, None, console.extend)
+        began = time.monotonic()
         with contextlib.closing(execution.points()) as points:
             for point in points:
                 heard.append(point)
                 if not whole and until(bytes(console), heard):
+                    self._program_seconds += time.monotonic() - began
                     return heard, bytes(console)
         self._end_if_lost(execution)
         result = execution.result
