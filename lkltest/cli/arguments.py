@@ -46,10 +46,18 @@ class Parser(argparse.ArgumentParser):
     """
 
     _words: Sequence[str] = ()
+    _intermixes = False
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse does, but names may stand between options, too: `run boot -v disk`."""
         self._words = args or ()
-        return super().parse_known_args(args, namespace)
+        if self._intermixes or not any(one.nargs == "*" for one in self._get_positional_actions()):
+            return super().parse_known_args(args, namespace)
+        self._intermixes = True
+        try:
+            return self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self._intermixes = False
 
     def error(self, message: str) -> NoReturn:
         super().error(printable(re.sub(r"(?<=^argument )-[-\w/]+", self._as_used, message)))

@@ -11,13 +11,14 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pytest
 
 from lkltest.places import cache_home
 from lkltest.plugin.progress import REPORTER, SuiteReporter
+from lkltest.verdict.results import SuiteResult
 from lkltest.whole_file import write_whole
 
 Points = dict[str, list[str]]
@@ -72,13 +73,24 @@ class Observer:
         reporter = session.config.pluginmanager.getplugin(REPORTER)
         if isinstance(reporter, SuiteReporter):
             _keep_times(self._run, [result.seconds for result in reporter.results])
-            seen: dict[str, Points] = {}
-            for result in reporter.results:
-                if result.points and "build" in result.properties:
-                    names = [point.name for point in result.points]
-                    seen.setdefault(result.properties["build"], {})[result.id] = names
-            for build, points in seen.items():
-                _keep(Path(build), points)
+            _keep_points(reporter.results)
+
+
+def _keep_points(results: Iterable[SuiteResult]) -> None:
+    """Keep the points of each build's suites; of one that was cut short, what was known, too."""
+    known: dict[str, Points] = {}
+    for result in results:
+        if result.points and "build" in result.properties:
+            build = result.properties["build"]
+            points = known.setdefault(build, known_points(Path(build)))
+            names = [point.name for point in result.points]
+            before = points.get(result.id, []) if result.problems else []
+            points[result.id] = list(dict.fromkeys([*before, *names]))
+    for build, points in known.items():
+        place = _place(f"points-{_key(Path(build))}.json")
+        if place is not None:
+            with contextlib.suppress(OSError):
+                write_whole(place, json.dumps(points).encode())
 
 
 def _keep_times(run: Sequence[str], seconds: Sequence[float]) -> None:
@@ -88,13 +100,6 @@ def _keep_times(run: Sequence[str], seconds: Sequence[float]) -> None:
             # Others on the machine make all take longer, the start of workers, too.
             slower = max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
             write_whole(place, json.dumps([round(each / slower, 2) for each in seconds]).encode())
-
-
-def _keep(build: Path, points: Points) -> None:
-    place = _place(f"points-{_key(build)}.json")
-    if place is not None:
-        with contextlib.suppress(OSError):
-            write_whole(place, json.dumps({**known_points(build), **points}).encode())
 
 
 def _key(path: Path) -> str:

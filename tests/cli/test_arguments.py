@@ -26,6 +26,13 @@ def home(tmp_path: Path) -> dict[str, str]:
     return environment(XDG_CACHE_HOME=str(tmp_path / "cache"))
 
 
+@pytest.mark.parametrize("command", ["run", "list", "doctor"])
+def test_names_of_suites_may_stand_between_options(command: str) -> None:
+    words = [command, "boot", "--build=x", "disk[ext4]", "net"]
+    options = build_parser(words).parse_args(words)
+    assert (options.suites, options.build) == (["boot", "disk[ext4]", "net"], "x")
+
+
 class TestSpellings:
     @pytest.mark.parametrize("option", ["--timeout", "--lkl-timeout"])
     @pytest.mark.parametrize("command", ["run", "exec", "bisect"])

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from lkltest.cli import points
+from lkltest.verdict.results import Outcome, PointResult, Problem, ProblemKind, SuiteResult
 from tests.fake_build import environment, fake_build, lkltest
 
 
@@ -48,3 +49,19 @@ def test_a_second_run_of_short_suites_has_no_workers(tmp_path: Path) -> None:
         file.write_text("[0.1, 0.1]")
     done = lkltest(*words, "-v", env=kept)
     assert done.returncode == 0 and "workers" not in done.stdout
+
+
+def test_a_run_that_was_cut_short_has_forgotten_no_point(tmp_path: Path) -> None:
+    def run(*names: str, problem: bool = False) -> list[str]:
+        result = SuiteResult(
+            *("boot", "", "native"),
+            points=tuple(PointResult(name, Outcome.PASSED) for name in names),
+            problems=(Problem(ProblemKind.INTERRUPTED, "interrupted in call"),) if problem else (),
+            properties={"build": str(tmp_path)},
+        )
+        points._keep_points([result])
+        return points.known_points(tmp_path)["boot@native"]
+
+    assert run("one", "two", "three") == ["one", "two", "three"]
+    assert run("one", "more", problem=True) == ["one", "two", "three", "more"]
+    assert run("one", "two") == ["one", "two"], "the build has changed"
