@@ -13,6 +13,7 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 
 _OBJECT = b"\x64\x86"  # machine x86_64
@@ -140,9 +141,34 @@ class Pe:
     @cached_property
     def functions(self) -> tuple[int, ...]:
         """The addresses at which functions, or parts of them, begin: the table for unwinding."""
+        return tuple(begin for begin, _, _ in self._unwind_entries)
+
+    @property
+    def unwinding_mixed_up(self) -> bool:
+        """Whether functions overlap in the table for unwinding.
+
+        `ld -r` of binutils 2.40 sorts the table and leaves its relocations where they were.
+        """
+        entries = sorted(set(self._unwind_entries))
+        overlaps = sum(end > after for (_, end, _), (after, _, _) in pairwise(entries))
+        return overlaps > len(entries) // 8  # what was discarded has its entries at one place
+
+    @cached_property
+    def unwinding_sorted(self) -> bool:
+        """Whether an object file's table for unwinding is in order before it is relocated."""
+        section = self.section(".pdata")
+        if section is None:
+            return False
+        size = section.file_size // 12 * 12
+        data = self.data[section.offset : section.offset + size]
+        begins = [begin for begin, _, _ in struct.iter_unpack("<3I", data)]
+        return begins == sorted(begins)
+
+    @cached_property
+    def _unwind_entries(self) -> tuple[tuple[int, int, int], ...]:
         address, size = self._directory(_EXCEPTIONS)
         entries = struct.iter_unpack("<3I", self.read(address, size // 12 * 12)) if address else ()
-        return tuple(begin for begin, _, _ in entries)
+        return tuple(entries)
 
     @cached_property
     def weak_externals(self) -> tuple[WeakExternal, ...]:

@@ -53,13 +53,15 @@ def _describe(triplet: str) -> Iterator[str]:
         yield "long has 32 bits (LLP64), a 64 bit kernel needs one of 64"
     elif bits:
         yield f"long has {bits} bits"
-    stale = _weak_symbols_lost(triplet)
-    if stale is not None:
-        yield "ld -r mixes up weak symbols, LKL needs a patched one" if stale else "ld is patched"
+    broken = _broken_by_ld(triplet)
+    if broken:
+        yield f"ld -r mixes up {' and '.join(broken)}, LKL needs a patched one"
+    elif broken is not None:
+        yield "ld is patched"
 
 
-def _weak_symbols_lost(triplet: str) -> bool | None:
-    """Whether `ld -r`, with which a kernel is linked, breaks weak symbols; None: not known."""
+def _broken_by_ld(triplet: str) -> list[str] | None:
+    """What `ld -r`, with which a kernel is linked, breaks; None: not known."""
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         for name, source in (("a", _FIRST), ("b", _SECOND)):
@@ -67,10 +69,11 @@ def _weak_symbols_lost(triplet: str) -> bool | None:
             _output(f"{triplet}-gcc", "-O1", "-c", "-o", place / f"{name}.o", place / f"{name}.c")
         _output(f"{triplet}-ld", "-r", "-o", place / "r.o", place / "a.o", place / "b.o")
         try:
-            symbols = open_pe(place / "r.o").weak_externals
+            linked = open_pe(place / "r.o")
+            broken = ["weak symbols"] if any(s.stale for s in linked.weak_externals) else []
+            return [*broken, ".pdata"] if linked.unwinding_sorted else broken
         except (OSError, PeError):
             return None
-        return any(symbol.stale for symbol in symbols)
 
 
 def _output(*words: str | Path) -> str:
@@ -109,11 +112,13 @@ def _said_of(path: Path) -> str:
 
 
 def _names(pe: Pe) -> str:
-    if pe.stripped:
-        return "stripped: crashes are named by an unstripped copy or a map beside it"
     lines = ", lines" if pe.section(".debug_line") else ""
-    unwinding = "" if pe.functions else ", no .pdata: stacks may be wrong"
-    return f"symbols{lines}{unwinding}"
+    names = f"symbols{lines}"
+    if pe.stripped:
+        names = "stripped: crashes are named by an unstripped copy, or a map and System.map"
+    if pe.unwinding_mixed_up:
+        return f"{names}, .pdata mixed up (by ld -r): stacks and longjmp() go wrong"
+    return names if pe.functions else f"{names}, no .pdata: stacks may be wrong"
 
 
 def _data_model(pe: Pe) -> Iterator[str]:

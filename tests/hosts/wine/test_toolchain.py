@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import shutil
+import struct
 import subprocess
 from pathlib import Path
 
@@ -60,6 +61,26 @@ def test_a_weak_symbol_needs_its_own_default() -> None:
     assert WeakExternal("hook", ".weak.hooked.one").stale
     assert WeakExternal("hook", "two").stale
     assert WeakExternal("hook", "").stale
+
+
+def test_a_table_for_unwinding_that_a_linker_mixed_up_is_found(mingw: str, tmp_path: Path) -> None:
+    """As ld of binutils 2.40 does with -r: most functions of an LKL overlapped, and it hung."""
+    made = objects(tmp_path)
+    linked = tmp_path / "r.o"
+    subprocess.run([f"{mingw}-ld", "-r", "-o", linked, *made], check=True)
+    assert (".pdata" in toolchains()[mingw]) == open_pe(linked).unwinding_sorted
+    program = compile_program(SOURCES / "test.c", "-static", compiler=f"{mingw}-gcc", suffix=".exe")
+    pe = open_pe(program)
+    table = pe.section(".pdata")
+    assert table is not None and not pe.unwinding_mixed_up
+    data = bytearray(program.read_bytes())
+    for at in range(table.offset, table.offset + 12 * len(pe.functions), 24):
+        (begin,) = struct.unpack_from("<I", data, at)
+        struct.pack_into("<I", data, at + 4, begin + 0x1000)
+    (tmp_path / "mixed.exe").write_bytes(data)
+    assert open_pe(tmp_path / "mixed.exe").unwinding_mixed_up
+    build = Build(tmp_path, "tools/lkl", {"mixed": tmp_path / "mixed.exe"})
+    assert ".pdata mixed up (by ld -r)" in "\n".join(build_remarks(build))
 
 
 def test_a_function_is_called_by_its_own_name(mingw: str, tmp_path: Path) -> None:
