@@ -61,7 +61,7 @@ def _describe(triplet: str) -> Iterator[str]:
 
 
 def _broken_by_ld(triplet: str) -> list[str] | None:
-    """What `ld -r`, with which a kernel is linked, breaks; None: not known."""
+    """The parts of a file that `ld -r`, which links a kernel, breaks; None: not known."""
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         for name, source in (("a", _FIRST), ("b", _SECOND)):

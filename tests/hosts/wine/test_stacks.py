@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,7 @@ from lkltest.errors import LaunchError
 from lkltest.host.api import Launch
 from lkltest.host.execution import Execution
 from lkltest.hosts.wine.host import WineHost
+from lkltest.hosts.wine.symbols import Names, names_of
 from lkltest.sandbox.scope import Scope
 from lkltest.verdict.results import Problem, ProblemKind, ProgramResult
 from tests.compiler import compile_program
@@ -79,6 +80,22 @@ def test_the_held_back_log_is_read_and_gives_the_title(wine: WineHost, tmp_path:
     panic = problem(run(wine, program(tmp_path), "panic"), ProblemKind.PANIC)
     assert (panic.reason, panic.point) == ("Attempted to kill init!", "middle")
     assert begin_with(frames(panic.detail), ["panic+", "do_exit+", *PANIC[1:]])
+
+
+def test_a_run_that_is_fine_does_not_pay_for_symbols(
+    wine: WineHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kernel's cost as much as a third of its boot."""
+    read: list[Path] = []
+
+    def note(file: Path, extra: Sequence[Path] = ()) -> Names:
+        read.append(file)
+        return names_of(file, extra)
+
+    monkeypatch.setattr("lkltest.hosts.wine.debugger.names_of", note)
+    file = program(tmp_path)
+    assert run(wine, file, "").passed and read == []
+    assert not run(wine, file, "panic").passed and file in read
 
 
 def test_a_thread_that_spins_comes_first(wine: WineHost, tmp_path: Path) -> None:
