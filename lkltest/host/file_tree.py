@@ -9,13 +9,20 @@ Hence nothing of lkltest, and few imports: pathlib and json would cost a third o
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
 import sys
 
 Tree = dict[str, dict[str, str]]
-"""The facts about each file by its path: `type`, `mode`, `owner`, `size`, `content`, `target`."""
+"""The facts about each file by its path: `type`, `mode`, `owner`, `size`, `content`, `target`, and
+`names`, how many it has.
+"""
+
+OWNER, GROUP = 1234, 2345
+_TWO_NAMES = ("links/mode-640", "links/second-name")
+"""The names of one file."""
 
 PLAIN = frozenset({"vfat"})
 """File systems that have no links, modes and owners."""
@@ -41,6 +48,8 @@ def write(folder: str | os.PathLike[str], filesystem: str) -> None:
     if filesystem not in PLAIN:
         for mode in (0o600, 0o640, 0o755, 0o444):
             os.chmod(_put(folder, f"links/mode-{mode:o}", b"mode"), mode)
+        _give_away(_put(folder, "links/of-another", b"owner"))
+        os.link(*(os.path.join(folder, name) for name in _TWO_NAMES))
         os.symlink("../files/small", os.path.join(folder, "links/to-small"))
         os.symlink("/no/such/file", os.path.join(folder, "links/to-nothing"))
         os.mkdir(os.path.join(folder, "links/dir-750"))
@@ -53,6 +62,17 @@ def _put(folder: str | os.PathLike[str], name: str, data: bytes) -> str:
     with open(path, "wb") as file:
         file.write(data)
     return path
+
+
+def _give_away(path: str) -> None:
+    """Give a file to another user, where there is one: a user's own namespace has none."""
+    if os.geteuid() != 0:
+        return
+    try:
+        os.chown(path, OWNER, GROUP)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
 
 
 def describe(folder: str | os.PathLike[str]) -> Tree:
@@ -69,18 +89,41 @@ def describe(folder: str | os.PathLike[str]) -> Tree:
 
 def _describe_one(path: str) -> dict[str, str]:
     status = os.lstat(path)
-    known = {"mode": f"{stat.S_IMODE(status.st_mode):04o}"}
+    owner = {"owner": f"{status.st_uid}:{status.st_gid}"}
+    known = {"mode": f"{stat.S_IMODE(status.st_mode):04o}", **owner}
     if stat.S_ISLNK(status.st_mode):
-        return {"type": "link", "target": os.readlink(path)}
+        return {"type": "link", "target": os.readlink(path), **owner}
     if stat.S_ISDIR(status.st_mode):
         return {"type": "folder", **known}
     with open(path, "rb") as file:
-        return {"type": "file", **known, **content(file.read())}
+        names = {"names": str(status.st_nlink)}
+        return {"type": "file", **known, **names, **content(file.read())}
 
 
 def content(data: bytes) -> dict[str, str]:
     """Size and content of a file, for a `Tree`."""
     return {"size": str(len(data)), "content": hashlib.sha256(data).hexdigest()}
+
+
+def _as_linked(tree: Tree) -> Tree:
+    """A tree just written: FUSE goes on telling for a second that a file has one name."""
+    for path in _TWO_NAMES:
+        if path in tree:
+            tree[path]["names"] = "2"
+    return tree
+
+
+def without(tree: Tree, *facts: str) -> Tree:
+    """A tree of which these facts are not known."""
+    return {
+        path: {what: value for what, value in known.items() if what not in facts}
+        for path, known in tree.items()
+    }
+
+
+def given_to(tree: Tree, owner: str) -> Tree:
+    """A tree in which all files belong to one user and group, `1234:2345`."""
+    return {path: {**known, "owner": owner} for path, known in tree.items()}
 
 
 def differences(expected: Tree, found: Tree, filesystem: str) -> str:
@@ -92,7 +135,7 @@ def differences(expected: Tree, found: Tree, filesystem: str) -> str:
     for path in sorted(expected.keys() & found.keys()):
         for what, value in expected[path].items():
             other = found[path].get(what, value)
-            if other != value and not (plain and what == "mode"):
+            if other != value and not (plain and what in ("mode", "owner")):
                 lines.append(f"{path}: {what} is {other}, not {value}")
     return "\n".join(lines)
 
@@ -115,7 +158,8 @@ def main() -> None:
     what, folder, *words = sys.argv[1:]
     if what == "write":
         write(folder, *words)
-    print(ascii(describe(folder)))
+    tree = describe(folder)
+    print(ascii(_as_linked(tree) if what == "write" else tree))
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 
 from lkltest.deadline import Deadline
 from lkltest.host.execution import Execution
+from lkltest.verdict.exit_status import exit_problem
 from lkltest.verdict.results import Outcome, Problem, ProblemKind, ProgramResult
 
 _GRACE = 10.0
@@ -84,6 +85,20 @@ class Helper:
             self._news.wait_for(lambda: self._ended, seconds)
         result = self._execution.result
         return result is not None and result.exit.cause == "exited"
+
+    def told(self) -> str:
+        """The end of what it printed, and the way it ended, if it has."""
+        result = self._execution.result
+        if result is None:
+            return f"{self.name} is still running"
+        problem = exit_problem(result.exit)
+        how = f"{self.name}: {problem.reason}" if problem else f"{self.name} has ended"
+        return f"{result.output_tail.rstrip()}\n{how}".lstrip()
+
+    def ended_well(self, seconds: float) -> bool:
+        """Wait for its end, which is on its way; return whether it came, with status 0."""
+        result = self._execution.result if self.ended(seconds) else None
+        return result is not None and result.exit.status == 0
 
     def does_not_answer(self, reason: str) -> None:
         """Look at what it does instead, and end it; that fails the suite with the reason."""

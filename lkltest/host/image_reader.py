@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from lkltest.errors import Missing
 from lkltest.host.disk import Disk, DiskError, find_tool, run_tool
-from lkltest.host.file_tree import Tree, content, describe
+from lkltest.host.file_tree import Tree, content, describe, without
 
 if TYPE_CHECKING:
     from lkltest.sandbox.scope import Scope
@@ -34,9 +34,9 @@ _XFS_EXTENT = re.compile(
 )
 
 _XFS_ORDERS = {
-    "directory": ("print core.mode",),
-    "regular": ("print core.mode core.size", "bmap"),
-    "symlink": ("print core.mode u3",),
+    "directory": ("print core.mode core.uid core.gid",),
+    "regular": ("print core.mode core.uid core.gid core.size", "bmap"),
+    "symlink": ("print core.mode core.uid core.gid u3",),
 }
 _XFS_MARK = "--- next ---"
 _XFS_AT_ONCE = 500
@@ -63,15 +63,12 @@ def read_image(disk: Disk, scope: Scope) -> Tree:
     }
     _run(commands[disk.filesystem], disk, scope)
     tree = describe(folder)
-    if disk.filesystem == "btrfs":  # it gives modes to files alone
-        return {path: _without_mode(known) for path, known in tree.items()}
-    return tree
-
-
-def _without_mode(known: dict[str, str]) -> dict[str, str]:
-    if known["type"] == "file":
-        return known
-    return {what: value for what, value in known.items() if what != "mode"}
+    tree = without(tree, "names")  # each is a file of its own
+    if disk.filesystem == "btrfs":  # it gives modes and owners to files alone
+        others = {path: known for path, known in tree.items() if known["type"] != "file"}
+        return tree | without(others, "mode", "owner")
+    links = {path: known for path, known in tree.items() if known["type"] == "link"}
+    return tree | without(links, "owner")
 
 
 def _run(command: tuple[str, ...], disk: Disk, scope: Scope) -> str:
@@ -119,11 +116,14 @@ def _ask_xfs(questions: Sequence[Sequence[str]], disk: Disk, scope: Scope) -> li
 def _xfs_file(kind: str, said: str, disk: Disk, geometry: Mapping[str, str]) -> dict[str, str]:
     mode = re.search(r"core\.mode = 0*(\d+)", said)
     known = {"mode": f"{int(mode[1], 8) & 0o7777:04o}"} if mode else {}
+    owner = re.search(r"core\.uid = (\d+)\ncore\.gid = (\d+)", said)
+    known |= {"owner": f"{owner[1]}:{owner[2]}"} if owner else {}
     if kind == "directory":
         return {"type": "folder", **known}
     if kind == "symlink":
         target = re.search(r'u3\.symlink = "(.*)"', said)
-        return {"type": "link", "target": target[1] if target else "(not inline)"}
+        known.pop("mode", None)
+        return {"type": "link", "target": target[1] if target else "(not inline)", **known}
     size = re.search(r"core\.size = (\d+)", said)
     data = bytearray(int(size[1]) if size else 0)
     block = int(geometry["blocksize"])

@@ -121,11 +121,29 @@ class TestOwnSuites:
             "helper = lkl.start('/bin/sleep', '1000', ends_itself=False, tap=False)\n"
             "    lkl.point('waits', not helper.wait_until(lambda: False, 0.1))\n"
             "    helper.stop()\n"
-            "    lkl.point('ended', helper.ended(0))"
+            "    lkl.point('not by itself', not helper.ended(0))"
         )
         found, text = self.run_suite(empty, body)
         assert found == 0, text
         assert "4 points: 4 ok" in text
+
+    @pytest.mark.parametrize(
+        ("words", "told"),
+        [
+            ("'/bin/sh', '-c', 'echo why; exit 3'", "why\n/bin/sh: exited with status 3"),
+            ("'/bin/true'", "/bin/true has ended"),
+            ("'/bin/sleep', '1000'", "/bin/sleep is still running"),
+        ],
+    )
+    def test_a_helper_tells_how_it_ended(self, empty: Path, words: str, told: str) -> None:
+        body = (
+            f"helper = lkl.start({words}, ends_itself=False, tap=False)\n"
+            f"    well = helper.ended_well({0 if 'sleep' in words else 60})\n"
+            f"    lkl.point('told', {told!r} in helper.told(), helper.told())\n"
+            f"    lkl.point('well', well == {'true' in words})"
+        )
+        found, text = self.run_suite(empty, body)
+        assert found == 0, text
 
     def test_a_helper_that_crashes_fails_the_suite(self, empty: Path) -> None:
         fake_build(empty / "lkl", disk="segfault")
