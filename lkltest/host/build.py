@@ -128,7 +128,11 @@ def open_build(name: str | None) -> Build:
             "or name one with --lkl-build=DIR or LKL_BUILD"
         )
     if not directory.is_dir():
-        what = "is not a directory" if directory.exists() else "no such directory"
+        what = "no such directory"
+        if directory.exists():
+            what = (
+                "is not a directory; a kernel needs its host (--lkl-host), a program `lkltest exec`"
+            )
         raise BuildError(f"build {directory}: {what}")
     directory = directory.resolve()
     programs = find_programs(directory)
@@ -140,7 +144,7 @@ def open_build(name: str | None) -> Build:
 
 
 def _hint(directory: Path) -> str:
-    """The directory that was probably meant: tools/lkl, or the one above tests/."""
+    """The directory that was probably meant, tools/lkl or the one above tests/, or the host."""
     for name in _BUILDS_OF_A_TREE:
         for tree in (directory, *directory.parents):
             if not (tree / "Kbuild").is_file() or not (tree / name).is_dir():
@@ -149,6 +153,8 @@ def _hint(directory: Path) -> str:
                 return f"; there are some in --lkl-build={tree / name}"
             if name == _BUILDS_OF_A_TREE[0] and (tree / "arch" / "lkl").is_dir():
                 return f"; make -C {tree / name} first, and name that as the build"
+    if any((directory / kernel).is_file() for kernel in ("linux", "vmlinux")):
+        return "; it holds a kernel, which needs its host: --lkl-host"
     return ""
 
 

@@ -68,6 +68,12 @@ def test_what_is_no_directory_is_named(tmp_path: Path, name: str, words: str) ->
         open_build(str(tmp_path / name))
 
 
+def test_a_kernel_without_its_host_is_answered_with_the_option(tmp_path: Path) -> None:
+    (tmp_path / "linux").touch()
+    with pytest.raises(BuildError, match=r"a kernel, which needs its host: --lkl-host$"):
+        open_build(str(tmp_path))
+
+
 def test_the_home_directory_is_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make_build(tmp_path / "lkl", "boot")
     monkeypatch.setenv("HOME", str(tmp_path))
