@@ -260,6 +260,7 @@ class Recorder:
         if level.announced is not None or self._stack.depth > depth:
             self._abandon(depth, "the next test point began")
         level.announce(number, raw, at)
+        self._stream_log.begin_point()
         self._overhear(raw)
 
     def _take_plan(self, event: Plan) -> None:
@@ -303,6 +304,8 @@ class Recorder:
         name = level.name_of(raw or titles.get(depth, ""), announced)
         log = self._log(event, problems) if event.block or self._stream_log.comments else ""
         outcome = stated_outcome(event)
+        if outcome is Outcome.FAILED and announced and not problems:
+            log = self._with_meanwhile(log)
         if children or titles:
             problems += subtest_problems(outcome, children, titles.get(depth + 1, ""))
             self._stack.forget_titles(depth)
@@ -336,6 +339,13 @@ class Recorder:
         log = event.log if event.block else ""
         comments = self._stream_log.take_comments()  # KTAP says there why a test failed
         return log or ("" if event.ok else comments)
+
+    def _with_meanwhile(self, log: str) -> str:
+        """A failed point's log, after what the kernel and others said while it was in flight."""
+        meanwhile = self._stream_log.meanwhile().strip("\n")
+        if meanwhile.endswith(log.strip("\n")):  # a comment is both
+            return meanwhile
+        return "\n".join(filter(None, (meanwhile, log)))
 
     # Ends
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import deque
 
@@ -13,6 +14,7 @@ from lkltest.verdict.results import Problem
 
 _SEARCH_BYTES = 256 * 1024  # that are gathered, and then searched in one go
 _COMMENT_LIMIT = 8 * 1024
+_MEANWHILE_BYTES = 4 * 1024
 _MESSAGE = re.compile(STAMP.decode() + ".*", re.DOTALL)
 
 
@@ -30,6 +32,7 @@ class StreamLog:
         self.dead = False
         self._pending = bytearray()
         self._transcript = _Excerpt()
+        self._begin = 0  # of the test point in flight, in the transcript
         self.comments = bytearray()
 
     def add(self, data: bytes) -> bool:
@@ -45,6 +48,16 @@ class StreamLog:
         if len(self.comments) < _COMMENT_LIMIT:
             self.comments += line
         return text
+
+    def begin_point(self) -> None:
+        """A test point was announced: what comes now belongs to it."""
+        self._begin = self._transcript.total
+
+    def meanwhile(self) -> str:
+        """Return the last of what has come since a point was announced, whole lines."""
+        size = self._transcript.total - self._begin
+        text = decode(self._transcript.last(min(size, _MEANWHILE_BYTES)))
+        return text.partition("\n")[2] if size > _MEANWHILE_BYTES else text
 
     def take_comments(self) -> str:
         """Return the diagnostics since the last call."""
@@ -90,7 +103,7 @@ class StreamLog:
 
 
 class _Excerpt:
-    """The first `head` and the last `tail` bytes of a text that may be endless."""
+    """The first `head` and the last `tail` bytes of a text that may be endless; `total` came."""
 
     def __init__(self, head: int = 32 * 1024, tail: int = 96 * 1024) -> None:
         self._room = head
@@ -99,9 +112,11 @@ class _Excerpt:
         self._tail: deque[bytes] = deque()
         self._kept = 0
         self._cut = 0
+        self.total = 0
 
     def add(self, data: bytes) -> None:
         """Take the next piece."""
+        self.total += len(data)
         if self._room:
             self._head.append(data[: self._room])
             data = data[self._room :]
@@ -121,6 +136,16 @@ class _Excerpt:
                 self._tail.appendleft(first[dropped:])
             self._kept -= dropped
             self._cut += dropped
+
+    def last(self, size: int) -> bytes:
+        """Return the last bytes, fewer than were kept."""
+        pieces: deque[bytes] = deque()
+        for piece in itertools.chain(reversed(self._tail), reversed(self._head)):
+            if size <= 0:
+                break
+            pieces.appendleft(piece[-size:])
+            size -= len(piece)
+        return b"".join(pieces)
 
     def text(self) -> str:
         """Return what was kept, decoded, with a line in place of what was cut."""

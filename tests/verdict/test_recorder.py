@@ -381,3 +381,37 @@ def test_properties_from_the_banner() -> None:
     in_log = f"1..1\nok 1 a\n ---\n log: |\n  {banner}\n ...\n"
     assert record(in_log).properties == expected
     assert record(GOOD).properties == {}
+
+
+class TestMeanwhile:
+    """What others than the program said while a point was in flight."""
+
+    SAID = "[    1.570000] FAT-fs (ubda): codepage cp437 not found"
+    LOG = " ---\n log: |\n  mount = -22\n ...\n"
+
+    def log(self, *middle: str, end: str = f"not ok 1 mount\n{LOG}") -> str:
+        said = "".join(f"{line}\n" for line in middle)
+        return record(f"1..1 # disk\nbefore\n* 1 mount\n{said}{end}").points[0].log
+
+    def test_it_comes_before_a_failed_points_own_log(self) -> None:
+        assert self.log(self.SAID, "# a remark").splitlines() == [
+            *(self.SAID, "# a remark", "mount = -22")
+        ]
+
+    def test_a_point_that_passed_has_its_own_alone(self) -> None:
+        assert self.log(self.SAID, end=f"ok 1 mount\n{self.LOG}") == "mount = -22"
+
+    def test_nothing_is_said_twice(self) -> None:
+        assert self.log("# a remark", end="not ok 1 mount\n") == "# a remark"
+        report = "[    1.250000] BUG: spinlock bad magic"
+        assert "spinlock" not in self.log(report), "the problem has it"
+
+    def test_of_a_flood_the_end_is_kept_in_whole_lines(self) -> None:
+        lines = self.log(*(f"line {number}" for number in range(2000))).splitlines()
+        assert lines[-2:] == ["line 1999", "mount = -22"]
+        assert 100 < len(lines) < 500
+        assert all(line.startswith("line ") for line in lines[:-1])
+
+    def test_where_nothing_was_announced_it_belongs_to_nobody(self) -> None:
+        stream = f"1..1\n{self.SAID}\nnot ok 1 mount\n{self.LOG}"
+        assert record(stream).points[0].log == "mount = -22"
