@@ -97,6 +97,8 @@ class UmlHost(Host):
             return build.unsupported_by_kernel(feature)
         if kind == "net" and what not in ("", "loopback", "tap"):
             return f"a UML kernel has no {what} device, only tap"
+        if what == "tap" and kind == "net" and not kernel_of(build).has_vector:
+            return f"kernel {kernel_of(build).release} has no vec0: CONFIG_UML_NET_VECTOR"
         return None
 
     def program(self, build: Build, name: str) -> Path:

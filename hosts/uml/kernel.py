@@ -13,6 +13,7 @@ from pathlib import Path
 from lkltest.errors import BuildError, ExecutableError
 from lkltest.guest.kernel_modules import KernelModules
 from lkltest.guest.linux import filesystem_modules
+from lkltest.host.build import holds
 from lkltest.host.executable import identify, is_dynamic, loaded_bytes, machine_is_native
 from lkltest.tap.patterns import LINUX, LINUX_VERSION
 
@@ -45,7 +46,12 @@ class UmlKernel:
         if self.modules.directory is not None:
             return self.modules.has(name)
         # Nothing but the file is there: a file system's name is a string of its own in it.
-        return name.encode() + b"\0" in self.path.read_bytes()
+        return holds(self.path, name.encode() + b"\0")
+
+    @property
+    def has_vector(self) -> bool:
+        """Whether it has the network devices called vec0 (CONFIG_UML_NET_VECTOR, vector_kern.c)."""
+        return holds(self.path, b"uml-vector\0")
 
     def module_files(self, filesystems: list[str]) -> list[Path]:
         """The modules that a guest has to load, in order, for IPv6 and for `filesystems`."""

@@ -89,14 +89,14 @@ class Build:
         words = KUNIT if kind == "kunit" else _DRIVERS.get(name)
         if kernel is None or words is None or kind not in ("kunit", "filesystem"):
             return None
-        if _holds(kernel, words):
+        if holds(kernel, words):
             return None
         return NO_KUNIT if kind == "kunit" else filesystem_reason(self, name)
 
 
 @cache
-def _holds(file: Path, words: bytes) -> bool:
-    """Whether the words are in a file: of a kernel with its symbols that is 6 ms, once."""
+def holds(file: Path, words: bytes) -> bool:
+    """Whether the words are in a file, which is read once: 6 ms of a kernel with its symbols."""
     with file.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as m:
         return m.find(words) >= 0
 

@@ -13,6 +13,8 @@ from lkltest.verdict.results import Outcome, PointResult
 
 _NO_DRIVER = re.compile(r"^\s*lkl_mount_dev\(.*\) = -19\b", re.MULTILINE)
 """mount() knows no file system of this name: upstream's programs go on, and hang or crash."""
+_NO_CHARSET = re.compile(r"FAT-fs \(\S+\): ((?:codepage|IO charset) \S+) not found")
+"""Linux, fs/fat/inode.c: it cannot mount any vfat then (CONFIG_NLS_CODEPAGE_437 and others)."""
 
 
 @pytest.mark.parametrize("filesystem", ["ext4", "btrfs", "vfat", "xfs"])
@@ -21,7 +23,11 @@ def test_disk(lkl: SuiteRun, disk_image: Callable[[str], Disk], filesystem: str)
     disk = disk_image(filesystem)
 
     def unsupported(point: PointResult) -> str | None:
-        unknown = point.outcome is Outcome.FAILED and _NO_DRIVER.search(point.log)
+        if point.outcome is not Outcome.FAILED:
+            return None
+        if charset := _NO_CHARSET.search(point.log):
+            return filesystem_reason(lkl.build, charset[1])
+        unknown = _NO_DRIVER.search(point.log)
         return filesystem_reason(lkl.build, filesystem) if unknown else None
 
     lkl.run("disk", "-d", disk, "-t", filesystem, unsupported=unsupported)

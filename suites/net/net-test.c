@@ -71,6 +71,13 @@ static int ifindex = -1;
 			return tap_skip("there is no interface"); \
 	} while (0)
 
+#define NEED_IPV6() \
+	do { \
+		NEED_INTERFACE(); \
+		if (!has_ipv6()) \
+			return tap_skip("the kernel has no IPv6 (CONFIG_IPV6)"); \
+	} while (0)
+
 #ifdef LKLTEST_GUEST
 
 static enum tap_result test_nd_create(void)
@@ -292,6 +299,15 @@ static enum tap_result test_set_ipv4(void)
  * it, and until the link is up; nothing can be sent from it before. Whether it
  * can be bound says that it is there.
  */
+static int has_ipv6(void)
+{
+	long sock = lkl_sys_socket(KERNEL_AF_INET6, LKL_SOCK_STREAM, 0);
+
+	if (sock >= 0)
+		lkl_sys_close(sock);
+	return sock != -LKL_EAFNOSUPPORT;
+}
+
 static long wait_for_address6(struct address *address)
 {
 	static const lkltest_timespec pause = { .tv_nsec = 10000000 };
@@ -317,7 +333,7 @@ static enum tap_result test_set_ipv6(void)
 	struct address address;
 	long ret;
 
-	NEED_INTERFACE();
+	NEED_IPV6();
 	parse_address(options.ip6, KERNEL_AF_INET6, 0, &address);
 	ret = lkl_if_set_ipv6(ifindex, address.v6.ip, options.netmask6_len);
 	tap_logf("lkl_if_set_ipv6(%d, %s, %lu) = %ld %s\n", ifindex, options.ip6,
@@ -368,7 +384,7 @@ static enum tap_result test_icmp(void)
 
 static enum tap_result test_icmp6(void)
 {
-	NEED_INTERFACE();
+	NEED_IPV6();
 	return ping(options.dst6, KERNEL_AF_INET6);
 }
 
@@ -397,6 +413,7 @@ static enum tap_result test_tcp(void)
 
 static enum tap_result test_tcp6(void)
 {
+	NEED_IPV6();
 	return tcp_point(options.dst6, KERNEL_AF_INET6);
 }
 
@@ -424,7 +441,7 @@ static enum tap_result test_tcp_serve(void)
 	NEED_INTERFACE();
 	good = server_start(&servers[0], "0.0.0.0", KERNEL_AF_INET, options.tcp_port);
 	/* Takes IPv6 alone, since the other one has the port for IPv4. */
-	if (options.ip6)
+	if (options.ip6 && has_ipv6())
 		good &= server_start(&servers[1], options.ip6, KERNEL_AF_INET6,
 				     options.tcp_port);
 

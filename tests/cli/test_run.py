@@ -208,6 +208,12 @@ class TestJunit:
         assert "skipped" in done.stdout
         assert "has no ext4" in done.stdout
 
+    def test_a_kernel_without_the_charset_of_vfat_is_a_skip(self, tmp_path: Path) -> None:
+        build = fake_build(tmp_path, boot="pass", disk="no-charset", net_test="pass")
+        done = lkltest("run", "disk[vfat]", f"--build={build}")
+        assert done.returncode == 0, done.stdout
+        assert "has no codepage cp437" in done.stdout
+
     def test_a_second_run_replaces_the_first(self, tmp_path: Path) -> None:
         for mode in ("fail", "pass"):
             build = fake_build(tmp_path, boot=mode)

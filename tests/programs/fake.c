@@ -30,6 +30,15 @@ int main(int argc, char **argv)
 		announce(2, "chdir_mnt_point");
 		hang();
 	}
+	if (!strcmp(words[1], "no-charset")) {
+		plan(2);
+		announce(1, "mount_dev");
+		puts("[    1.570000] FAT-fs (ubda): codepage cp437 not found\n"
+		     "not ok 1 mount_dev\n ---\n log: |\n"
+		     "  lkl_mount_dev(disk_id, 0, \"vfat\") = -22 Invalid argument\n ...");
+		announce(2, "chdir_mnt_point");
+		hang();
+	}
 	if (!strcmp(words[1], "fail-once")) {
 		/* The first run makes the file, those after it find it. */
 		const char *file = getenv("FAKE_ONCE");

@@ -265,6 +265,15 @@ class TestBuilds:
         assert build.kernel_version is not None and build.kernel_version >= (5, 10)
         assert UmlHost().accepts(build)
 
+    def test_one_without_vector_devices_has_no_tap(self, kernel: Path, tmp_path: Path) -> None:
+        host = UmlHost()
+        assert host.unsupported("net:tap", host.open_build(str(kernel))) is None
+        other = tmp_path / "linux"
+        other.write_bytes(kernel.read_bytes().replace(b"uml-vector\0", b"uml-nothing"))
+        other.chmod(0o755)
+        reason = host.unsupported("net:tap", host.open_build(str(other)))
+        assert reason is not None and reason.endswith("has no vec0: CONFIG_UML_NET_VECTOR")
+
     def test_a_directory_that_holds_linux(self, kernel: Path, tmp_path: Path) -> None:
         (tmp_path / "linux").symlink_to(kernel)
         assert UmlHost().open_build(str(tmp_path)).kernel == tmp_path / "linux"
