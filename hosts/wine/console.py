@@ -18,7 +18,7 @@ from pathlib import Path
 from lkltest.host.console import Console
 from lkltest.host.disk import Disk
 from lkltest.text import printable
-from lkltest.verdict.results import Problem, ProblemKind
+from lkltest.verdict.results import Exit, Problem, ProblemKind
 
 from .crash import Crash, explain_status, find_crashes
 from .debugger import WineDebugger
@@ -47,6 +47,8 @@ class WineConsole(Console):
             if len(self._head) < 4096:
                 self._head += chunk[:4096]
             yield chunk
+        if self.observer is not None and self.observer.ended_it:
+            self.exit = Exit(cause="ended")
         self._drain_side()
         self._take_disks_back()
         if self.server is not None and not self._complete and self.server.has_died():

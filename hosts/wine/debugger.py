@@ -13,17 +13,27 @@ from itertools import groupby
 from pathlib import Path
 
 from lkltest.host.elf_symbols import symbols_in
+from lkltest.host.ptrace import registers
 
 from .crash import Crash, crash_by_signal
 from .pe import Symbol, SymbolTable
-from .process import Memory, Thread, anonymous_code, modules, unix_path, windows_thread
+from .process import (
+    Memory,
+    Thread,
+    anonymous_code,
+    modules,
+    stack_pointer,
+    unix_path,
+    windows_thread,
+)
 from .symbols import Names, lines_of, names_of
-from .tracer import Stopped, WineTracer
+from .tracer import Fault, Stopped, WineTracer
 from .unwind import RIP, RSP, Frame, Module, Read, Unwinder
 
 _STOP_SECONDS = 10.0
 _MOST_THREADS = 64
 _FRAMES = 100
+_STACK_COMPARED = 512
 _OUTLINE_FRAMES = 11
 _LEAVES = re.compile(r"sem_down|mutex_lock|__switch_to|context_switch|__?schedule|schedule")
 """Functions by which the kernel waits; who called them matters."""
@@ -77,7 +87,11 @@ class WineDebugger:
         self._program, self._prefix, self._symbols = program, prefix, symbols
         self._seen = Seen()
         self._names: dict[int, Names] = {}
-        self._tracer = WineTracer(pid, self._on_stop) if platform.machine() == "x86_64" else None
+        self.ended_it = False
+        """Whether it had to end the program, of which Wine had ended a thread."""
+        self._tracer: WineTracer | None = None
+        if platform.machine() == "x86_64":
+            self._tracer = WineTracer(pid, self._on_stop, self._ends_itself)
 
     def look(self) -> str:
         """The stacks of a program that hangs, which is stopped for good; or why there are none."""
@@ -161,28 +175,49 @@ class WineDebugger:
         code = anonymous_code(stopped.witness)
         ended_well = bool(stopped.last and not stopped.ending and not stopped.faults)
         for task, raw in sorted(stopped.registers.items()):
-            thread = windows_thread(memory, task, raw)
+            faults = list(stopped.faults.get(task, ()))
+            if task == stopped.lost:
+                self.ended_it = True
+                faults = _outermost(faults, memory)
+            # A lost thread's own registers are of Wine's code that ends it.
+            then_or_now = faults[0].registers if task == stopped.lost else raw
+            thread = windows_thread(memory, task, then_or_now)
             if thread is None or len(seen.stacks) == _MOST_THREADS:
                 continue
             if task == stopped.last:
                 seen.last = thread.number
-            if task == stopped.ending:
+            if task in (stopped.ending, stopped.lost):
                 seen.ending = thread.number
             elif stopped.last and not stopped.faults:
                 continue
             seen.stacks.append(_stack(thread, Unwinder(memory.read, seen.modules, code)))
-            for fault in stopped.faults.get(task, ()):
+            for fault in faults:
                 then = windows_thread(memory, task, fault.registers)
                 if then is not None:
                     read = _overlaid(memory.read, then.registers[RSP], fault.stack)
                     seen.faults.append(_stack(then, Unwinder(read, seen.modules, code)))
-                    if thread.registers[RSP] < then.registers[RSP]:
+                    if task == stopped.lost or thread.registers[RSP] < then.registers[RSP]:
                         at = then.registers[RIP]
                         number = then.number
                         seen.untold = crash_by_signal(fault.number, fault.address, at, number)
         seen.stacks.sort(key=lambda s: (s.thread.number != seen.ending, s.thread.waits))
         # A kernel's 50,000 symbols take 0.2 s, which a run that is fine does not pay.
         seen.held_log = b"" if ended_well else self._held_log(memory)
+
+    def _ends_itself(self, task: int) -> bool:
+        """Whether a thread that ends has asked Windows to; True where that cannot be told."""
+        raw = registers(task)
+        try:
+            memory = Memory(task)
+        except OSError:
+            return True
+        try:
+            self._seen.modules = modules(memory, raw)
+            thread = windows_thread(memory, task, raw)
+        finally:
+            memory.close()
+        name = self._name(thread.registers[RIP]) if thread else "??"
+        return name.startswith(("??", "NtTerminate", "ZwTerminate"))
 
     def _held_log(self, memory: Memory) -> bytes:
         """The kernel's log that the program has not printed (upstream's tests/test.c)."""
@@ -332,6 +367,21 @@ def _without_recursion(frames: Sequence[Frame]) -> Iterator[tuple[int, Frame, in
 
 def _stack(thread: Thread, unwinder: Unwinder) -> Stack:
     return Stack(thread, tuple(unwinder.frames(thread.registers, thread.stack, _FRAMES)))
+
+
+def _outermost(faults: Sequence[Fault], memory: Memory) -> list[Fault]:
+    """The last fault of a thread, or the one from which a nest of faults came.
+
+    Its stack is as it was then, as the thread has not come back to it.
+    """
+    for fault in faults:
+        copy = fault.stack[:_STACK_COMPARED]
+        try:
+            if memory.read(stack_pointer(fault.registers), len(copy)) == copy:
+                return [fault]
+        except OSError:
+            continue
+    return list(faults[-1:])
 
 
 def _overlaid(read: Read, start: int, data: bytes) -> Read:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import mmap
 import struct
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
@@ -115,6 +115,12 @@ class Pe:
             (flags,) = struct.unpack_from("<I", self.data, at + 36)
             found.append(Section(self._section_name(raw), address, size, offset, file_size, flags))
         return tuple(found)
+
+    @property
+    def ends(self) -> list[int]:
+        """The places where sections end: no function reaches beyond that."""
+        places = [section.address + section.size for section in self.sections]
+        return [place for place in places if not self.is_code(place)]
 
     @cached_property
     def stripped(self) -> bool:
@@ -300,13 +306,14 @@ class SymbolTable:
     names: tuple[str, ...]
 
     @classmethod
-    def of(cls, symbols: Iterator[Symbol] | tuple[Symbol, ...], shift: int = 0) -> SymbolTable:
-        """The functions of `symbols`, each moved by `shift`; the first name of a place counts."""
+    def of(cls, symbols: Iterable[Symbol]) -> SymbolTable:
+        """The functions of `symbols`; the first name of a place counts."""
         names: dict[int, str] = {}
         for symbol in symbols:
             if symbol.function:
-                names.setdefault(symbol.address + shift, symbol.name)
-        return cls(tuple(names), tuple(names.values()))
+                names.setdefault(symbol.address, symbol.name)
+        places = tuple(sorted(names))
+        return cls(places, tuple(names[place] for place in places))
 
     def find(self, address: int) -> tuple[str, int] | None:
         """The function that an address is in, and how far in it; None where it has no name."""

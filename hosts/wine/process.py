@@ -90,6 +90,11 @@ def windows_thread(memory: Memory, task: int, raw: Sequence[int]) -> Thread | No
     return Thread(task, number, saved, (low, high), True) if saved else None
 
 
+def stack_pointer(raw: Sequence[int]) -> int:
+    """The address that a thread's stack has come to, by registers as ptrace(2) gives them."""
+    return raw[_ORDER[RSP]]
+
+
 def modules(memory: Memory, raw: Sequence[int]) -> list[Module]:
     """The images that a process has loaded, by one of its Windows threads."""
     found: list[Module] = []

@@ -179,8 +179,9 @@ def _pieced_together(texts: Sequence[Path], pe: Pe) -> Names:
             sources.append(file)
             objects = {**_objects(text, pe), **objects}
             names = {**found, **names}
+    ends = dict.fromkeys(pe.ends, "")
     unnamed = {begin: objects.get(begin, "") for begin in pe.functions}
-    every = {**unnamed, **names}
+    every = {**unnamed, **names, **ends}
     places = tuple(sorted(every))
     return Names(SymbolTable(places, tuple(every[place] for place in places)), tuple(sources))
 
@@ -188,7 +189,9 @@ def _pieced_together(texts: Sequence[Path], pe: Pe) -> Names:
 def _of_pe(file: Path, pe: Pe) -> Names:
     lines = file if pe.section(".debug_line") else None
     variables = tuple(symbol for symbol in pe.symbols if not symbol.function)
-    return Names(SymbolTable.of(pe.symbols), (file,), lines, variables, pe.image_base)
+    ends = [Symbol(place, "") for place in pe.ends]
+    table = SymbolTable.of((*ends, *pe.symbols))
+    return Names(table, (file,), lines, variables, pe.image_base)
 
 
 def _same_layout(pe: Pe, other: Pe) -> bool:

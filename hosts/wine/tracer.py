@@ -66,6 +66,7 @@ class Stopped:
         faults: the last ones of each thread that has had any; a handler may have its own.
         ending: the thread that ends the process with a status that is not 0, or 0.
         last: the thread that ends the process, with whatever status, or 0.
+        lost: the thread that Wine ended alone in the middle of a fault, or 0.
     """
 
     witness: int
@@ -73,6 +74,7 @@ class Stopped:
     faults: Mapping[int, list[Fault]]
     ending: int = 0
     last: int = 0
+    lost: int = 0
 
 
 class WineTracer:
@@ -82,11 +84,19 @@ class WineTracer:
         process: its number as the runner sees it.
         on_stop: called in the tracer's thread, once, while every thread of it is stopped: when it
             ends, or when `stop` was called.
+        ends_itself: called with a thread that ends, stopped, which has had a fault: whether it has
+            asked Windows to be ended.
     """
 
-    def __init__(self, process: int, on_stop: Callable[[Stopped], None]) -> None:
+    def __init__(
+        self,
+        process: int,
+        on_stop: Callable[[Stopped], None],
+        ends_itself: Callable[[int], bool],
+    ) -> None:
         self._process = process
         self._on_stop = on_stop
+        self._ends_itself = ends_itself
         self._threads: set[int] = set()
         self._faults: dict[int, list[Fault]] = {}
         self._ready, self._seen = threading.Event(), threading.Event()
@@ -132,6 +142,8 @@ class WineTracer:
             ending = registers(thread)[_ORIG_RAX : _ORIG_RAX + 1] == (_EXIT_GROUP,)
             if ending and not self._seen.is_set():
                 self._look(thread, {}, thread if event_message(thread) else 0, thread)
+            elif self._is_lost(thread):
+                self._end_with(thread)
             ptrace(CONT, thread)
         elif event:
             ptrace(CONT, thread)
@@ -144,14 +156,34 @@ class WineTracer:
                     ptrace(CONT, other, signal_number)
             ptrace(CONT, thread, number)
 
+    def _is_lost(self, thread: int) -> bool:
+        """Whether a thread that ends is ended by Wine, alone, for a fault.
+
+        Wine does so where it cannot unwind the stack. Windows would end the process; here, the
+        other threads wait for ever.
+        """
+        faulty = thread in self._faults and not self._seen.is_set()
+        return faulty and not self._ends_itself(thread)
+
+    def _end_with(self, lost: int) -> None:
+        """Look at a process that has lost a thread, and end it."""
+        self._look(lost, self._stop_others(lost), lost=lost)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self._process, signal.SIGKILL)
+
     def _look(
-        self, stopped: int, others: Mapping[int, int], ending: int = 0, last: int = 0
+        self,
+        stopped: int,
+        others: Mapping[int, int],
+        ending: int = 0,
+        last: int = 0,
+        lost: int = 0,
     ) -> None:
         """Look at the threads that are stopped."""
         found = {thread: registers(thread) for thread in (stopped, *others)}
         found = {thread: values for thread, values in found.items() if values}
         try:
-            self._on_stop(Stopped(stopped, found, dict(self._faults), ending, last))
+            self._on_stop(Stopped(stopped, found, dict(self._faults), ending, last, lost))
         finally:
             self._seen.set()
 
@@ -187,7 +219,7 @@ class WineTracer:
             values = registers(thread)
             faults = self._faults.setdefault(thread, [])
             faults.append(Fault(number, fault_address(thread), values, self._copy_of_stack(values)))
-            del faults[:-_FAULTS_KEPT]
+            del faults[1:-_FAULTS_KEPT]  # the first of a nest is what all came from
 
     def _copy_of_stack(self, values: tuple[int, ...]) -> bytes:
         try:

@@ -115,6 +115,22 @@ def test_of_threads_that_all_wait_one_in_the_program_comes_first(
     assert [name.partition("+")[0] for name in frames(stall.detail)][2] == "wait_thread"
 
 
+def test_a_thread_that_wine_ends_for_a_fault_is_a_crash_at_once(
+    wine: WineHost, tmp_path: Path
+) -> None:
+    """It says nothing of a fault that it cannot get over, and the other threads wait for ever."""
+    result = run(wine, program(tmp_path), "nest", silence=10.0)
+    panic = problem(result, ProblemKind.PANIC)
+    assert panic.point == "middle" and "in panic" in panic.reason and "(dying):" in panic.detail
+    assert begin_with(frames(panic.detail), PANIC), "what came first, not the handler's own fault"
+    kinds = {one.kind for one in result.problems}
+    assert not kinds & {ProblemKind.STALL, ProblemKind.SIGNAL}
+
+
+def test_one_that_has_handled_its_fault_ends_well(wine: WineHost, tmp_path: Path) -> None:
+    assert run(wine, program(tmp_path), "handled").passed
+
+
 def test_a_stripped_program_gets_a_hint(wine: WineHost, tmp_path: Path) -> None:
     crash = problem(run(wine, program(tmp_path, "-s"), "panic"), ProblemKind.CRASH)
     assert frames(crash.detail)[0].startswith("?? (test.exe+0x")

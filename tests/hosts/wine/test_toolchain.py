@@ -12,7 +12,8 @@ import pytest
 
 from lkltest.host.build import Build, find_programs
 from lkltest.hosts.wine.host import WineHost
-from lkltest.hosts.wine.pe import PeError, SymbolTable, WeakExternal, open_pe
+from lkltest.hosts.wine.pe import PeError, WeakExternal, open_pe
+from lkltest.hosts.wine.symbols import names_of
 from lkltest.hosts.wine.toolchain import build_remarks, toolchains
 from tests.compiler import compile_program
 from tests.hosts.wine.fixtures import SOURCES
@@ -89,6 +90,7 @@ def test_a_function_is_called_by_its_own_name(mingw: str, tmp_path: Path) -> Non
     source.write_text(
         "int __attribute__((weak, noinline)) answer(int x) { return x + 1; }\n"
         'asm(".globl before\\nbefore:\\n");\n'
+        'char *data_pointer = "";\n'
         "int ask(int x) { return answer(x) * 3; }\n"
         "int main(void) { return ask(2); }\n",
         encoding="ascii",
@@ -97,11 +99,12 @@ def test_a_function_is_called_by_its_own_name(mingw: str, tmp_path: Path) -> Non
     flags = ("-O1", "-fno-inline", "-fno-toplevel-reorder", "-fno-align-functions")
     subprocess.run([f"{mingw}-gcc", *flags, "-o", made, source], check=True)
     symbols = open_pe(made).symbols
-    table = SymbolTable.of(symbols)
+    table = names_of(made).table
     places = {symbol.name: symbol.address for symbol in symbols}
     assert places["ask"] == places["before"]
     for name in ("answer", "ask", "main"):
         assert table.find(places[name] + 1) == (name, 1)
+    assert table.find(places["data_pointer"]) is None, "it is no code"
 
 
 def test_a_tool_chain_says_its_data_model(mingw: str) -> None:

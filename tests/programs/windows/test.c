@@ -56,6 +56,27 @@ static DWORD WINAPI spin_thread(void *unused)
 	return 0;
 }
 
+static LONG WINAPI fault_again(EXCEPTION_POINTERS *fault)
+{
+	*(volatile int *volatile)NULL = 2;
+	return EXCEPTION_CONTINUE_SEARCH;
+}
+
+extern char behind_fault[];
+
+static LONG WINAPI step_over(EXCEPTION_POINTERS *fault)
+{
+	fault->ContextRecord->Rip = (DWORD64)behind_fault;
+	return EXCEPTION_CONTINUE_EXECUTION;
+}
+
+static DWORD WINAPI fault_thread(void *unused)
+{
+	__asm__ volatile("xor %%eax, %%eax\n movb $1, (%%rax)\n .globl behind_fault\nbehind_fault:"
+			 : : : "rax", "memory");
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	const char *mode = argc > 1 ? argv[1] : "";
@@ -73,6 +94,15 @@ int main(int argc, char **argv)
 			CreateThread(NULL, 0, wait_thread, NULL, 0, NULL);
 		CreateThread(NULL, 0, spin_thread, NULL, 0, NULL);
 		Sleep(INFINITE);
+	}
+	if (!strcmp(mode, "nest")) { /* faults until the stack is full */
+		CreateThread(NULL, 0, wait_thread, NULL, 0, NULL);
+		AddVectoredExceptionHandler(1, fault_again);
+		start_kernel(0);
+	}
+	if (!strcmp(mode, "handled")) {
+		AddVectoredExceptionHandler(1, step_over);
+		WaitForSingleObject(CreateThread(NULL, 0, fault_thread, NULL, 0, NULL), INFINITE);
 	}
 	if (!strcmp(mode, "lost")) { /* of those that are left, the first is in Windows alone */
 		CreateThread(NULL, 0, (LPTHREAD_START_ROUTINE)Sleep, (void *)(size_t)INFINITE, 0, NULL);
