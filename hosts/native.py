@@ -102,7 +102,9 @@ class NativeHost(Host):
         emulator = check_runnable(launch.program)
         pass_fds: dict[int, int] = {}
         wrapper = Wrapper.of(self.options, launch.build, scope)
-        debugger: Debugger | EmulatedDebugger = Debugger(launch.program, scope, _HELD_LOG)
+        debugger: Debugger | EmulatedDebugger = Debugger(
+            launch.program, scope, _HELD_LOG, wrapper.words
+        )
         if emulator:
             from lkltest.host.emulated_debugger import EmulatedDebugger
 

@@ -84,13 +84,20 @@ class Debugger:
 
     Args:
         held_log: afterwards the attribute of this name has the text that was found there.
+        wrapper: the words before it, whose program may stay in its place: there is no stack then.
     """
 
-    def __init__(self, program: Path, scope: Scope, held_log: HeldLog | None = None) -> None:
+    def __init__(
+        self,
+        program: Path,
+        scope: Scope,
+        held_log: HeldLog | None = None,
+        wrapper: Sequence[str] = (),
+    ) -> None:
         self.report = ""
         """The backtraces; "" before anything has happened."""
         self.held_log = b""
-        self._program, self._scope = program, scope
+        self._program, self._scope, self._wrapper = program, scope, wrapper
         self._held_log = held_log
         self._lock = threading.Lock()
         self._process = 0
@@ -138,6 +145,8 @@ class Debugger:
 
     def _look(self, dying: int) -> str:
         with self._lock:
+            if not self.report and self._wrapper and not self._is_itself():
+                self.report = f"no backtrace: {self._wrapper[0]} runs in the program's place"
             if not self.report:
                 file = self._scope.folder / "held-log"
                 commands = save_commands(self._held_log, file) if self._held_log else []
@@ -145,6 +154,13 @@ class Debugger:
                 self.report = arrange(text, dying)
                 self.held_log = take_saved(file, text)
             return self.report
+
+    def _is_itself(self) -> bool:
+        """Whether the process is the program, and not what was put before it."""
+        try:
+            return Path(f"/proc/{self._process}/exe").samefile(self._program)
+        except OSError:
+            return False
 
 
 _UNWINDER = Path(__file__).with_name("frame_pointers.py")

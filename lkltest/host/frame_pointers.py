@@ -167,7 +167,10 @@ def _is_fixed(path: str) -> bool:
 def _lacks_tables(process: int, address: int) -> bool:
     for begin, end, path, base in _mappings(process):
         if begin <= address < end:
-            tables = _tables(path)
+            try:
+                tables = _tables(path)
+            except OSError:  # it is there no more, or is no file
+                return False
             return tables is not None and tables.lacks(address - base)
     return False
 

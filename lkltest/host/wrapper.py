@@ -6,7 +6,7 @@ from __future__ import annotations
 import contextlib
 import shlex
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -87,12 +87,24 @@ def _errors(file: Path) -> list[Element]:
 
 def _point(error: Element, names: Names) -> PointResult:
     kind = error.findtext("kind") or "error"
-    frames = [
-        (frame.findtext("fn") or "?", frame.findtext("file"), frame.findtext("line"))
-        for frame in error.findall("stack/frame")
-    ]
-    inner = [function for function, file, _ in frames if file] or [f for f, _, _ in frames] or ["?"]
-    stack = [f"at {f} ({file}:{line})" if file else f"at {f}" for f, file, line in frames]
+    stacks = [[_frame(one) for one in stack.findall("frame")] for stack in error.findall("stack")]
+    frames = stacks[0] if stacks else []
+    inner = [name for name, place in frames if place] or [name for name, _ in frames] or ["?"]
     reason = error.findtext("what") or error.findtext("xwhat/text") or kind
     name = names.claim(f"memcheck: {kind} in {inner[0]}")
-    return PointResult(name, Outcome.FAILED, reason=reason, log="\n".join(stack))
+    return PointResult(name, Outcome.FAILED, reason=reason, log="\n".join(_lines(error)))
+
+
+def _frame(frame: Element) -> tuple[str, str]:
+    """A function and its place, `file:line`; "" where that is not known."""
+    file = frame.findtext("file")
+    return frame.findtext("fn") or "?", f"{file}:{frame.findtext('line')}" if file else ""
+
+
+def _lines(error: Element) -> Iterator[str]:
+    """The stack, and what is known of the memory: who allocated it, who freed it."""
+    for part in error:
+        if part.tag == "auxwhat" and part.text:
+            yield f"{part.text}:"
+        for name, place in map(_frame, part.findall("frame") if part.tag == "stack" else ()):
+            yield f"at {name} ({place})" if place else f"at {name}"

@@ -35,16 +35,26 @@ _NETPERF = {
 }
 
 
-@pytest.mark.parametrize("part", ["basic", "pipe", "tap"])
+@pytest.mark.parametrize("part", ["basic", "pipe", "tap", "vde"])
 def test_hijack(lkl: SuiteRun, part: str) -> None:
     lkl.need("liblkl-hijack.so")
     lkl.require("preload")
     if part != "basic" and not lkl.build.has("LKL_HOST_CONFIG_JSMN"):
         pytest.skip(f"build {lkl.build.directory.name} reads no JSON (libjsmn)")
-    if part == "tap":
+    if part == "vde":
+        require_vde(lkl)
+    if part in ("tap", "vde"):
         lkl.network()  # before all else, which runs in it
     hijack = Hijack(lkl, {"LD_PRELOAD": str(lkl.file("liblkl-hijack.so"))})
-    {"basic": basic, "pipe": pipe, "tap": tap}[part](hijack)
+    {"basic": basic, "pipe": pipe, "tap": tap, "vde": vde}[part](hijack)
+
+
+def require_vde(lkl: SuiteRun) -> None:
+    """Skip the test where the library knows no VDE, or there is no switch for it."""
+    if not lkl.build.has("LKL_HOST_CONFIG_VIRTIO_NET_VDE"):
+        pytest.skip(f"build {lkl.build.directory.name} has no VDE: make -C tools/lkl vde=yes")
+    if find_tool("vde_switch") is None:
+        pytest.skip("vde_switch is missing: apt-get install vde2")
 
 
 def test_zpoline(lkl: SuiteRun) -> None:
@@ -186,6 +196,25 @@ def tap(hijack: Hijack) -> None:
         ping(hijack, both, number, f" (two interfaces, {number})")
     neighbours(hijack, [first, second], " (two interfaces)")
     tables(hijack, [first, second])
+
+
+def vde(hijack: Hijack) -> None:
+    """A kernel at a switch of VDE's, which has the host's TAP device, too."""
+    lkl, place, program = hijack.lkl, hijack.lkl.scope.folder / "switch", find_tool("vde_switch")
+    assert program is not None
+    lkl.network().tap("tap0", (f"{address(1)}/24", f"{address6(1)}/64"))
+    words = ("-t", "tap0", "-s", str(place))
+    switch = lkl.start(program, *words, ends_itself=False, tap=False)
+    there = switch.wait_until((place / "ctl").exists, lkl.deadlines.plan)
+    lkl.point("switch", there, "" if there else switch.told())
+    if not there:
+        return
+    config = configuration([interface("vde", str(place), 2)])
+    names = ("eth0", address(2), MACS[0], address6(2))
+    hijack.try_("set up", ["ip", "addr"], *names, config={**config, "boot_cmdline": ""})
+    ping(hijack, config, 0)
+    be_pinged(hijack, config)
+    switch.stop()
 
 
 def ping(hijack: Hijack, config: Mapping[str, Any], number: int, more: str = "") -> None:

@@ -16,7 +16,9 @@ from tests.fake_build import fake_build, lkltest
 
 REPORT = """<?xml version="1.0"?><valgrindoutput>
 <error><kind>InvalidRead</kind><what>Invalid read of size 4</what><stack>
-<frame><fn>memcpy</fn></frame><frame><fn>copy</fn><file>a.c</file><line>7</line></frame></stack></error>
+<frame><fn>memcpy</fn></frame><frame><fn>copy</fn><file>a.c</file><line>7</line></frame></stack>
+<auxwhat>0 bytes after a block of size 16 alloc'd</auxwhat>
+<stack><frame><fn>malloc</fn></frame></stack></error>
 <error><kind>Leak_DefinitelyLost</kind><xwhat><text>8 bytes lost</text></xwhat><stack>
 <frame><fn>malloc</fn></frame></stack></error>"""
 LEAK = """
@@ -33,7 +35,10 @@ def test_a_report_that_was_cut_short_is_read_as_far_as_it_goes(tmp_path: Path) -
         ("memcheck: InvalidRead in copy", "Invalid read of size 4"),
         ("memcheck: Leak_DefinitelyLost in malloc", "8 bytes lost"),
     ]
-    assert points[0].log == "at memcpy\nat copy (a.c:7)"
+    assert points[0].log.splitlines() == [
+        *("at memcpy", "at copy (a.c:7)"),
+        *("0 bytes after a block of size 16 alloc'd:", "at malloc"),
+    ]
 
 
 @pytest.mark.skipif(shutil.which("valgrind") is None, reason="valgrind is missing")
@@ -58,6 +63,26 @@ def test_a_wrapper_runs_the_program(tmp_path: Path) -> None:
     done = lkltest("run", "boot", "--wrapper=no-such-program", f"--build={build}")
     assert "launch: no-such-program is missing" in done.stdout
     assert "--wrapper no-such-program" in done.stdout.partition("reproduce: ")[2]
+
+
+@pytest.mark.parametrize(
+    ("body", "shown"),
+    [
+        ("os.execv(sys.argv[1], sys.argv[1:])", "signal: killed by SIGSEGV in "),
+        (
+            "import signal, subprocess; subprocess.run(sys.argv[1:]); "
+            "os.kill(os.getpid(), signal.SIGSEGV)",
+            "no backtrace: ",
+        ),
+    ],
+)
+def test_the_stack_is_the_programs_or_none(tmp_path: Path, body: str, shown: str) -> None:
+    build = fake_build(tmp_path / "lkl", boot="segfault")
+    wrapper = shlex.join([sys.executable, "-c", f"import os, sys; {body}"])
+    done = lkltest("exec", "--wrapper", wrapper, str(build / "tests" / "boot"))
+    assert done.returncode == 1
+    assert shown in done.stderr
+    assert "execute" not in done.stderr and "PyEval" not in done.stderr, "the wrapper's own"
 
 
 def test_a_host_without_is_one_line(tmp_path: Path) -> None:
