@@ -3,13 +3,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import secrets
-import subprocess
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,7 +15,6 @@ from lkltest.host.disk import Disk
 from lkltest.hosts.remote.target import Target
 from lkltest.hosts.remote.transport import Transport
 
-_WATCHER_SECONDS = 5.0
 BLOCK = 1 << 16
 """The block of images: a hole is at least one of them."""
 
@@ -69,33 +66,13 @@ class Agent(ABC):
         """The reason why the connection ended, as it has said itself, or ""."""
         return self._transport.last_words()
 
-    @contextlib.contextmanager
-    def watching(self) -> Iterator[None]:
-        """Have somebody there who ends the session's runs when this process or the connection does.
-
-        A run that has begun ends itself then; this is for those whose files are still on their way.
-        """
-        watcher = subprocess.Popen(
-            self._watch_command(),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,  # Ctrl-C is for us to hear
-        )
-        try:
-            if watcher.stdout is not None:
-                watcher.stdout.readline()  # it is there before the first run is
-            yield
-        finally:
-            with contextlib.suppress(OSError, subprocess.TimeoutExpired):
-                if not self.lost:
-                    watcher.communicate(b"end\n", _WATCHER_SECONDS)
-            watcher.kill()
-            watcher.wait()
-
     @abstractmethod
-    def _watch_command(self) -> list[str]:
-        """The command line, here, that waits there for a line, or for no more to come."""
+    def close(self) -> None:
+        """End the session's runs and the connection.
+
+        A run that has begun ends itself when this process or the connection does; who watches there
+        is for those whose files are still on their way.
+        """
 
     @abstractmethod
     def name_run(self, seconds: int) -> str:

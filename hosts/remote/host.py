@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from lkltest.hosts.remote.agent import Agent, Job
     from lkltest.hosts.remote.machine import Machine
     from lkltest.hosts.remote.network import TargetNetwork
+    from lkltest.hosts.remote.posix import PosixAgent
     from lkltest.hosts.remote.process import RemoteConsole, Run
     from lkltest.hosts.remote.target import Target
     from lkltest.hosts.remote.transport import Transport
@@ -72,6 +73,7 @@ class RemoteHost(Host):
         self._no_networks: dict[str, str] = {}
         self._machine: Machine | None = None
         self._stack = contextlib.ExitStack()
+        self._begun: PosixAgent | None = None  # one whose connection is on its way
         self._connection = contextlib.ExitStack()  # what there is of the connection of now
         self._lost_session = ""
         self._patience: Deadline | None = None  # with a target that was there, and may come back
@@ -122,6 +124,15 @@ class RemoteHost(Host):
         from lkltest.hosts.remote.network import TargetNetwork
 
         return TargetNetwork()
+
+    @contextlib.contextmanager
+    def prepared(self) -> Iterator[None]:
+        if self._target().image is None:
+            self._begun = self._begin()
+        try:
+            yield
+        finally:
+            self._disconnect()
 
     @contextlib.contextmanager
     def session(self, shared: Path | None = None) -> Iterator[None]:
@@ -228,21 +239,55 @@ class RemoteHost(Host):
         return self._agent
 
     def _connect(self) -> Agent:
-        from lkltest.hosts.remote.shells import agent_for
+        """A new connection's agent; most targets have a POSIX shell."""
+        agent = self._begun or self._begin()
+        self._begun = None
+        try:
+            agent.system  # noqa: B018 - asks
+        except ConnectionLost:
+            self._connection.close()
+            raise
+        except LaunchError as error:
+            self._connection.close()
+            return self._connect_to_windows(error)
+        return agent
+
+    def _begin(self) -> PosixAgent:
+        """A connection on its way, with all that it needs here; nothing is waited for."""
+        from lkltest.hosts.remote.posix import PosixAgent
+
+        target = self._target()
+        with contextlib.ExitStack() as stack:
+            folder = stack.enter_context(Scope()).folder
+            agent = PosixAgent(self.transport(target), target, folder)
+            stack.callback(agent.close)
+            self._connection = stack.pop_all()
+        return agent
+
+    def _connect_to_windows(self, reason: LaunchError) -> Agent:
+        """The agent of a target with cmd or PowerShell; `reason` is why it has no POSIX one."""
+        from lkltest.hosts.remote.transport import Ssh
+        from lkltest.hosts.remote.windows import WindowsAgent
 
         target = self._target()
         transport = self.transport(target)
+        if not isinstance(transport, Ssh):
+            raise reason
         with contextlib.ExitStack() as stack:
             folder = stack.enter_context(Scope()).folder
-            stack.enter_context(transport.connect(folder))
-            agent = agent_for(transport, target)
-            stack.enter_context(agent.watching())
+            try:
+                agent = WindowsAgent(transport, target, folder)
+            except ConnectionLost:
+                raise
+            except LaunchError:
+                raise reason from None
+            stack.callback(agent.close)
             self._connection = stack.pop_all()
         return agent
 
     def _disconnect(self) -> None:
         self._connection.close()
-        self._agent = None
+        self._agent = self._begun = None
 
     def _once_more(self, ask: Callable[[Agent], T]) -> T:
         """The answer that `ask` gets; by another connection if the first is lost meanwhile."""

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import io
 import os
+import re
 import secrets
 import shlex
 import shutil
@@ -19,18 +21,33 @@ from pathlib import Path
 from lkltest.errors import LaunchError
 from lkltest.host.disk import Disk
 from lkltest.hosts.remote.agent import BLOCK, Agent, Job, System, write_blocks
-from lkltest.hosts.remote.transport import COPY_SECONDS
+from lkltest.hosts.remote.target import Target
+from lkltest.hosts.remote.transport import COPY_SECONDS, Transport
 
+_SECONDS = 60.0
+_ODD = re.compile(rb"[^\w ./=+:,-]")
+"""Bytes that printf(1) or a shell's quotes might take for more than that, or are no ASCII."""
 _SCRIPTS = ("network.sh", "echo.py", "target.sh")
 
 _GREETING = """\
 umask 077
+exec 2>&1
+trap '' HUP INT TERM PIPE
 folder={folder}
 mkdir -p "$folder" || exit 1
 {scripts}
+trap '/bin/sh "$folder/target.sh" "$folder" lost {session}' EXIT
 uname -s && uname -m && date +%s && echo "$folder"
 """
-"""The first thing a target is asked: takes our scripts, and says what it is."""
+"""The first thing a target is asked: takes our scripts, and says what it is.
+
+Its end is the end of all runs, however it comes.
+"""
+_LEAVE = """\
+trap - EXIT
+/bin/sh "$folder/target.sh" "$folder" leave {session}
+exit
+"""
 _TAKE = """\
 cat >"$folder/{name}.$$" <<'END OF {name}' && mv "$folder/{name}.$$" "$folder/{name}" || exit 1
 {text}END OF {name}
@@ -39,19 +56,26 @@ cat >"$folder/{name}.$$" <<'END OF {name}' && mv "$folder/{name}.$$" "$folder/{n
 
 
 class PosixAgent(Agent):
-    """Requests that target.sh answers, a verb each."""
+    """Requests that target.sh answers, a verb each: small ones by way of a control shell."""
 
-    @cached_property
-    def system(self) -> System:  # type: ignore[override]  # found out at first use
-        """Afterwards the scripts are there."""
+    def __init__(self, transport: Transport, target: Target, local: Path) -> None:
+        """What the connection has here is in `local`. Nothing is waited for."""
+        super().__init__(transport, target)
+        self._control = transport.shell(local)
         folder = self._target.folder or '"$HOME/.cache/lkltest-target"'
         here = Path(__file__).parent
         scripts = "".join(
             _TAKE.format(name=name, text=(here / name).read_text(encoding="utf-8"))
             for name in _SCRIPTS
         )
-        greeting = _GREETING.format(folder=folder, scripts=scripts)
-        lines = self._transport.call("/bin/sh", stdin=greeting.encode()).decode().splitlines()
+        greeting = _GREETING.format(folder=folder, scripts=scripts, session=self.session)
+        with contextlib.suppress(LaunchError):  # the first question is answered by it
+            self._control.send(greeting.encode())
+
+    @cached_property
+    def system(self) -> System:  # type: ignore[override]  # found out at first use
+        """The answer to the greeting; afterwards the scripts are there."""
+        lines = self._control.ask(b"", _SECONDS).decode("utf-8", "replace").splitlines()
         if len(lines) < 4 or not lines[-2].isdigit():
             raise LaunchError(f"{self.address}: has no POSIX shell: it says {lines[-1:] or ''}")
         name, machine, clock, folder = lines[-4:]  # what a login shell prints comes before
@@ -61,8 +85,8 @@ class PosixAgent(Agent):
         del seconds  # they are in the run's lease
         return self.session + secrets.token_hex(16)
 
-    def _watch_command(self) -> list[str]:
-        return self._transport.command(self._words("watch", self.session))
+    def close(self) -> None:
+        self._control.close(b"" if self.lost else _LEAVE.format(session=self.session).encode())
 
     def path(self, run: str, name: str) -> str:
         return f"{self.system.folder}/runs/{run}/{name}".rstrip("/")
@@ -77,11 +101,11 @@ class PosixAgent(Agent):
         return self._transport.command(self._words("run", run, mark), terminal=True)
 
     def look(self, run: str) -> str:
-        said = self._ask("look", run).decode("utf-8", "replace").strip()
+        said = self._transport.call(*self._words("look", run)).decode("utf-8", "replace").strip()
         return said or "the target has neither gdb nor /proc to ask"
 
     def stop(self, run: str) -> None:
-        self._ask("stop", run)
+        self._transport.call(*self._words("stop", run))
 
     def end(self, run: str) -> None:
         self._ask("end", run)
@@ -97,8 +121,10 @@ class PosixAgent(Agent):
         return self._ask("try", stdin=text.encode()).decode("utf-8", "replace").strip()
 
     def _ask(self, verb: str, *words: str, stdin: bytes = b"") -> bytes:
-        """The script's output."""
-        return self._transport.call(*self._words(verb, *words), stdin=stdin)
+        """The script's output, by way of the control shell."""
+        given = _ODD.sub(lambda byte: b"\\%03o" % byte[0][0], stdin).decode()
+        script = f"printf '{given}' | {shlex.join(self._words(verb, *words))} 2>&1\n"
+        return self._control.ask(script.encode(), _SECONDS)
 
     def put_program(self, digest: str, program: Path) -> None:
         """Bring a program there; the script checks its SHA-256."""

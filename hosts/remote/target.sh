@@ -153,17 +153,14 @@ stop) # NAME: its processes; its end is not to be told as one of its own
 	: >"runs/$1/stopped"
 	end_processes "$1"
 	;;
-watch) # SESSION: ends its runs when a line comes, or when the connection ends
-	trap '' HUP INT TERM PIPE
-	echo watching
-	read -r _ && pauses=0 || pauses="0 2 10"
-	for pause in $pauses; do # what was just asked for may come after the end
+leave) # SESSION: its runs
+	end_session "$1"
+	;;
+lost) # SESSION: its runs; what was just asked for may come after the end of the connection
+	for pause in 0 2 10; do
 		sleep $pause
 		end_session "$1"
 	done
-	;;
-leave) # SESSION: its runs, whose connection is lost; the target itself may not know that yet
-	end_session "$1"
 	;;
 end) # NAME: with its folder
 	end_run "$1"

@@ -12,7 +12,6 @@ import os
 import pwd
 import re
 import select
-import signal
 import subprocess
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -21,42 +20,26 @@ from typing import IO
 
 from lkltest.deadline import Deadline
 from lkltest.errors import ConnectionLost, LaunchError
+from lkltest.hosts.remote.control import Client, Control, last_line
 
 _SECONDS = 60.0
 COPY_SECONDS = 600.0
 """Seconds for files on their way, which a slow board unpacks; ssh itself sees a dead connection."""
 _CONNECT_SECONDS = 30.0
-_WORDS_BYTES = 4096
 _ALIVE_SECONDS = 15
-_UID_MAP = Path("/proc/self/uid_map")
 """Seconds of silence after which a target has to say that it is there, three times.
 
 So a connection that stands still is known before a program's own silence is.
 """
+_UID_MAP = Path("/proc/self/uid_map")
 _PLAIN = re.compile(r"[\w@%+=:,./\\-]+")
-
-
-_MASTER_SCRIPT = """\
-exec 3<&0 </dev/null
-ssh "$@" 3<&- &
-ssh=$!
-{ read -r _ <&3; kill $ssh; } 2>/dev/null &
-reader=$!
-wait $ssh
-status=$?
-kill $reader 2>/dev/null
-exit $status
-"""
-"""Starts ssh(1), which is ended when nobody is left who could write to standard input.
-
-It runs no command there, as no command that reads is known to all systems.
-"""
 
 
 class Transport(ABC):
     """A way to one target; a context manager around what it keeps open."""
 
     address: str
+    _client: Client | None = None
 
     @abstractmethod
     def command(self, words: tuple[str, ...], *, terminal: bool = False) -> list[str]:
@@ -66,15 +49,22 @@ class Transport(ABC):
     def lost(self, status: int, said: str) -> str | None:
         """The reason why a command did not end by itself; None: its status is its own."""
 
-    @contextlib.contextmanager
-    def connect(self, folder: Path) -> Iterator[None]:
-        """Hold a connection, its socket in `folder`. Raises ConnectionLost, one line."""
-        del folder
-        yield
-
     def last_words(self) -> str:
         """The last line that the connection itself has said, which tells why it ended, or ""."""
-        return ""
+        return self._client.said() if self._client else ""
+
+    def shell(self, folder: Path) -> Control:
+        """Start a shell there, with a connection if there is none; nothing is waited for yet.
+
+        What the connection has here is in `folder`.
+        """
+        self._client = Client(self._shell_command(folder), folder)
+        return Control(self.address or "the device", self._client, self.lost)
+
+    def _shell_command(self, folder: Path) -> list[str]:
+        """The command line, here, that holds the connection and runs a shell there."""
+        del folder
+        return self.command(("/bin/sh",))
 
     def call(self, *words: str, stdin: IO[bytes] | bytes = b"", seconds: float = _SECONDS) -> bytes:
         """Run words on the target, return what they print. Raises LaunchError, one line."""
@@ -109,14 +99,15 @@ class Transport(ABC):
         if (reason := self.lost(status, said)) is not None:
             raise ConnectionLost(f"{self.address}: {reason}")
         if status != 0:
-            raise LaunchError(f"{self.address}: {_last(said) or f'status {status}'}")
+            raise LaunchError(f"{self.address}: {last_line(said) or f'status {status}'}")
 
 
 class Ssh(Transport):
     """OpenSSH's client, with the user's own configuration and keys, or those of `config`.
 
-    One connection carries all (ssh_config(5), ControlMaster). Programs of a run are clients of it,
-    which need neither keys nor network, so they work in the run's own namespaces, too.
+    One connection carries all (ssh_config(5), ControlMaster): the user's own, if one is alive, else
+    ours. Programs of a run are clients of it, which need neither keys nor network, so they work in
+    the run's own namespaces, too.
     """
 
     def __init__(
@@ -126,7 +117,6 @@ class Ssh(Transport):
         self._config = config
         self._options = options
         self._socket: Path | None = None
-        self._said: Path | None = None  # a file with what the master says; a pipe would fill up
 
     def command(self, words: tuple[str, ...], *, terminal: bool = False) -> list[str]:
         _check(words)
@@ -145,73 +135,76 @@ class Ssh(Transport):
     def lost(self, status: int, said: str) -> str | None:
         if status != 255:
             return None
-        return _last(said) or "the connection was lost"
-
-    def last_words(self) -> str:
-        try:
-            said = self._said.read_bytes() if self._said else b""
-        except OSError:  # the connection is closed, and the folder gone
-            return ""
-        return _last(said[-_WORDS_BYTES:].decode("utf-8", "replace"))
+        return last_line(said) or "the connection was lost"
 
     @contextlib.contextmanager
-    def connect(self, folder: Path) -> Iterator[None]:
-        """The master ends with this process, however that ends: see `_MASTER_SCRIPT`."""
-        socket, self._said = folder / "ssh", folder / "said"
-        file = self._config or own_configuration(folder)
-        config = ["-F", str(file)] if file else []
-        options = [
-            *self._options,
-            "-o",
-            "BatchMode=yes",
-            "-o",
-            "ControlMaster=yes",
-            "-o",
-            "ControlPersist=no",
-        ]
-        limit = [
-            "-o",
-            f"ConnectTimeout={_CONNECT_SECONDS:g}",
-            "-o",
-            f"ServerAliveInterval={_ALIVE_SECONDS}",
-        ]
-        with self._said.open("wb") as said:
-            master = subprocess.Popen(
-                [
-                    *("/bin/sh", "-c", _MASTER_SCRIPT, "sh", *config, *options, *limit),
-                    *("-S", str(socket), "-N", self.address),
-                ],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
-                stderr=said,
-                start_new_session=True,  # Ctrl-C is for us to hear
-            )
+    def hold(self, folder: Path) -> Iterator[None]:
+        """Hold a connection that runs nothing there. Raises ConnectionLost, one line."""
+        client = self._client = Client(self._master(folder, "-N"), folder)
         try:
-            self._wait_for(master, socket)
-            self._socket = socket
+            self._wait_for(client.process, folder)
             yield
         finally:
             self._socket = None
-            if master.stdin is not None:
-                master.stdin.close()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                master.wait(2)
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(master.pid, signal.SIGKILL)
-            master.wait()
+            client.close(0)
 
-    def _wait_for(self, master: subprocess.Popen[bytes], socket: Path) -> None:
+    def _shell_command(self, folder: Path) -> list[str]:
+        file = self._configuration(folder)
+        self._socket = None if self._options else alive_master(self.address, file)
+        if self._socket is not None:
+            return self.command(("/bin/sh",))
+        return [*self._master(folder, "-T"), "/bin/sh"]
+
+    def _master(self, folder: Path, kind: str) -> list[str]:
+        self._socket = folder / "ssh"
+        settings = ["BatchMode=yes", "ControlMaster=yes", "ControlPersist=no", "RemoteCommand=none"]
+        settings += [f"ConnectTimeout={_CONNECT_SECONDS:g}"]
+        settings += [f"ServerAliveInterval={_ALIVE_SECONDS}", "ClearAllForwardings=yes"]
+        options = [word for setting in settings for word in ("-o", setting)]
+        config = self._configuration(folder)
+        return [
+            *("ssh", *config, *self._options, *options),
+            *("-S", str(self._socket), kind, self.address),
+        ]
+
+    def _configuration(self, folder: Path) -> list[str]:
+        file = self._config or own_configuration(folder)
+        return ["-F", str(file)] if file else []
+
+    def _wait_for(self, master: subprocess.Popen[bytes], folder: Path) -> None:
         """Wait for the master's socket. Raises ConnectionLost with what ssh said last."""
         limit = Deadline(_CONNECT_SECONDS + 5)
         pidfd = os.pidfd_open(master.pid)
         try:
-            while not socket.exists() and not limit.expired:
+            while not (folder / "ssh").exists() and not limit.expired:
                 if select.select([pidfd], [], [], 0.005)[0]:
                     raise ConnectionLost(f"cannot connect to {self.address}: {self.last_words()}")
         finally:
             os.close(pidfd)
         if limit.expired:
             raise ConnectionLost(f"cannot connect to {self.address}: no answer")
+
+
+def alive_master(address: str, config: Sequence[str]) -> Path | None:
+    """The socket of a connection to `address` that the user's configuration shares, if it lives."""
+    asked = [["ssh", *config, "-O", "check", address], ["ssh", *config, "-G", address]]
+    said = b""
+    for command in asked:
+        try:
+            done = subprocess.run(
+                command,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                check=False,
+                timeout=_SECONDS,
+            )
+        except (OSError, subprocess.TimeoutExpired):
+            return None
+        if done.returncode != 0:
+            return None
+        said = done.stdout
+    found = re.search(rb"^controlpath (.+)$", said, re.MULTILINE)
+    return Path(os.fsdecode(found[1])) if found else None
 
 
 def own_configuration(folder: Path, uid_map: Path = _UID_MAP) -> Path | None:
@@ -259,7 +252,7 @@ class Adb(Transport):
         return ["adb", *device, "shell", *(["-t", "-t"] if terminal else ["-T"]), *words]
 
     def lost(self, status: int, said: str) -> str | None:
-        last = _last(said)
+        last = last_line(said)
         return last if status != 0 and last.startswith(("adb: ", "error: ")) else None
 
 
@@ -269,8 +262,3 @@ def _check(words: tuple[str, ...]) -> None:
             raise LaunchError(
                 f"{word!r}: a path on a target is of letters, digits and @%+=:,./\\-_"
             )
-
-
-def _last(said: str) -> str:
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
-    return lines[-1] if lines else ""

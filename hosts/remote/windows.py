@@ -16,13 +16,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
 import secrets
+import subprocess
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from lkltest.errors import LaunchError
@@ -35,6 +37,7 @@ _SCRIPT = Path(__file__).with_name("target.cmd")
 _FOLDER = "lkltest-target"
 _MACHINE = re.compile(rb"PROCESSOR_ARCHITECTURE=(\w+)")
 _DIGEST = re.compile(rb"^[0-9a-f]{64}\s*$", re.MULTILINE)
+_WATCHER_SECONDS = 5.0
 _FIRST_ERROR = 0xC0000000
 """The first NTSTATUS that is an error; no program ends itself with one."""
 _EXCEPTIONS = {
@@ -49,25 +52,51 @@ _ODD = re.compile(r'([()%!^"<>&|])')
 """The characters that cmd takes for more than that, if a caret is not before them."""
 
 
-def find_machine(transport: Ssh) -> str | None:
-    """The processor of a Windows target; None for any other."""
-    try:
-        said = transport.call(*_cmd("set", "PROCESSOR_ARCHITECTURE"))
-    except LaunchError:
-        return None
-    match = _MACHINE.search(said)
-    return match[1].decode() if match else None
-
-
 class WindowsAgent(Agent):
     """Requests that target.cmd and sftp answer."""
 
     terminal = False
 
-    def __init__(self, transport: Ssh, target: Target, machine: str) -> None:
+    def __init__(self, transport: Ssh, target: Target, local: Path) -> None:
+        """Connect, with what the connection has here in `local`. Raises LaunchError for others."""
         super().__init__(transport, target)
         self._ssh = transport
-        self.system = System("Windows", machine, target.folder or _FOLDER)
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(transport.hold(local))
+            machine = _MACHINE.search(transport.call(*_cmd("set", "PROCESSOR_ARCHITECTURE")))
+            if machine is None:
+                raise LaunchError(f"{self.address}: neither a POSIX shell nor cmd answers there")
+            self.system = System("Windows", machine[1].decode(), target.folder or _FOLDER)
+            self._prepare()
+            stack.enter_context(self._watching())
+            self._held = stack.pop_all()
+
+    def close(self) -> None:
+        self._held.close()
+
+    @contextlib.contextmanager
+    def _watching(self) -> Iterator[None]:
+        """Have somebody there who waits for a line, or for no more to come."""
+        watcher = subprocess.Popen(
+            self._ssh.command(self._verb("watch", self.session)),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,  # Ctrl-C is for us to hear
+        )
+        try:
+            if watcher.stdout is not None:
+                watcher.stdout.readline()  # it is there before the first run is
+            yield
+        finally:
+            with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+                if not self.lost:
+                    watcher.communicate(b"end\n", _WATCHER_SECONDS)
+            watcher.kill()
+            watcher.wait()
+
+    def _prepare(self) -> None:
+        """Have our folders and script there."""
         folder = self.system.folder
         parts = folder.split("/")
         above = ["/".join(parts[: count + 1]) for count in range(len(parts))]
@@ -82,9 +111,6 @@ class WindowsAgent(Agent):
 
     def name_run(self, seconds: int) -> str:
         return f"{int(time.time()) + seconds}-{self.session}{secrets.token_hex(16)}"
-
-    def _watch_command(self) -> list[str]:
-        return self._ssh.command(self._verb("watch", self.session))
 
     def path(self, run: str, name: str) -> str:
         del run  # a program's folder is its run's

@@ -197,6 +197,11 @@ class Host(ABC):
         )
 
     @contextlib.contextmanager
+    def prepared(self) -> Iterator[None]:
+        """Begin what `session` is going to need, without waiting for it; end it afterwards."""
+        yield
+
+    @contextlib.contextmanager
     def session(self, shared: Path | None = None) -> Iterator[None]:
         """Hold what lives as long as the session; `shared` is common to its xdist workers."""
         del shared

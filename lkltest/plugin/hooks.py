@@ -130,6 +130,7 @@ def pytest_configure(config: pytest.Config) -> None:
         if getattr(option, "numprocesses", None) and not option.basetemp:
             # xdist makes pytest's temporary directories at once; here they go with the runner.
             option.basetemp = str(session.share() / "pytest")
+        spread = bool(getattr(option, "tx", None)) and not worker
         try:
             for name in option.lkl_host:
                 host = session.host(name)
@@ -137,9 +138,11 @@ def pytest_configure(config: pytest.Config) -> None:
                     check(host)
                     if session.build_name or not option.collectonly:
                         session.build(name)
+                    if not (option.collectonly or option.lkl_dry_run or spread):
+                        session.prepare(host)
         except (BuildError, LaunchError, UnknownHost) as error:
             exit_with_usage_error(config, str(error))
-        if getattr(option, "tx", None) and not worker:
+        if spread:
             # Before xdist starts workers, with one of which what lasts the session would die.
             _enter_hosts(config, option.lkl_host)
         if option.lkl_junit_dir and not worker:

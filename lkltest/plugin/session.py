@@ -86,6 +86,11 @@ class Session:
             )
         return host.name
 
+    def prepare(self, host: Host) -> None:
+        """Begin what `host` needs for a session, while there is other work. Raises LaunchError."""
+        with error_boundary(host, "prepared"):
+            self._stack.enter_context(host.prepared())
+
     def enter(self, host: Host) -> None:
         """Start what `host` keeps for the whole session, once.
 
