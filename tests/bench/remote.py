@@ -31,24 +31,31 @@ _BIN = Path(sys.executable).parent
 def boot() -> None:
     """The boot suite, warm: the whole command, and a run in a session, against `ssh -S` by hand."""
     program = ROOT / "build" / "tests" / "boot"
-    with _target() as (options, master, _):
+    with _target() as (options, master, _), tempfile.TemporaryDirectory() as directory:
+        empty = Path(directory) / "test_empty.py"
+        empty.write_text("def test_empty():\n    pass\n")
         host = SshHost(options)
         launch = Launch(program, (), {}, Deadlines())
         by_hand = ["ssh", "-S", str(master), "-T", "box", str(program)]
         words = [f"--lkl-ssh-{name}={options[f'lkl_ssh_{name}']}" for name in _OPTIONS]
-        first, command = in_turns(
+        first, floor, command = in_turns(
             {
                 "ssh -S by hand": by_hand,
+                "pytest on an empty test": [
+                    *(str(_BIN / "pytest"), "-q", "--disable-plugin-autoload"),
+                    *("-p", "no:cacheprovider"),
+                    *("-c", "/dev/null", "--rootdir", directory, str(empty)),
+                ],
                 "lkltest run boot --host ssh": [
                     *(str(_BIN / "lkltest"), "run", "boot", "--host", "ssh", *words)
                 ],
             },
             ROUNDS,
         )
-        print(table([first, command], first))
-        print(
-            f"wall time of the whole command over ssh by hand: {command.wall - first.wall:+.3f} s"
-        )
+        print(table([first, floor, command], first))
+        over = command.wall - first.wall
+        print(f"wall time of the whole command over ssh by hand: {over:+.3f} s;")
+        print(f"over that and pytest on an empty test: {over - floor.wall:+.3f} s (at most 0.3)")
         ours, theirs = [], []
         with host.session():
             for _ in range(ROUNDS + 1):

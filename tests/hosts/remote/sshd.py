@@ -39,7 +39,12 @@ def ssh_config(
         command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / key)]
         subprocess.run(command, check=True)
     lines = [f"HostKey {folder}/host", f"AuthorizedKeysFile {folder}/user.pub"]
-    lines += [*settings, "StrictModes no", "UsePAM no", "PidFile none", "PermitRootLogin yes"]
+    # The first SetEnv counts. A login shell reads what is at home, which may take it its time.
+    home = folder / "home"
+    home.mkdir(exist_ok=True)
+    named = [line for line in settings if line.startswith("SetEnv ")] or ["SetEnv"]
+    lines += [f"{named[0]} HOME={home}", *(line for line in settings if line not in named)]
+    lines += ["StrictModes no", "UsePAM no", "PidFile none", "PermitRootLogin yes"]
     for option, program in SESSION_PROGRAMS.items():
         if (path := root / "usr/lib/openssh" / program).exists():
             lines.append(f"{option} {path}")

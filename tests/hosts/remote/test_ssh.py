@@ -391,3 +391,100 @@ def test_a_nights_matrix_takes_targets(options: dict[str, str], tmp_path: Path) 
     file.write_text(text.replace('["native"]', '["native:near"]'))
     refused = lkltest("nightly", str(file))
     assert (refused.returncode, "native:near" in refused.stderr) == (2, True)
+
+
+def connections(log: Path) -> int:
+    """How many connections an sshd that a proxy command starts has had."""
+    return len(log.read_text().splitlines())
+
+
+@pytest.fixture
+def counted(options: dict[str, str], tmp_path: Path) -> Iterator[tuple[dict[str, str], Path]]:
+    """The options for the same target with each connection in a log, and one that is shared."""
+    log, socket = tmp_path / "log", tmp_path / "own"
+    text = Path(options["lkl_ssh_config"]).read_text()
+    proxy = tmp_path / "proxy"
+    command = re.search(r"ProxyCommand (.*)", text)
+    assert command is not None
+    proxy.write_text(f"echo connected >>{log}\nexec {command[1]}\n")
+    config = tmp_path / "config"
+    config.write_text(text.replace(command[1], f"sh {proxy}") + f"  ControlPath {socket}\n")
+    yield {**options, "lkl_ssh_config": str(config)}, log
+    subprocess.run(
+        ["ssh", "-F", config, "-O", "exit", "box"], check=False, stderr=subprocess.DEVNULL
+    )
+
+
+def test_the_users_own_connection_is_used_and_stays(
+    counted: tuple[dict[str, str], Path], program: Path
+) -> None:
+    options, log = counted
+    own = ["ssh", "-F", options["lkl_ssh_config"], "box"]
+    subprocess.run([*own[:3], "-M", "-f", "-N", "box"], check=True, stderr=subprocess.DEVNULL)
+    host = SshHost(options)
+    with host.session(), Scope() as scope:
+        launch = Launch(program, ("pass",), {}, PATIENCE)
+        assert Execution(host, host.launch(launch, scope)).run().passed
+    assert connections(log) == 1
+    subprocess.run([*own[:3], "-O", "check", "box"], check=True, capture_output=True)
+    assert gone(options)
+
+
+def test_a_users_connection_that_is_lost_is_replaced_by_ours(
+    counted: tuple[dict[str, str], Path], program: Path
+) -> None:
+    options, log = counted
+    config = options["lkl_ssh_config"]
+    subprocess.run(["ssh", "-F", config, "-MfN", "box"], check=True, stderr=subprocess.DEVNULL)
+    host = SshHost(options)
+    launch = Launch(program, ("pass",), {}, PATIENCE)
+    with host.session(), Scope() as scope:
+        subprocess.run(["ssh", "-F", config, "-O", "exit", "box"], check=True, capture_output=True)
+        assert Execution(host, host.launch(launch, scope)).run().passed
+    assert connections(log) == 2
+    assert gone(options)
+
+
+def test_a_session_is_one_connection(counted: tuple[dict[str, str], Path], program: Path) -> None:
+    options, log = counted
+    host = SshHost(options)
+    launch = Launch(program, ("pass",), {}, PATIENCE)
+    with host.prepared(), host.session():
+        for _ in range(2):
+            with Scope() as scope:
+                assert Execution(host, host.launch(launch, scope)).run().passed
+    assert connections(log) == 1
+    assert gone(options)
+
+
+def test_what_is_prepared_ends_where_no_session_follows(
+    counted: tuple[dict[str, str], Path],
+) -> None:
+    options, log = counted
+    with SshHost(options).prepared():
+        limit = time.monotonic() + 60
+        while not log.exists() and time.monotonic() < limit:
+            time.sleep(0.02)
+    found = subprocess.run(
+        ["pgrep", "-f", f"{options['lkl_ssh_config']} .*ControlMaster=yes"],
+        capture_output=True,
+        check=False,
+    )
+    assert connections(log) == 1 and found.stdout == b""
+
+
+def test_words_of_all_bytes_arrive(connected: SshHost, tmp_path: Path) -> None:
+    """They go by a shell's script and printf(1)."""
+    source = tmp_path / "hex.c"
+    source.write_text(
+        '#include <stdio.h>\nint main(int c, char **v) { printf("1..1\\n"); for (int i = 1; i < c;'
+        ' i++) { printf("word "); for (char *p = v[i]; *p; p++) printf("%02x", *p & 255);'
+        ' printf("\\n"); } printf("ok 1 said\\n"); }\n'
+    )
+    words = [os.fsdecode(bytes(range(1, 256))), "%s%%\\n'\"$HOME`id`", "äöü 漢字", ""]
+    console = bytearray()
+    with Scope() as scope:
+        launch = Launch(compile_program(source), tuple(words), {}, PATIENCE)
+        assert Execution(connected, connected.launch(launch, scope), console.extend).run().passed
+    said = re.findall(rb"word ([0-9a-f]*)", console)
+    assert [bytes.fromhex(line.decode()) for line in said] == [os.fsencode(w) for w in words]
