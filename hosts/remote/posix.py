@@ -59,7 +59,7 @@ class PosixAgent(Agent):
     """Requests that target.sh answers, a verb each: small ones by way of a control shell."""
 
     def __init__(self, transport: Transport, target: Target, local: Path) -> None:
-        """What the connection has here is in `local`. Nothing is waited for."""
+        """Begin to connect, without waiting; what the connection has here is in `local`."""
         super().__init__(transport, target)
         self._control = transport.shell(local)
         folder = self._target.folder or '"$HOME/.cache/lkltest-target"'
