@@ -104,7 +104,7 @@ class Control:
             raise self._ended() from None
 
     def ask(self, script: bytes, seconds: float) -> bytes:
-        """The output of a script that it runs. Raises LaunchError with its last line if it fails."""
+        """The output of a script that it runs; the last line is the error if that fails."""
         mark = secrets.token_hex(16)
         with self._lock:
             self.send(script + f"printf '\\n%s %s\\n' {mark} $?\n".encode())
