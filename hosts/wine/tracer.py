@@ -212,7 +212,7 @@ class WineTracer:
 
     def _interrupt_all(self, stopped: set[int]) -> set[int]:
         """The threads that are now about to stop."""
-        return {t for t in threads_of(self._process) - stopped if ptrace(INTERRUPT, t)}
+        return {t for t in threads_of(self._process).keys() - stopped if ptrace(INTERRUPT, t)}
 
     def _note_fault(self, thread: int, number: int) -> None:
         if number in _FAULTS:

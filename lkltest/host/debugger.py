@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from lkltest.host.ptrace import threads_of
 from lkltest.host.tracer import Tracer
 from lkltest.sandbox.scope import Child, Scope
 
@@ -35,6 +36,7 @@ _LEAVES = (
 )
 """Functions by which the kernel waits and a program ends; who called them matters."""
 _OUTLINE_FRAMES = 11
+_GONE = "ptrace: No such process"
 _UNREADABLE = "<error reading variable: value has been optimized out>"
 
 
@@ -150,7 +152,11 @@ class Debugger:
             if not self.report:
                 file = self._scope.folder / "held-log"
                 commands = save_commands(self._held_log, file) if self._held_log else []
-                text = run_gdb(_inner_number(self._process), self._program, self._scope, commands)
+                process = _inner_number(_living_thread(self._process))
+                text = run_gdb(process, self._program, self._scope, commands)
+                if _GONE in text:
+                    # A thread that waits for what has long come looks again when it is stopped.
+                    text = "no backtrace: being looked at woke it up, and it ended"
                 self.report = arrange(text, dying)
                 self.held_log = take_saved(file, text)
             return self.report
@@ -264,6 +270,17 @@ def _has_privileges(program: Path) -> bool:
         return bool(os.getxattr(program, "security.capability"))
     except OSError:  # ENODATA: it has none
         return False
+
+
+def _living_thread(process: int) -> int:
+    """The first thread of a process; where that has ended, one that runs, or else any.
+
+    By another than the first gdb sees that one alone.
+    """
+    threads = threads_of(process)
+    if process in threads or not threads:
+        return process
+    return next((thread for thread, state in threads.items() if state == "R"), min(threads))
 
 
 def _inner_number(thread: int) -> int:

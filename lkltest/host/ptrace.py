@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
 import os
@@ -23,12 +24,19 @@ def ptrace(request: int, thread: int, data: int = 0) -> bool:
     return bool(_libc().ptrace(request, thread, None, data) == 0)
 
 
-def threads_of(process: int) -> set[int]:
-    """The numbers of a process's threads; none when it is gone."""
-    try:
-        return {int(name) for name in os.listdir(f"/proc/{process}/task")}  # noqa: PTH208
-    except OSError:
-        return set()
+def threads_of(process: int) -> dict[int, str]:
+    """A process's threads that have not ended, each with its state ("R", "S"); {} when it is gone.
+
+    The first thread may have ended before the others: it stays in the list (proc(5), stat).
+    """
+    found: dict[int, str] = {}
+    with contextlib.suppress(OSError):
+        for name in os.listdir(f"/proc/{process}/task"):  # noqa: PTH208
+            with contextlib.suppress(OSError), open(f"/proc/{process}/task/{name}/stat", "rb") as f:
+                state = f.read().rpartition(b") ")[2][:1].decode("ascii")
+                if state not in ("Z", "X"):
+                    found[int(name)] = state
+    return found
 
 
 def seize_all(process: int, options: int, known: set[int]) -> bool:
@@ -36,7 +44,7 @@ def seize_all(process: int, options: int, known: set[int]) -> bool:
 
     known: gets their numbers. Returns False where nobody may trace, or the process has ended.
     """
-    while fresh := threads_of(process) - known:
+    while fresh := threads_of(process).keys() - known:
         for thread in fresh:
             if not ptrace(SEIZE, thread, options) and thread == process:
                 return False

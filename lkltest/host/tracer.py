@@ -54,7 +54,6 @@ class Tracer:
     def __init__(self, process: int, on_fault: OnFault) -> None:
         self._process = process
         self._on_fault = on_fault
-        self._threads: set[int] = set()
         self._ready = threading.Event()
         self._unwanted = False
         self.dying = False
@@ -80,7 +79,7 @@ class Tracer:
 
     def _run(self) -> None:
         try:
-            seize_all(self._process, TRACE_CLONE, self._threads)
+            seize_all(self._process, TRACE_CLONE, set())
         finally:
             self._ready.set()
         # Nobody may trace where the kernel or a container says so: the program is then not watched.
@@ -89,12 +88,9 @@ class Tracer:
                 thread, status = os.waitpid(-1, WAIT_ANY_OF_THIS_THREAD)
                 if os.WIFSTOPPED(status) and self._stopped(thread, status):
                     return
-                if not os.WIFSTOPPED(status):
-                    self._threads.discard(thread)
 
     def _stopped(self, thread: int, status: int) -> bool:
         """Let a stopped thread go on. Return True when the program was dying and has been seen."""
-        self._threads.add(thread)
         if self._unwanted:
             self._release(thread, 0)
             return True
@@ -122,7 +118,7 @@ class Tracer:
         Threads that are just being made are traced before they have been heard of.
         """
         released = {stopped}
-        waiting = {thread for thread in self._threads - released if ptrace(INTERRUPT, thread)}
+        waiting = self._interrupt_all(released)
         ptrace(DETACH, stopped, number)
         with contextlib.suppress(ChildProcessError):
             while waiting or (waiting := self._interrupt_all(released)):
@@ -135,7 +131,9 @@ class Tracer:
     def _interrupt_all(self, released: set[int]) -> set[int]:
         """The threads that are still traced, now about to stop."""
         return {
-            thread for thread in threads_of(self._process) - released if ptrace(INTERRUPT, thread)
+            thread
+            for thread in threads_of(self._process).keys() - released
+            if ptrace(INTERRUPT, thread)
         }
 
 

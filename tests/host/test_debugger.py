@@ -139,6 +139,25 @@ def test_a_stopped_program_is_looked_at(scope: Scope) -> None:
 
 
 @needs_gdb
+def test_a_program_whose_first_thread_has_ended_is_looked_at(scope: Scope) -> None:
+    result, _ = run(scope, "leaderless", 1.0)
+    outlines = [problem.detail.partition("\n\nThread")[0] for problem in result.problems]
+    assert any("spin_for_ever" in outline for outline in outlines)
+
+
+def test_a_look_that_ends_the_program_says_so(
+    scope: Scope, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "lkltest.host.debugger.run_gdb",
+        lambda *_: "ptrace: No such process.\nNo symbol table is loaded.",
+    )
+    console = start(scope, "hang")
+    assert console.look() == "no backtrace: being looked at woke it up, and it ended"
+    console.close()
+
+
+@needs_gdb
 def test_a_program_that_is_looked_at_while_it_dies_does_not_hang(
     scope: Scope, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,7 +3,7 @@
  * Dies, or hangs, as LKL's own test programs do: with the kernel's log in a
  * buffer that is printed only when a test point ends.
  *
- *     dying early|deep|segv|abort|thread|caught|hang
+ *     dying early|deep|segv|abort|thread|caught|leaderless|hang
  */
 #include <pthread.h>
 #include <signal.h>
@@ -47,6 +47,13 @@ static void *wait_for_ever(void *unused)
 	for (;;)
 		pause();
 	return unused;
+}
+
+static void *spin_for_ever(void *unused)
+{
+	(void)unused;
+	for (;;)
+		nowhere = 0;
 }
 
 static void caught(int number)
@@ -95,6 +102,9 @@ int main(int argc, char *argv[])
 	} else if (!strcmp(how, "caught")) {
 		signal(SIGSEGV, caught);
 		kernel_function();
+	} else if (!strcmp(how, "leaderless")) {
+		pthread_create(&thread, NULL, spin_for_ever, NULL);
+		pthread_exit(NULL);
 	} else {
 		spin();
 	}
