@@ -190,12 +190,16 @@ class WineDebugger:
                 seen.ending = thread.number
             elif stopped.last and not stopped.faults:
                 continue
-            seen.stacks.append(_stack(thread, Unwinder(memory.read, seen.modules, code)))
+            seen.stacks.append(
+                _stack(thread, Unwinder(memory.read, seen.modules, code, self._entry))
+            )
             for fault in faults:
                 then = windows_thread(memory, task, fault.registers)
                 if then is not None:
                     read = _overlaid(memory.read, then.registers[RSP], fault.stack)
-                    seen.faults.append(_stack(then, Unwinder(read, seen.modules, code)))
+                    seen.faults.append(
+                        _stack(then, Unwinder(read, seen.modules, code, self._entry))
+                    )
                     if task == stopped.lost or thread.registers[RSP] < then.registers[RSP]:
                         at = then.registers[RIP]
                         number = then.number
@@ -318,6 +322,19 @@ class WineDebugger:
             return f"?? ({file}+{address - module.base:#x})"
         name, offset = found
         return f"{name}+{offset + returns:#x}" + ("" if own else f" ({file})")
+
+    def _entry(self, address: int) -> int:
+        """The address at which calls enter the program's function at a place; 0: not known."""
+        module = self._program_module()
+        if module is None or address not in module:
+            return 0
+        table = self._names_of(module).table
+        found = table.find(address - module.base)
+        if found is None:
+            return 0
+        name, offset = found
+        own = table.place(name.removesuffix(".cold")) if name.endswith(".cold") else None
+        return module.base + own if own is not None else address - offset
 
     def _lines(self) -> dict[int, str]:
         """Source lines of the program's frames."""

@@ -159,6 +159,13 @@ class Pe:
         overlaps = sum(end > after for (_, end, _), (after, _, _) in pairwise(entries))
         return overlaps > len(entries) // 8  # what was discarded has its entries at one place
 
+    @property
+    def unwinding_share(self) -> float:
+        """The share of the code that the table for unwinding is about."""
+        code = sum(section.size for section in self.sections if section.code)
+        spans = (end - begin for begin, end, _ in self._unwind_entries if self.is_code(begin))
+        return sum(spans) / code if code else 0.0
+
     @cached_property
     def unwinding_sorted(self) -> bool:
         """Whether an object file's table for unwinding is in order before it is relocated."""
@@ -314,6 +321,10 @@ class SymbolTable:
                 names.setdefault(symbol.address, symbol.name)
         places = tuple(sorted(names))
         return cls(places, tuple(names[place] for place in places))
+
+    def place(self, name: str) -> int | None:
+        """The address of a function."""
+        return self.addresses[self.names.index(name)] if name in self.names else None
 
     def find(self, address: int) -> tuple[str, int] | None:
         """The function that an address is in, and how far in it; None where it has no name."""

@@ -23,6 +23,7 @@ _ABI = {b"mingw": "LLP64", b"cygwin": "LP64", b"msys": "LP64"}
 _LIBRARIES = ((b"cygwin1.dll", "LP64"), (b"msys-2.0.dll", "LP64"), (b"msvcrt.dll", "LLP64"))
 _OBJECTS = ("lib/lkl.o", "lib/liblkl.o")
 _SHOWN = 3
+_MUCH = 0.5  # of the code of a program; 0.9 and more are usual
 _FIRST = """
 int __attribute__((weak)) first(int x) { return x + 1; }
 int one(int x) { return first(x) * 3; }
@@ -118,7 +119,10 @@ def _names(pe: Pe) -> str:
         names = "stripped: crashes are named by an unstripped copy, or a map and System.map"
     if pe.unwinding_mixed_up:
         return f"{names}, .pdata mixed up (by ld -r): stacks and longjmp() go wrong"
-    return names if pe.functions else f"{names}, no .pdata: stacks may be wrong"
+    share = pe.unwinding_share
+    if share < _MUCH:
+        return f"{names}, .pdata for {share:.0%} of the code: stacks may be wrong"
+    return names
 
 
 def _data_model(pe: Pe) -> Iterator[str]:

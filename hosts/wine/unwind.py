@@ -3,8 +3,9 @@
 
 Functions of a PE image are unwound by its table of them (.pdata), as Windows does it. Where there
 is none (the kernel linked without it, code that is no PE image's), frame pointers are followed, or
-else the stack is searched for the next address that a call returns to, and a frame found so is
-marked. Source: "x64 exception handling" in Microsoft's documentation.
+else the stack is searched for an address that a call returns to: one behind a call of the very
+function, or else the next one, and a frame found so is marked. Source: "x64 exception handling" in
+Microsoft's documentation.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ RSP, RBP, RIP = 4, 5, 16
 _SEARCH_BYTES = 16384
 _MOST_CODES = 255
 _CHAINED = 4
+_CALL_NEAR = 0xE8
+_FRAME_BYTES = 4096  # a frame is hardly longer; jmp_buf has 1024 of __switch_to()
 _CALL = re.compile(
     rb"(?:\xe8.{4}|\xff[\xd0-\xd7]|\xff[\x10-\x13\x16\x17]|\xff\x14.(?:.{4})?|\xff\x15.{4}"
     rb"|\xff[\x50-\x53\x55-\x57].|\xff\x54..|\xff[\x90-\x93\x95-\x97].{4}|\xff\x94.{5})$",
@@ -55,12 +58,22 @@ class Frame:
 
 
 class Unwinder:
-    """Unwinds threads of one program. `code`: where there is code of no module, begin and end."""
+    """Unwinds threads of one program.
+
+    Args:
+        code: where there is code of no module, begin and end.
+        entry: the address at which calls enter the function that an address is in; 0: not known.
+    """
 
     def __init__(
-        self, read: Read, modules: Sequence[Module], code: Sequence[tuple[int, int]] = ()
+        self,
+        read: Read,
+        modules: Sequence[Module],
+        code: Sequence[tuple[int, int]] = (),
+        entry: Callable[[int], int] = lambda address: 0,
     ) -> None:
         self._read = read
+        self._entry = entry
         self._modules = modules
         self._code = code
         self._tables: dict[int, _Functions] = {}
@@ -80,7 +93,7 @@ class Unwinder:
             yield Frame(state[RIP], sure)
             before = state[RSP]
             try:
-                sure = self._step(state, stack, returns=number > 0)
+                sure = self._step(state, stack, returns=number > 0, trusted=sure)
             except (OSError, struct.error):
                 return
             if not state[RIP] or not before < state[RSP] <= stack[1]:
@@ -105,10 +118,14 @@ class Unwinder:
         inside = address - module.base
         return any(begin <= inside < end for begin, end in module.code)
 
-    def _step(self, state: list[int], stack: tuple[int, int], *, returns: bool) -> bool:
+    def _step(
+        self, state: list[int], stack: tuple[int, int], *, returns: bool, trusted: bool
+    ) -> bool:
         """Make the caller's registers of a frame's. Return whether that is sure.
 
-        returns: the address is one that a call returns to, perhaps past its function's end.
+        Args:
+            returns: the address is one that a call returns to, perhaps past its function's end.
+            trusted: the frame itself is sure.
         """
         module = self.module_of(state[RIP])
         if module is not None and module.functions[1]:
@@ -120,7 +137,9 @@ class Unwinder:
             if self.returns_to(trial[RIP]) or not trial[RIP]:
                 state[:] = trial
                 return True
-        return self._follow_frame_pointer(state, stack) or self._search(state, stack)
+        return self._follow_frame_pointer(state, stack) or self._search(
+            state, stack, trusted=trusted
+        )
 
     def _follow_frame_pointer(self, state: list[int], stack: tuple[int, int]) -> bool:
         """Take the caller's registers from where RBP points. Return whether they are there."""
@@ -132,21 +151,37 @@ class Unwinder:
         state[RSP], state[RBP], state[RIP] = state[RBP] + 16, caller, address
         return True
 
-    def _search(self, state: list[int], stack: tuple[int, int]) -> bool:
-        """Find the next address on the stack that a call returns to."""
+    def _search(self, state: list[int], stack: tuple[int, int], *, trusted: bool) -> bool:
+        """Find the caller's address on the stack. Return whether it must be it.
+
+        That is one behind a call of this very function, where that is known to be running; what
+        calls that have come back left on the stack is behind other calls. Or else it is the next.
+        """
+        here, state[RIP] = state[RIP], 0
         if not stack[0] <= state[RSP] < stack[1]:
-            state[RIP] = 0
             return False
         size = min(_SEARCH_BYTES, stack[1] - state[RSP]) & ~7
         words = struct.unpack(f"<{size // 8}Q", self._read(state[RSP], size))
-        for index, word in enumerate(words):
-            if word > 0xFFFF and self.returns_to(word):
-                if index and words[index - 1] > state[RSP]:
-                    state[RBP] = words[index - 1]  # what it is where frames are linked
-                state[RIP], state[RSP] = word, state[RSP] + 8 * (index + 1)
-                return False
-        state[RIP] = 0
-        return False
+        places = [i for i, word in enumerate(words) if word > 0xFFFF and self.returns_to(word)]
+        if not places:
+            return False
+        entry = self._entry(here) if trusted else 0
+        near = (place for place in places if place < _FRAME_BYTES // 8)
+        index = next((i for i in near if entry and self._called(words[i]) == entry), None)
+        sure = index is not None
+        index = places[0] if index is None else index
+        if index and words[index - 1] > state[RSP]:
+            state[RBP] = words[index - 1]  # what it is where frames are linked
+        state[RIP], state[RSP] = words[index], state[RSP] + 8 * (index + 1)
+        return sure
+
+    def _called(self, address: int) -> int:
+        """The function that the call before an address goes to, where it says so; else 0."""
+        try:
+            code = self._read(address - 5, 5)
+        except OSError:
+            return 0
+        return address + int(struct.unpack_from("<i", code, 1)[0]) if code[0] == _CALL_NEAR else 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,6 +84,18 @@ def test_a_table_for_unwinding_that_a_linker_mixed_up_is_found(mingw: str, tmp_p
     assert ".pdata mixed up (by ld -r)" in "\n".join(build_remarks(build))
 
 
+def test_a_kernel_without_unwind_tables_is_seen(mingw: str, tmp_path: Path) -> None:
+    """The host library has them all the same."""
+    words = (f"{mingw}-gcc", "-O1", "-nostdlib", "-e", "start", "-o", tmp_path / "k.exe")
+    kernel, host = tmp_path / "kernel.s", tmp_path / "host.c"
+    kernel.write_text(".globl big\nbig: .fill 4096, 1, 0x90\n ret\n", encoding="ascii")
+    host.write_text("void big(void); int start(void) { big(); return 0; }\n", encoding="ascii")
+    subprocess.run([*words, kernel, host], check=True)
+    assert open_pe(tmp_path / "k.exe").functions
+    build = Build(tmp_path, "tools/lkl", {"k": tmp_path / "k.exe"})
+    assert "% of the code: stacks may be wrong" in "\n".join(build_remarks(build))
+
+
 def test_a_function_is_called_by_its_own_name(mingw: str, tmp_path: Path) -> None:
     """And not by a compiler's name for a weak one, or a label at the same place."""
     source = tmp_path / "weak.c"
