@@ -16,6 +16,7 @@ from lkltest.host.elf_symbols import symbols_in
 from lkltest.host.ptrace import registers
 
 from .crash import Crash, crash_by_signal
+from .held_log import held_log
 from .pe import Symbol, SymbolTable
 from .process import (
     Memory,
@@ -38,8 +39,8 @@ _OUTLINE_FRAMES = 11
 _LEAVES = re.compile(r"sem_down|mutex_lock|__switch_to|context_switch|__?schedule|schedule")
 """Functions by which the kernel waits; who called them matters."""
 _ELF = b"\x7fELF\2\1\1"  # of 64 bits
+_PANIC = b"Kernel panic - not syncing"
 _WITH_LINES = 4  # stacks whose lines are asked for
-_LOG_FILE = "test.c"  # of upstream's tests: where the kernel's log waits for a test point's end
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,14 +143,15 @@ class WineDebugger:
         return replace(crash, function=self._function_of(crash.address, dying))
 
     def _function_of(self, address: int, dying: Stack | None) -> str:
-        """The function that a crash is in; `panic` where that has no name and panic() called it.
+        """The function that a crash is in; `panic` where that has no name and a panic ended so.
 
-        The function by which LKL ends a panic is static: without symbols only callers have names.
+        The function by which LKL does that is static: without symbols it is known by who called it,
+        or by what the kernel's log has come to.
         """
         own = self._function(address)
         if dying is not None and (not own or own.startswith("[")):
             callers = [self._function(frame.address - 1) for frame in dying.frames[1:4]]
-            if "panic" in callers:
+            if "panic" in callers or _PANIC in self._seen.held_log:
                 return "panic"
         return own
 
@@ -206,7 +208,10 @@ class WineDebugger:
                         seen.untold = crash_by_signal(fault.number, fault.address, at, number)
         seen.stacks.sort(key=lambda s: (s.thread.number != seen.ending, s.thread.waits))
         # A kernel's 50,000 symbols take 0.2 s, which a run that is fine does not pay.
-        seen.held_log = b"" if ended_well else self._held_log(memory)
+        program = self._program_module()
+        if program is not None and not ended_well:
+            names = self._names_of(program)
+            seen.held_log = held_log(memory, program.base, names, self._program)
 
     def _ends_itself(self, task: int) -> bool:
         """Whether a thread that ends has asked Windows to; True where that cannot be told."""
@@ -222,29 +227,6 @@ class WineDebugger:
             memory.close()
         name = self._name(thread.registers[RIP]) if thread else "??"
         return name.startswith(("??", "NtTerminate", "ZwTerminate"))
-
-    def _held_log(self, memory: Memory) -> bytes:
-        """The kernel's log that the program has not printed (upstream's tests/test.c)."""
-        module = self._program_module()
-        if module is None:
-            return b""
-        names = self._names_of(module)
-        buffer, head, tail = (
-            names.variable(name, _LOG_FILE) for name in ("log_buf", "head", "tail")
-        )
-        if buffer is None or head is None or tail is None:
-            return b""
-        size = next((s.address for s in names.variables if s.address > buffer), buffer) - buffer
-        try:
-            first, last = (memory.pointer(module.base + place) for place in (head, tail))
-            first, last = (place - module.base - buffer for place in (first, last))
-            if not (0 <= first <= size and 0 <= last <= size):
-                return b""
-            data = memory.read(module.base + buffer, size)
-        except OSError:
-            return b""
-        text = data[first:last] if first <= last else data[first:] + data[:last]
-        return text.replace(b"\0", b"").strip()
 
     # What is said of it
 

@@ -82,6 +82,17 @@ def test_the_held_back_log_is_read_and_gives_the_title(wine: WineHost, tmp_path:
     assert begin_with(frames(panic.detail), ["panic+", "do_exit+", *PANIC[1:]])
 
 
+def test_the_log_of_a_stripped_program_is_found_by_what_points_to_it(
+    wine: WineHost, tmp_path: Path
+) -> None:
+    """And its panic and the crash by which that ended are one."""
+    result = run(wine, program(tmp_path, "-s"), "panic")
+    panic = problem(result, ProblemKind.PANIC)
+    assert (panic.reason, panic.point) == ("Attempted to kill init!", "middle")
+    assert "test.exe has no names" in panic.detail and "?? (test.exe+0x" in panic.detail
+    assert not [one for one in result.problems if one.kind is ProblemKind.CRASH]
+
+
 def test_a_run_that_is_fine_does_not_pay_for_symbols(
     wine: WineHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -132,7 +143,7 @@ def test_one_that_has_handled_its_fault_ends_well(wine: WineHost, tmp_path: Path
 
 
 def test_a_stripped_program_gets_a_hint(wine: WineHost, tmp_path: Path) -> None:
-    crash = problem(run(wine, program(tmp_path, "-s"), "panic"), ProblemKind.CRASH)
+    crash = problem(run(wine, program(tmp_path, "-s"), "quiet-panic"), ProblemKind.CRASH)
     assert frames(crash.detail)[0].startswith("?? (test.exe+0x")
     assert crash.detail.startswith("test.exe has no names"), "the terminal shows what comes first"
     for word in ("test.exe has no names", "-Wl,-Map", "test.exe.debug", "--lkl-symbols"):
