@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import platform
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -207,17 +208,19 @@ class SuiteRun:
         environment: Mapping[str, str] | None = None,
         forgiven: str | None = None,
     ) -> tuple[Exit, str]:
-        """Run a program that has no test points: how it ended, and what it printed.
+        """Run a program that has no test points: how it ended, and what it printed, in no colour.
 
         What its kernel said that is wrong fails the suite, unless the text `forgiven` is there.
         """
         from lkltest.host.helper import OF_A_STREAM
+        from lkltest.tap.patterns import ESCAPE
 
         console = bytearray()
         execution = self._execution(program, arguments, environment, console.extend)
         result = execution.run()
         self._end_if_lost(execution)
-        text = console.decode("utf-8", "backslashreplace").replace("\r\n", "\n")
+        plain = re.sub(ESCAPE, b"", console)
+        text = plain.decode("utf-8", "backslashreplace").replace("\r\n", "\n")
         known = forgiven is not None and forgiven in text
         kept = tuple(one for one in result.problems if one.kind not in OF_A_STREAM and not known)
         self._gather(replace(result, problems=kept), {})

@@ -25,6 +25,9 @@ from lkltest.verdict.exit_status import exit_problem
 MACS = ("aa:bb:cc:dd:ee:ff", "aa:bb:cc:dd:ee:aa")
 NEIGHBOURS = ("12:34:56:78:9a:bc", "12:34:56:78:9a:be")
 PORT = "11223"
+_ANSWERED = r"\b[1-9]\d* received"
+_UNREACHABLE = re.compile(r"Destination (Host Unreachable|unreachable: Address unreachable)")
+"""The words of ping(8), which ends with them when nobody has answered for three seconds."""
 _PACKAGES = {"ping": "iputils-ping", "ip": "iproute2", "tc": "iproute2", "netperf": "netperf"}
 _NETPERF = {
     "tcp_rr": ("TCP_RR", ""),
@@ -92,16 +95,23 @@ class Hijack:
         config: Mapping[str, Any] | None = None,
         lines: int | None = None,
     ) -> None:
-        """A test point: the command ends with status 0 and prints what is expected."""
+        """A test point: the command ends with status 0 and prints what is expected.
+
+        It is repeated while another kernel that it asks for is not there yet.
+        """
         program = self.program(command[0])
         if program is None:
             package = _PACKAGES.get(command[0], command[0])
             self.lkl.skip_point(point, f"{command[0]} is missing: apt-get install {package}")
             return
         environment = self._configured(config)
-        began = time.monotonic()
-        ended, said = self.lkl.tool(program, *command[1:], environment=environment)
-        seconds = time.monotonic() - began
+        limit = Deadline(self.lkl.deadlines.plan)
+        while True:
+            began = time.monotonic()
+            ended, said = self.lkl.tool(program, *command[1:], environment=environment)
+            seconds = time.monotonic() - began
+            if not _UNREACHABLE.search(said) or limit.expired:
+                break
         wrong = [f"not found: {text}" for text in expected if not re.search(text, said, re.M)]
         if problem := exit_problem(ended):
             wrong.append(problem.reason)
@@ -143,8 +153,8 @@ def basic(hijack: Hijack) -> None:
     """The kernel's own loopback device, and what the configuration can say."""
     hijack.try_("ip addr", ["ip", "addr"], r"127\.0\.0\.1/8", r"::1/128")
     hijack.try_("ip route", ["ip", "route"])
-    hijack.try_("ping", ["ping", "-c", "1", "127.0.0.1"], "1 received")
-    hijack.try_("ping6", ["ping", "-6", "-c", "1", "::1"], "1 received")
+    hijack.try_("ping", ["ping", "-c", "1", "127.0.0.1"], _ANSWERED)
+    hijack.try_("ping6", ["ping", "-6", "-c", "1", "::1"], _ANSWERED)
     if not hijack.lkl.build.has("LKL_HOST_CONFIG_JSMN"):
         return
     dumped = {
@@ -174,7 +184,7 @@ def pipe(hijack: Hijack) -> None:
     peer = hijack.start(configuration([interface("pipe", f"{up}|{down}", 1)], gateway=2))
     here = configuration([interface("pipe", f"{down}|{up}", 2)])
     for point, words in {"ping": [address(1)], "ping6": ["-6", address6(1)]}.items():
-        hijack.try_(point, ["ping", "-c", "1", "-w", "30", *words], "1 received", config=here)
+        hijack.try_(point, ["ping", "-c", "1", "-w", "30", *words], _ANSWERED, config=here)
     peer.stop()
 
 
@@ -225,8 +235,8 @@ def vde(hijack: Hijack) -> None:
 def ping(hijack: Hijack, config: Mapping[str, Any], number: int, more: str = "") -> None:
     """The kernel reaches the host."""
     words = ["ping", "-c", "1", "-w", "30"]
-    hijack.try_(f"ping{more}", [*words, address(1, number)], "1 received", config=config)
-    hijack.try_(f"ping6{more}", [*words, "-6", address6(1, number)], "1 received", config=config)
+    hijack.try_(f"ping{more}", [*words, address(1, number)], _ANSWERED, config=config)
+    hijack.try_(f"ping6{more}", [*words, "-6", address6(1, number)], _ANSWERED, config=config)
 
 
 def be_pinged(hijack: Hijack, config: Mapping[str, Any]) -> None:

@@ -116,6 +116,13 @@ class TestOwnSuites:
         assert found == status, text
         assert words in text
 
+    def test_a_programs_colours_are_not_its_text(self, empty: Path) -> None:
+        """As ip(8) of Debian 13 has them on a terminal."""
+        words = "'/bin/sh', '-c', r'printf \"\\033[35m10.0.0.1\\033[0m/8\"'"
+        body = f"lkl.point('said', lkl.tool({words})[1] == '10.0.0.1/8')"
+        found, text = self.run_suite(empty, body)
+        assert found == 0, text
+
     def test_a_helper_without_points_that_is_stopped(self, empty: Path) -> None:
         body = (
             "helper = lkl.start('/bin/sleep', '1000', ends_itself=False, tap=False)\n"
