@@ -27,7 +27,7 @@ from .process import (
     unix_path,
     windows_thread,
 )
-from .symbols import Names, lines_of, names_of
+from .symbols import Line, Names, lines_of, names_of
 from .tracer import Fault, Stopped, WineTracer
 from .unwind import RIP, RSP, Frame, Module, Read, Unwinder
 
@@ -266,28 +266,32 @@ class WineDebugger:
         others = [str(file) for file in names.sources if file != self._program]
         return f"names: {', '.join(others)}" if others else ""
 
-    def _outline(self, stack: Stack, lines: Mapping[int, str]) -> str:
+    def _outline(self, stack: Stack, lines: Mapping[int, tuple[Line, ...]]) -> str:
         """The place of a thread in the program's own code, in a few short lines."""
         rows: list[str] = []
         for number, frame, _ in _without_recursion(stack.frames):
             name = self._name(frame.address, returns=number > 0)
-            function = name.rpartition("+")[0]
-            if not frame.sure or name.endswith(")") or (not rows and _LEAVES.fullmatch(function)):
+            if not frame.sure or name.endswith(")"):
                 continue
-            rows.append(f"{function} {lines.get(frame.address, '')}".rstrip())
+            *inlined, own = lines.get(frame.address, (Line("", ""),))
+            for line in (*inlined, replace(own, function=name.rpartition("+")[0])):
+                if rows or not _LEAVES.fullmatch(line.function):
+                    rows.append(f"{line.function} {line.place}".rstrip())
         return "\n".join(rows[:_OUTLINE_FRAMES])
 
-    def _stack_text(self, stack: Stack, lines: Mapping[int, str]) -> str:
+    def _stack_text(self, stack: Stack, lines: Mapping[int, tuple[Line, ...]]) -> str:
         dying = stack.thread.number == self._seen.ending
         state = "dying" if dying else "waiting" if stack.thread.waits else "running"
         rows = [f"Thread {stack.thread.number:#06x} ({state}):"]
         for number, frame, more in _without_recursion(stack.frames):
-            where = lines.get(frame.address, "")
+            *inlined, own = lines.get(frame.address, (Line("", ""),))
+            for line in inlined:
+                rows.append(f"#{number:<2} {'(inlined)':18} in {line.function} at {line.place}")
             doubt = "" if frame.sure else "? "
             rows.append(
                 f"#{number:<2} {frame.address:#018x} in {doubt}"
-                f"{self._name(frame.address, returns=number > 0)}{where and f' at {where}'}"
-                f"{f', {more} more times' if more else ''}"
+                f"{self._name(frame.address, returns=number > 0)}"
+                f"{own.place and f' at {own.place}'}{f', {more} more times' if more else ''}"
             )
         return "\n".join(rows)
 
@@ -318,7 +322,7 @@ class WineDebugger:
         own = table.place(name.removesuffix(".cold")) if name.endswith(".cold") else None
         return module.base + own if own is not None else address - offset
 
-    def _lines(self) -> dict[int, str]:
+    def _lines(self) -> dict[int, tuple[Line, ...]]:
         """Source lines of the program's frames."""
         module = self._program_module()
         names = self._names_of(module) if module else None

@@ -91,9 +91,18 @@ def check_symbols(file: Path) -> None:
         raise LaunchError(f"{file}: {error}") from None
 
 
-def lines_of(file: Path, addresses: Sequence[int]) -> dict[int, str]:
-    """`folder/file.c:12` for each address (with the image's base) that has a line.
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of source code, `folder/file.c:12`, and the function that it is written in."""
 
+    function: str
+    place: str
+
+
+def lines_of(file: Path, addresses: Sequence[int]) -> dict[int, tuple[Line, ...]]:
+    """The lines of each address (with the image's base) that has any.
+
+    More than one are of functions that the compiler has put into another one, the innermost first.
     Folders are told from where those of all files part: the kernel's tree, where it has been built.
     """
     tool = shutil.which("addr2line") or shutil.which("x86_64-w64-mingw32-addr2line")
@@ -102,23 +111,36 @@ def lines_of(file: Path, addresses: Sequence[int]) -> dict[int, str]:
     words = [f"{address:#x}" for address in addresses]
     try:
         done = subprocess.run(
-            [tool, "-e", file, *words],
+            [tool, "--addresses", "--functions", "--inlines", "-e", file, *words],
             stdin=subprocess.DEVNULL, capture_output=True, timeout=_LINES_SECONDS, check=False,
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired):
         return {}
-    said = done.stdout.decode("utf-8", "replace").splitlines()
-    found = {
-        address: (Path(os.path.normpath(name)), line.split()[0])
-        for address, text in zip(addresses, said, strict=False)
-        for name, _, line in [text.rpartition(":")]
-        if name and not name.startswith("?") and line[:1].isdigit() and line[0] != "0"
-    }
-    root = _common_folder([path for path, _ in found.values()])
+    found = dict(_told_lines(done.stdout.decode("utf-8", "replace")))
+    root = _common_folder([path for lines in found.values() for _, path, _ in lines])
+
+    def below_root(path: Path) -> str:
+        return str(path.relative_to(root)) if root in path.parents else path.name
+
     return {
-        address: f"{path.relative_to(root) if root in path.parents else path.name}:{line}"
-        for address, (path, line) in found.items()
+        address: tuple(
+            Line(function, f"{below_root(path)}:{number}") for function, path, number in lines
+        )
+        for address, lines in found.items()
     }
+
+
+def _told_lines(text: str) -> Iterator[tuple[int, list[tuple[str, Path, str]]]]:
+    """Yield what addr2line says of each address: functions, files and lines."""
+    for part in re.split(r"^0x", text, flags=re.MULTILINE)[1:]:
+        address, *rows = part.splitlines()
+        lines = []
+        for function, row in zip(rows[::2], rows[1::2], strict=False):
+            name, _, line = row.rpartition(":")
+            if name and not name.startswith("?") and line[:1].isdigit() and line[0] != "0":
+                lines.append((function, Path(os.path.normpath(name)), line.split()[0]))
+        if lines:
+            yield int(address, 16), lines
 
 
 def _common_folder(files: Sequence[Path]) -> Path:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lkltest.hosts.wine.pe import SymbolTable
-from lkltest.hosts.wine.symbols import lines_of, names_of
+from lkltest.hosts.wine.symbols import Line, lines_of, names_of
 
 MINGW = "x86_64-w64-mingw32"
 KERNEL = """
@@ -95,17 +95,22 @@ def test_a_map_and_a_system_map_tell_more_than_one(places: dict[str, int], tmp_p
 def test_lines_are_told_from_the_folder_of_the_tree_on(tmp_path: Path) -> None:
     if shutil.which(f"{MINGW}-gcc") is None:
         pytest.skip(f"{MINGW}-gcc is missing: apt-get install gcc-mingw-w64-x86-64")
-    files = (("fs/namei", "int f(int x)\n{ return x; }\n"), ("main", "int main() { return 0; }\n"))
+    inlined = (
+        "static inline __attribute__((always_inline)) int g(int x)\n{ return *(int *)(long)x; }\n"
+    )
+    files = (
+        ("fs/namei", f"{inlined}int f(int x)\n{{ return g(x); }}\n"),
+        ("main", "int f(int);\nint main() { return f(0); }\n"),
+    )
     for name, source in files:
         (tmp_path / name).with_suffix(".c").parent.mkdir(exist_ok=True)
         (tmp_path / name).with_suffix(".c").write_text(source, encoding="ascii")
     made = tmp_path / "test.exe"
     sources = [tmp_path / f"{name}.c" for name, _ in files]
-    subprocess.run([f"{MINGW}-gcc", "-g", "-o", made, *sources], check=True)
+    subprocess.run([f"{MINGW}-gcc", "-g", "-O1", "-o", made, *sources], check=True)
     symbols = names_of(made).table
-    asked = [
-        0x140000000 + place
-        for place, name in zip(symbols.addresses, symbols.names, strict=True)
-        if name in ("f", "main")
-    ]
-    assert sorted(lines_of(made, asked).values()) == ["fs/namei.c:2", "main.c:1"]
+    places = dict(zip(symbols.names, symbols.addresses, strict=True))
+    asked = [0x140000000 + places["f"] + 2, 0x140000000 + places["main"]]
+    found = lines_of(made, asked)
+    assert found[asked[0]] == (Line("g", "fs/namei.c:2"), Line("f", "fs/namei.c:4"))
+    assert found[asked[1]] == (Line("main", "main.c:2"),)
