@@ -93,26 +93,33 @@ class Hijack:
         command: Sequence[str],
         *expected: str,
         config: Mapping[str, Any] | None = None,
+        environment: Mapping[str, str] | None = None,
         lines: int | None = None,
+        wire: str | None = None,
     ) -> None:
         """A test point: the command ends with status 0 and prints what is expected.
 
-        It is repeated while another kernel that it asks for is not there yet.
+        It is repeated while another kernel that it asks for is not there yet. Without the library
+        most commands would do the same, so each shows that it had it: by what it prints, or because
+        `wire`, the host's end of a device, has heard from the kernel.
         """
         program = self.program(command[0])
         if program is None:
             package = _PACKAGES.get(command[0], command[0])
             self.lkl.skip_point(point, f"{command[0]} is missing: apt-get install {package}")
             return
-        environment = self._configured(config)
+        settings = {**self._configured(config), **(environment or {})}
+        heard = self._heard(wire)
         limit = Deadline(self.lkl.deadlines.plan)
         while True:
             began = time.monotonic()
-            ended, said = self.lkl.tool(program, *command[1:], environment=environment)
+            ended, said = self.lkl.tool(program, *command[1:], environment=settings)
             seconds = time.monotonic() - began
             if not _UNREACHABLE.search(said) or limit.expired:
                 break
         wrong = [f"not found: {text}" for text in expected if not re.search(text, said, re.M)]
+        if wire and self._heard(wire) == heard:
+            wrong.append(f"nothing came to {wire}: {command[0]} did without the library")
         if problem := exit_problem(ended):
             wrong.append(problem.reason)
         if lines is not None and len(said.splitlines()) != lines:
@@ -120,6 +127,12 @@ class Hijack:
         if "WARN: failed to free" in said:
             wrong.append("memory was not freed")
         self.lkl.point(point, not wrong, "\n".join([said.rstrip("\n"), *wrong]), seconds)
+
+    def _heard(self, device: str | None) -> int:
+        """The packets that a device of the run's network has received (proc(5), net/dev)."""
+        text = Path(f"/proc/{self.lkl.scope.pid}/net/dev").read_text(encoding="ascii")
+        found = re.search(rf"^ *{re.escape(device)}: *\d+ +(\d+)", text, re.M) if device else None
+        return int(found[1]) if found else 0
 
     def start(self, config: Mapping[str, Any]) -> Helper:
         """A kernel that is there until it is stopped."""
@@ -151,10 +164,15 @@ class Hijack:
 
 def basic(hijack: Hijack) -> None:
     """The kernel's own loopback device, and what the configuration can say."""
-    hijack.try_("ip addr", ["ip", "addr"], r"127\.0\.0\.1/8", r"::1/128")
-    hijack.try_("ip route", ["ip", "route"])
-    hijack.try_("ping", ["ping", "-c", "1", "127.0.0.1"], _ANSWERED)
-    hijack.try_("ping6", ["ping", "-6", "-c", "1", "::1"], _ANSWERED)
+    told = {"LKL_HIJACK_DEBUG": "1"}
+    names = ("Linux version", r"127\.0\.0\.1/8", r"::1/128")
+    hijack.try_("ip addr", ["ip", "addr"], *names, environment=told)
+    hijack.try_("ip route", ["ip", "route"], "Linux version", environment=told)
+    # The host's own loopback device says another ttl.
+    ours = {"LKL_HIJACK_SYSCTL": "net.ipv4.ip_default_ttl=77;net.ipv6.conf.lo.hop_limit=77"}
+    answer = (_ANSWERED, "ttl=77")
+    hijack.try_("ping", ["ping", "-c", "1", "127.0.0.1"], *answer, environment=ours)
+    hijack.try_("ping6", ["ping", "-6", "-c", "1", "::1"], *answer, environment=ours)
     if not hijack.lkl.build.has("LKL_HOST_CONFIG_JSMN"):
         return
     dumped = {
@@ -234,9 +252,12 @@ def vde(hijack: Hijack) -> None:
 
 def ping(hijack: Hijack, config: Mapping[str, Any], number: int, more: str = "") -> None:
     """The kernel reaches the host."""
-    words = ["ping", "-c", "1", "-w", "30"]
-    hijack.try_(f"ping{more}", [*words, address(1, number)], _ANSWERED, config=config)
-    hijack.try_(f"ping6{more}", [*words, "-6", address6(1, number)], _ANSWERED, config=config)
+    for point, words in {
+        "ping": [address(1, number)],
+        "ping6": ["-6", address6(1, number)],
+    }.items():
+        command = ["ping", "-c", "1", "-w", "30", *words]
+        hijack.try_(f"{point}{more}", command, _ANSWERED, config=config, wire=f"tap{number}")
 
 
 def be_pinged(hijack: Hijack, config: Mapping[str, Any]) -> None:
@@ -307,7 +328,7 @@ def netperf(hijack: Hijack, point: str, test: str, device: dict[str, str]) -> No
     listening = ("ss", "-Hltn", f"sport = :{PORT}")
     serving.wait_until(lambda: bool(run_tool(lkl.scope, listening, None)[1]), lkl.deadlines.plan)
     command = ["netperf", "-p", PORT, "-H", address(1), "-t", test, "-l", "1"]
-    hijack.try_(name, command, config=configuration([device]))
+    hijack.try_(name, command, config=configuration([device]), wire="tap0")
     serving.stop()
 
 
