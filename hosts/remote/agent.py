@@ -59,7 +59,7 @@ class Agent(ABC):
         self.address = transport.address or "the device"
         self._transport = transport
         self._target = target
-        self.session = secrets.token_hex(8)
+        self.session = "s" + secrets.token_hex(8)
         self.lost = False  # whether the connection is known to be gone, or to stand still
 
     def last_words(self) -> str:

@@ -35,7 +35,7 @@ class Run:
     agent: Agent
     name: str
     disks: dict[str, Disk]
-    mark: str = field(default_factory=lambda: secrets.token_hex(16))
+    mark: str = field(default_factory=lambda: "m" + secrets.token_hex(16))
 
 
 class RemoteConsole(Console):

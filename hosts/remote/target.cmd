@@ -30,7 +30,7 @@ echo watching
 set line=
 set /p line=
 :leave
-for /d %%i in (runs\*-%2*) do call "%~f0" end %%~ni
+for /d %%i in (runs\*-%2*) do call "%~nx0" end %%~ni
 exit /b 0
 
 :stop

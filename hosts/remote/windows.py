@@ -3,7 +3,7 @@
 
 | | POSIX sh | cmd, PowerShell |
 |---|---|---|
-| a command | plain words: the script, a verb, names | the same, by `cmd /d /c` |
+| a command | plain words: the script, a verb, names | the same, by `cmd /d /c`, see `_ALIKE` |
 | a program's words | the words file, in quotes of sh | words.cmd, by `quote` below |
 | copying | gzip and dd, from stdin | sftp |
 | private folder | mode 700 | the user's home, which is the user's alone |
@@ -37,6 +37,13 @@ _SCRIPT = Path(__file__).with_name("target.cmd")
 _FOLDER = "lkltest-target"
 _MACHINE = re.compile(rb"PROCESSOR_ARCHITECTURE=(\w+)")
 _DIGEST = re.compile(rb"^[0-9a-f]{64}\s*$", re.MULTILINE)
+_RUN = re.compile(r"r(\d+)-s[0-9a-f]{48}")
+_ALIKE = re.compile(r"[A-Za-z][\w:./\\-]*|[/-][A-Za-z]+", re.ASCII)
+"""Words that cmd, PowerShell and a POSIX shell take as they are.
+
+PowerShell ends a word at a comma, takes @x for a variable and -a.b for two words, and reads what
+begins with a digit as a number; cmd takes = for a blank.
+"""
 _WATCHER_SECONDS = 5.0
 _FIRST_ERROR = 0xC0000000
 """The first NTSTATUS that is an error; no program ends itself with one."""
@@ -110,7 +117,7 @@ class WindowsAgent(Agent):
             self._sftp([f"-rename {new} {folder}/{self._script}", f"-rm {new}"])
 
     def name_run(self, seconds: int) -> str:
-        return f"{int(time.time()) + seconds}-{self.session}{secrets.token_hex(16)}"
+        return f"r{int(time.time()) + seconds}-{self.session}{secrets.token_hex(16)}"
 
     def path(self, run: str, name: str) -> str:
         del run  # a program's folder is its run's
@@ -124,11 +131,11 @@ class WindowsAgent(Agent):
         folder = f"{self.system.folder}/runs/{run}"
         command = (*job.wrapper, f".\\{run}.exe", *job.words)
         self._put(words_file(command, job.environment), f"{folder}/words.cmd", f"mkdir {folder}")
-        return f"{job.digest}.exe" not in self._list("store")
+        return f"{_stored(job.digest)}.exe" not in self._list("store")
 
     def put_program(self, digest: str, program: Path) -> None:
         """certutil(1) looks at what has arrived, where there is one that works."""
-        stored = f"{self.system.folder}/store/{digest}"
+        stored = f"{self.system.folder}/store/{_stored(digest)}"
         self._sftp([f"put {_local(program)} {stored}"])
         windows = stored.replace("/", "\\")
         try:
@@ -154,7 +161,7 @@ class WindowsAgent(Agent):
                 write_blocks(arrived.read, disk.descriptor, size)
 
     def run_command(self, run: str, mark: str, job: Job) -> list[str]:
-        return self._ssh.command(self._verb("run", run, job.digest, mark))
+        return self._ssh.command(self._verb("run", run, _stored(job.digest), mark))
 
     def look(self, run: str) -> str:
         del run
@@ -170,8 +177,9 @@ class WindowsAgent(Agent):
         self._ssh.call(*self._verb("leave", session))
 
     def runs(self) -> list[str]:
-        found = [name for name in self._list("runs") if re.fullmatch(r"\d+-[0-9a-f]{48}", name)]
-        old = [name for name in found if int(name.partition("-")[0]) < time.time()]
+        leases = {name: _RUN.fullmatch(name) for name in self._list("runs")}
+        found = [name for name, lease in leases.items() if lease]
+        old = [name for name, lease in leases.items() if lease and int(lease[1]) < time.time()]
         for name in old:
             self.end(name)
         return [name for name in found if name not in old]
@@ -210,7 +218,15 @@ class WindowsAgent(Agent):
 
 
 def _cmd(*words: str) -> tuple[str, ...]:
-    return ("cmd", "/d", "/c", *words)
+    command = ("cmd", "/d", "/c", *words)
+    for word in command:
+        if not _ALIKE.fullmatch(word):
+            raise LaunchError(f"{word!r}: no word that cmd and PowerShell would read alike")
+    return command
+
+
+def _stored(digest: str) -> str:
+    return f"p{digest}"
 
 
 def _local(path: Path) -> str:

@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -18,8 +21,12 @@ from lkltest.errors import LaunchError
 from lkltest.host.api import Host, Launch
 from lkltest.host.disk import Disk
 from lkltest.host.execution import Execution
+from lkltest.hosts.remote.agent import Job
 from lkltest.hosts.remote.host import SshHost
-from lkltest.hosts.remote.windows import quote, words_file
+from lkltest.hosts.remote.process import Run
+from lkltest.hosts.remote.target import Target, find_target
+from lkltest.hosts.remote.transport import Ssh
+from lkltest.hosts.remote.windows import WindowsAgent, quote, words_file
 from lkltest.hosts.wine.prefix import copy, ensure
 from lkltest.hosts.wine.server import make_prefix
 from lkltest.hosts.wine.tools import WineTools, find_tools, program_environment
@@ -93,11 +100,11 @@ def wine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
         for name in ("WINEPREFIX", "WINEDLLOVERRIDES", "WINEDEBUG")
         if name in environment
     )
-    home = folder / "home"
+    home = folder / "Jo's (odd) & $HOME"  # with a letter that is no ASCII, Wine wants a locale
     home.mkdir()
     shell = folder / "shell"
     shell.write_text(
-        f"#!/bin/sh\n{exports}cd {home}\ncase $SSH_ORIGINAL_COMMAND in\n"
+        f"#!/bin/sh\n{exports}cd {shlex.quote(str(home))}\ncase $SSH_ORIGINAL_COMMAND in\n"
         f"*sftp-server) exec {SFTP_SERVER} ;;\n"
         f'*) exec {tools.wine} cmd /d /c "$SSH_ORIGINAL_COMMAND" ;;\nesac\n'
     )
@@ -135,7 +142,7 @@ def gone(wine: dict[str, str]) -> bool:
 def programs(wine: dict[str, str]) -> list[str]:
     """The runs' programs that are alive in this prefix, which others have, too."""
     found = subprocess.run(
-        ["pgrep", "-f", r"[0-9a-f]{48}\.exe"], capture_output=True, text=True, check=False
+        ["pgrep", "-f", r"r[0-9]+-s[0-9a-f]{48}\.exe"], capture_output=True, text=True, check=False
     ).stdout.split()
     prefix = f"WINEPREFIX={Path(wine['there']).parents[1] / 'prefix'}".encode()
     return [pid for pid in found if prefix in environment_of(pid)]
@@ -293,3 +300,79 @@ def test_a_script_that_may_be_running_stays_as_it_is(wine: dict[str, str]) -> No
             seen.append((script.name, script.stat().st_ino, script.stat().st_mtime_ns))
     assert seen[0] == seen[1]
     assert {path.name for path in folder.iterdir()} == {script.name, "runs", "store"}
+
+
+ALIKE = re.compile(r"[A-Za-z][A-Za-z0-9_:./\\-]*|[/-][A-Za-z]+")
+"""Bare words, by the manuals of three shells (about_Parsing, about_Special_Characters; cmd /?)."""
+
+
+class Recorded(Ssh):
+    """A connection to a Windows target that is not there; `lines` are the words sent there."""
+
+    def __init__(self) -> None:
+        super().__init__("jo's box")
+        self.lines: list[tuple[str, ...]] = []
+
+    @contextlib.contextmanager
+    def hold(self, folder: Path) -> Iterator[None]:
+        del folder
+        yield
+
+    def command(self, words: tuple[str, ...], *, terminal: bool = False) -> list[str]:
+        self.lines.append(words)
+        return ["true"]
+
+    def call(self, *words: str, **_: object) -> bytes:
+        self.lines.append(words)
+        return b"PROCESSOR_ARCHITECTURE=AMD64\r\n"
+
+    def sftp(self, batch: bytes, keep: Sequence[int] = ()) -> bytes:
+        return b"r1-s" + b"0" * 48 + b"\n" if b"/runs" in batch else b""
+
+
+def test_each_word_that_is_sent_is_read_alike_by_cmd_powershell_and_sh(tmp_path: Path) -> None:
+    """A target's shell may be any of them, and PowerShell cannot be had here."""
+    connection = Recorded()
+    agent = WindowsAgent(connection, Target('odd & "name" $x', "jo's box"), tmp_path)
+    disk = Disk(os.open(tmp_path, os.O_RDONLY | os.O_CLOEXEC), "ext4")
+    for digest in ("0" * 64, "1e5" + "0" * 61, "a" * 64):
+        run = agent.name_run(60)
+        job = Job(digest, ODD, {"LKLTEST_WORD": ODD[-1]})
+        agent.begin(run, 60, job)
+        agent.put_program(digest, tmp_path / "it's & odd.exe")
+        agent.put_image(run, "disk0", disk)
+        agent.run_command(run, Run(agent, run, {}).mark, job)
+        agent.stop(run)
+        agent.end(run)
+    agent.end_session(agent.session)
+    assert agent.runs() == []
+    agent.close()
+    os.close(disk.descriptor)
+    verbs = {words[4] for words in connection.lines if "target-" in words[3]}
+    assert verbs == {"watch", "run", "stop", "end", "leave"}
+    assert {words[3] for words in connection.lines} >= {"set", "certutil"}
+    for words in connection.lines:
+        assert [word for word in words if not ALIKE.fullmatch(word)] == []
+        said = subprocess.run(
+            ["sh", "-c", f"printf '%s\\n' {' '.join(words)}"], capture_output=True, check=True
+        )
+        assert said.stdout.decode().splitlines() == [*map(unescaped, words)]
+
+
+def unescaped(word: str) -> str:
+    """A word as a POSIX shell has it: only there a backslash goes, and no path is sent there."""
+    return word.replace("\\", "")
+
+
+@pytest.mark.parametrize("folder", ["/a b", "/$HOME", "/a&b", "/jo's", '/a"b', "/a;b", "/a%b"])
+def test_a_folder_that_some_shell_would_take_apart_is_refused(tmp_path: Path, folder: str) -> None:
+    file = tmp_path / "targets.toml"
+    file.write_text(f"[targets.win]\nfolder = {json.dumps(folder)}\n")
+    with pytest.raises(LaunchError, match="folder must begin with / and be of letters"):
+        find_target("win", file)
+
+
+def test_a_folder_of_other_letters_is_refused_on_windows(tmp_path: Path) -> None:
+    target = Target("win", "box", "/tmp/ärger")
+    with pytest.raises(LaunchError, match="no word that cmd and PowerShell would read alike"):
+        WindowsAgent(Recorded(), target, tmp_path)
