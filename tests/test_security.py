@@ -178,10 +178,12 @@ _WITH_A_SHELL = {
     ROOT / "lkltest" / "setup" / "step.py": 1,
     # L4Re's module lists hold commands; they are run where --lkl-qemu-allow-commands says so.
     ROOT / "hosts" / "l4re" / "module_list.py": 1,
+    # A fixed script that has an emulator beside gdb; commands and files come as its words.
+    ROOT / "lkltest" / "host" / "emulator.py": 1,
     # A fixed script that sets the umask; the command comes as its words.
     ROOT / "hosts" / "uml" / "host.py": 1,
     # A fixed script that ends ssh's master with the runner; ssh's options come as its words.
-    ROOT / "hosts" / "remote" / "transport.py": 1,
+    ROOT / "hosts" / "remote" / "control.py": 1,
 }
 """Modules that call a shell, and how often."""
 _LOADERS = {"yaml", "ruamel", "pickle", "shelve"}

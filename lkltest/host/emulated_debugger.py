@@ -184,11 +184,11 @@ def _relay(stub: socket.socket, listener: socket.socket) -> None:
 
 
 def _interrupt(process: int) -> None:
-    """Send SIGINT to the thread of a process that runs, or to its first."""
+    """Send SIGQUIT, which each QEMU tells a debugger of, to a thread that runs, or to the first."""
     chosen = process
     with contextlib.suppress(OSError):
         for task in Path(f"/proc/{process}/task").iterdir():
             state = (task / "stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2]
             if state.split()[0] == "R":
                 chosen = int(task.name)
-    ctypes.CDLL(None).tgkill(process, chosen, int(signal.SIGINT))
+    ctypes.CDLL(None).tgkill(process, chosen, int(signal.SIGQUIT))

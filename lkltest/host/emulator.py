@@ -29,17 +29,23 @@ socket=$1 gdb=$2 root=$3 program=$4
 shift 4
 trap : INT QUIT
 exec 9<&0
-env --default-signal=INT,QUIT "$@" <&9 9<&- &
+env --ignore-signal=INT --default-signal=QUIT "$@" <&9 9<&- &
 emulator=$!
+env --default-signal=INT sh -c '
+	trap "kill -QUIT $1" INT
+	while kill -0 "$1"; do sleep 1; done' - $emulator 2>/dev/null 9<&- &
 while [ ! -S "$socket" ] && kill -0 $emulator; do sleep 0.02; done
-"$gdb" -q -iex "set sysroot $root" -ex "target remote $socket" "$program" 9<&-
+"$gdb" -q -iex "set sysroot $root" -iex 'handle SIGQUIT nopass' \
+	-ex "target remote $socket" "$program" 9<&-
 status=$?
 kill -KILL $emulator 2>/dev/null
 exit $status
 """
-"""A shell's words: the emulator beside gdb, both on one terminal and woken by its Ctrl-C.
+"""A shell's words: the emulator beside gdb, both on one terminal.
 
-A shell gives what stands behind no input and no Ctrl-C, of its own accord.
+Ctrl-C comes to the emulator as SIGQUIT: of the signals that a person can send, those of QEMU since
+8.2 tell a debugger of the ones alone that would leave a core file, and die of all others. A shell
+gives what stands behind no input and no Ctrl-C, of its own accord.
 """
 
 
