@@ -89,6 +89,7 @@ class Crash:
         address: of the instruction, None when it is not known.
         thread: Windows id of the thread, in hexadecimal, or empty.
         function: what it was in, "" when it is not known.
+        caller: who called what is no code of the program, "" when that is not so.
     """
 
     code: int | None
@@ -96,6 +97,7 @@ class Crash:
     address: int | None = None
     thread: str = ""
     function: str = ""
+    caller: str = ""
 
     @property
     def is_panic(self) -> bool:
@@ -104,6 +106,8 @@ class Crash:
 
     def __str__(self) -> str:
         text = f"{self.what} in {self.function}" if self.function else self.what
+        if self.caller:
+            text += f", called by {self.caller}"
         if self.code is not None:
             text += f", exception {self.code:#010x}"
         if self.address is not None:

@@ -140,7 +140,16 @@ class WineDebugger:
             seen.stacks = [dying, *others]
             seen.ending = dying.thread.number
         self.report = self.report or self._describe()
-        return replace(crash, function=self._function_of(crash.address, dying))
+        function = self._function_of(crash.address, dying)
+        caller = "" if function or dying is None else self._caller_of(dying)
+        return replace(crash, function=function, caller=caller)
+
+    def _caller_of(self, dying: Stack) -> str:
+        """The function that called a place that is no code, as through a null pointer."""
+        if any(module.is_code(dying.frames[0].address) for module in self._seen.modules):
+            return ""
+        callers = [frame for frame in dying.frames[1:2] if frame.sure]
+        return self._function(callers[0].address - 1) if callers else ""
 
     def _function_of(self, address: int, dying: Stack | None) -> str:
         """The function that a crash is in; `panic` where that has no name and a panic ended so.

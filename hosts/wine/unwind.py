@@ -48,6 +48,9 @@ class Module:
     def __contains__(self, address: int) -> bool:
         return self.base <= address < self.base + self.size
 
+    def is_code(self, address: int) -> bool:
+        return any(begin <= address - self.base < end for begin, end in self.code)
+
 
 @dataclass(frozen=True, slots=True)
 class Frame:
@@ -115,8 +118,7 @@ class Unwinder:
         module = self.module_of(address)
         if module is None:
             return any(begin <= address < end for begin, end in self._code)
-        inside = address - module.base
-        return any(begin <= inside < end for begin, end in module.code)
+        return module.is_code(address)
 
     def _step(
         self, state: list[int], stack: tuple[int, int], *, returns: bool, trusted: bool
@@ -135,6 +137,12 @@ class Unwinder:
             if entry is None or not _unwind(trial, entry, module.base, self._read):
                 _pop_rip(trial, self._read)
             if self.returns_to(trial[RIP]) or not trial[RIP]:
+                state[:] = trial
+                return True
+        if not returns and not self._in_code(state[RIP]):
+            trial = list(state)
+            _pop_rip(trial, self._read)
+            if self.returns_to(trial[RIP]):  # a call of what is no code
                 state[:] = trial
                 return True
         return self._follow_frame_pointer(state, stack) or self._search(

@@ -109,6 +109,12 @@ def test_a_run_that_is_fine_does_not_pay_for_symbols(
     assert not run(wine, file, "panic").passed and file in read
 
 
+def test_a_call_through_a_null_pointer_names_who_called(wine: WineHost, tmp_path: Path) -> None:
+    crash = problem(run(wine, program(tmp_path), "null-call"), ProblemKind.CRASH)
+    assert "execute access to 0x0, called by call_driver" in crash.reason
+    assert begin_with(frames(crash.detail), ["?? (no module)", "call_driver+", "main+"])
+
+
 def test_a_thread_that_spins_comes_first(wine: WineHost, tmp_path: Path) -> None:
     stall = problem(run(wine, program(tmp_path), "spin", silence=2.0), ProblemKind.STALL)
     assert stall.point == "middle"

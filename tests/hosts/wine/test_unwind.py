@@ -26,7 +26,9 @@ def code() -> bytearray:
     return bytearray(0x1000)
 
 
-def frames(code: bytearray, words: list[int], *, known: bool = True) -> list[Frame]:
+def frames(
+    code: bytearray, words: list[int], *, known: bool = True, here: int = SCHEDULE + 8
+) -> list[Frame]:
     """The frames of a thread in schedule() whose stack has these words."""
     memory = {BASE: bytes(code), STACK: struct.pack(f"<{len(words)}Q", *words)}
 
@@ -37,7 +39,7 @@ def frames(code: bytearray, words: list[int], *, known: bool = True) -> list[Fra
         raise OSError(address)
 
     registers = [0] * 17
-    registers[RSP], registers[RIP] = STACK, SCHEDULE + 8
+    registers[RSP], registers[RIP] = STACK, here
     entry = (lambda address: address & ~0xFF) if known else (lambda address: 0)
     unwinder = Unwinder(read, [MODULE], (), entry)
     return list(unwinder.frames(registers, (STACK, STACK + 8 * len(words))))
@@ -70,3 +72,9 @@ def test_one_that_is_in_doubt_vouches_for_nobody(code: bytearray) -> None:
 def test_without_names_nothing_vouches(code: bytearray) -> None:
     words = [call(code, HUNG, SCHEDULE), 0]
     assert frames(code, words, known=False)[1:] == [Frame(HUNG + 0x15, sure=False)]
+
+
+def test_who_calls_what_is_no_code_is_sure(code: bytearray) -> None:
+    caller = call(code, HUNG, SCHEDULE)
+    assert frames(code, [caller, 0], here=0) == [Frame(0), Frame(caller)]
+    assert frames(code, [0, caller, 0], here=0) == [Frame(0), Frame(caller, sure=False)]

@@ -44,6 +44,14 @@ static void __attribute__((noinline)) start_kernel(int loud)
 	printf("# not reached\n");
 }
 
+static void __attribute__((noinline)) call_driver(void)
+{
+	void (*volatile driver)(void) = NULL;
+
+	driver();
+	printf("# not reached\n");
+}
+
 static DWORD WINAPI wait_thread(void *unused)
 {
 	Sleep(INFINITE);
@@ -89,6 +97,8 @@ int main(int argc, char **argv)
 		start_kernel(1);
 	if (!strcmp(mode, "quiet-panic"))
 		start_kernel(0);
+	if (!strcmp(mode, "null-call"))
+		call_driver();
 	if (!strcmp(mode, "spin")) {
 		for (i = 0; i < 20; i++)
 			CreateThread(NULL, 0, wait_thread, NULL, 0, NULL);
