@@ -99,7 +99,7 @@ class NativeHost(Host):
         return compiled(source, flags, [library], machine)
 
     def launch(self, launch: Launch, scope: Scope) -> Console:
-        emulator = check_runnable(launch.program)
+        emulator = self._emulator(launch.program)
         pass_fds: dict[int, int] = {}
         wrapper = Wrapper.of(self.options, launch.build, scope)
         debugger: Debugger | EmulatedDebugger = Debugger(
@@ -146,9 +146,16 @@ class NativeHost(Host):
             wrapper=wrapper,
         )
 
+    def _emulator(self, program: Path) -> tuple[str, ...]:
+        """The words before a program for another processor. Raises LaunchError."""
+        emulator = check_runnable(program)
+        if emulator and self.options.get("lkl_valgrind"):  # it would look at the emulator
+            raise LaunchError(f"{program}: --valgrind is for programs of this processor")
+        return emulator
+
     @contextlib.contextmanager
     def by_hand(self, launch: Launch, scope: Scope, *, gdb: bool) -> Iterator[Command]:
-        emulator = check_runnable(launch.program)
+        emulator = self._emulator(launch.program)
         pass_fds: dict[int, int] = {}
         socket = scope.folder / "gdb"
         before: tuple[str, ...] = ("gdb", "-q", "--args") if gdb else ()

@@ -61,6 +61,16 @@ def test_a_build_for_aarch64_is_run(tmp_path: Path) -> None:
     assert "boot@native              ok" in done.stdout, "the host is chosen from the programs"
 
 
+def test_memcheck_would_look_at_the_emulator(tmp_path: Path) -> None:
+    if not (shutil.which("qemu-aarch64") or shutil.which("qemu-aarch64-static")):
+        pytest.skip("qemu-aarch64 is missing: apt-get install qemu-user")
+    program = str(aarch64_program(tmp_path / "boot"))
+    for words in (("--valgrind",), ("--valgrind", "--pass-through")):
+        done = lkltest("exec", *words, program)
+        assert done.returncode == 2
+        assert "--valgrind is for programs of this processor" in done.stderr
+
+
 def test_what_runs_here_needs_none() -> None:
     assert emulator_of(compile_program(SAY)) == ()
 
