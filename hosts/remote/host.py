@@ -51,6 +51,7 @@ _GRACE_SECONDS = 60
 """Seconds beyond its limit that a run may stay on a target that has lost us."""
 _RETURN_SECONDS = 30.0
 """Seconds in which a target whose connection was lost may come back; it is waited for once."""
+_SEED_SECONDS = 60.0
 _PAUSE_SECONDS = 0.5
 
 
@@ -336,6 +337,9 @@ class RemoteHost(Host):
         self._machine = Machine.load(word) if word else None
         if self._machine is None:
             self._machine = self._stack.enter_context(booted(target.name, target.image))
+            if target.image.seed is not None:
+                # Its sshd may be there before cloud-init has made the user and taken the key.
+                self._patience = Deadline(_SEED_SECONDS)
             if word:
                 self._machine.save(word)
 

@@ -18,6 +18,7 @@ import shlex
 import subprocess
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from enum import IntEnum
 from pathlib import Path
 
@@ -90,6 +91,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--any", action="store_true", help="one failure is enough: find what made it flaky"
     )
     parser.add_argument(
+        "--option",
+        action="append",
+        default=[],
+        metavar="OPTION",
+        help="option of the host's, such as --option=--lkl-ssh-targets=FILE; may be repeated",
+    )
+    parser.add_argument(
         *spellings("--timeout"),
         type=timeout,
         default=DEFAULT_TIMEOUT,
@@ -141,7 +149,7 @@ def _wanted(options: argparse.Namespace) -> tuple[Cell, str]:
     path = str(Path(options.build).expanduser().absolute()) if options.build else None
     limit = options.timeout * _TOTAL + 60
     cell = Cell("", wanted.host, wanted.suite, wanted.variant, path, options.timeout, limit)
-    return cell, point
+    return replace(cell, options=tuple(options.option)), point
 
 
 def _check_suite(wanted: CellName) -> None:

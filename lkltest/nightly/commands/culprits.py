@@ -12,13 +12,14 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from lkltest.deadline import Deadline
 from lkltest.nightly.compare.causes import causes
 from lkltest.nightly.config.config import BuildEntry
+from lkltest.nightly.model.cell import Cell
 from lkltest.nightly.model.change import Change, ChangeKind
 from lkltest.nightly.model.ids import parse_id, split_id
 from lkltest.report.terminal import echo
@@ -29,12 +30,17 @@ _CONFIDENCE = "0.99"
 
 
 def with_culprits(
-    changes: Sequence[Change], builds: Sequence[BuildEntry], history: Path, seconds: float
+    changes: Sequence[Change],
+    builds: Sequence[BuildEntry],
+    cells: Sequence[Cell],
+    history: Path,
+    seconds: float,
 ) -> list[Change]:
     """Search for the commits of new failures, one a cause, as long as there is time.
 
     Args:
         builds: those that say how they are made can be searched.
+        cells: those of the night, which say how they are run.
         history: the file, which tells how often points fail.
         seconds: for all searches together.
 
@@ -56,12 +62,15 @@ def with_culprits(
             f"{change.id}: searching {change.commits}, {duration(deadline.remaining())} left",
             flush=True,
         )
-        found[change.id] = _search(change, build, history.resolve(), deadline)
+        (cell,) = (one for one in cells if f"{change.id}/".startswith(f"{one.id}/"))
+        found[change.id] = _search(change, build, cell, history.resolve(), deadline)
         echo(f"{change.id}: {found[change.id]}", flush=True)
     return [replace(one, culprit=found.get(one.id, one.culprit)) for one in changes]
 
 
-def _search(change: Change, build: BuildEntry, history: Path, deadline: Deadline) -> str:
+def _search(
+    change: Change, build: BuildEntry, cell: Cell, history: Path, deadline: Deadline
+) -> str:
     """The answer in words: a commit, several of which none could be built, a smaller range."""
     path = (build.path or Path()).resolve()
     try:
@@ -70,7 +79,9 @@ def _search(change: Change, build: BuildEntry, history: Path, deadline: Deadline
             _git(tree, "bisect", "start", change.commit_after, change.commit_before)
             words = [change.id, "--build", str(tree / path.relative_to(top)), "--make", build.make]
             words += ["--confidence", _CONFIDENCE, "--history", str(history)]
-            return _answer(tree, _run(words, tree, deadline))
+            words += [f"--timeout={cell.timeout:g}"]
+            words += [f"--option={option}" for option in cell.options]
+            return _answer(tree, _run(words, cell.environment, tree, deadline))
     except subprocess.CalledProcessError as error:
         lines = (error.stderr or error.stdout or str(error)).strip().splitlines()
         return f"no search: {lines[-1] if lines else error}"
@@ -89,13 +100,17 @@ def _work_tree(top: Path, commit: str) -> Iterator[Path]:
             _git(top, "worktree", "remove", "--force", "--force", str(tree))
 
 
-def _run(words: Sequence[str], tree: Path, deadline: Deadline) -> str:
+def _run(
+    words: Sequence[str], environment: Mapping[str, str], tree: Path, deadline: Deadline
+) -> str:
     """The output of `git bisect run lkltest bisect`, "" where the time was over before its end."""
     command = ["git", "bisect", "run", sys.executable, "-P", "-m", "lkltest", "bisect", *words]
     log = os.memfd_create("bisect", os.MFD_CLOEXEC)
     try:
         with Scope() as scope:
-            child = scope.spawn(command, env=_environment(), cwd=tree, stdout=log, stderr=log)
+            child = scope.spawn(
+                command, env={**_environment(), **environment}, cwd=tree, stdout=log, stderr=log
+            )
             if child.wait(deadline.remaining()) is None:
                 return ""
         return os.pread(log, os.fstat(log).st_size, 0).decode(errors="replace")

@@ -205,7 +205,7 @@ def _close(
         write_all(compared.model, folder.path)
         said = verdict(compared.model).value, headline(compared.model)
         folder.finish(finished, *said, compared.model.notes)
-        compared = _searched(options, config, compared, folder)
+        compared = _searched(options, config, recorder.state.cells, compared, folder)
         for line in (
             *again,
             *lines(compared.model.changes),
@@ -231,7 +231,11 @@ def _tried_again(record: CellRecord) -> list[str]:
 
 
 def _searched(
-    options: argparse.Namespace, config: Config, compared: ComparedNight, folder: NightFolder
+    options: argparse.Namespace,
+    config: Config,
+    cells: Sequence[Cell],
+    compared: ComparedNight,
+    folder: NightFolder,
 ) -> ComparedNight:
     """The night with the commits that broke it, if they are asked for; its reports say so, too."""
     from lkltest.nightly.report.write_all import write_all
@@ -240,7 +244,8 @@ def _searched(
     if options.bisect is None or "history" not in model.properties:
         return compared
     file = Path(model.properties["history"])
-    changes = with_culprits(model.changes, config.builds, file, options.bisect * 60.0)
+    seconds = options.bisect * 60.0
+    changes = with_culprits(model.changes, config.builds, cells, file, seconds)
     if changes != list(model.changes):
         model = replace(model, changes=tuple(changes))
         write_all(model, folder.path)

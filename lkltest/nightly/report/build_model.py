@@ -55,6 +55,7 @@ def cell_model(record: CellRecord, known: Known) -> CellModel:
         commit=record.commit,
         path=cell.path or "",
         known=expected,
+        options=cell.options,
     )
 
 

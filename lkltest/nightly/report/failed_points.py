@@ -116,6 +116,7 @@ def _bisect(cell: CellModel, change: Change | None, history: str) -> str:
         return ""
     words = ["git", "bisect", "run", "lkltest", "bisect", change.id, "--confidence", "0.99"]
     words += ["--history", history, "--build", cell.path, "--make", f"make -C {cell.path}"]
+    words += [f"--option={option}" for option in cell.options]
     start = ["git", "bisect", "start", change.commit_after, change.commit_before]
     return f"{shlex.join(start)}\n{shlex.join(words)}"
 

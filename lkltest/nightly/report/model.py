@@ -33,6 +33,7 @@ class CellModel:
         commit: the kernel's, "" when unknown.
         path: the build's, "" for the default one of the host.
         known: reasons of the points (by name) whose failure is known.
+        options: hosts' options with which it was run.
     """
 
     build: str
@@ -49,6 +50,7 @@ class CellModel:
     commit: str = ""
     path: str = ""
     known: Mapping[str, str] = field(default_factory=dict)
+    options: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:

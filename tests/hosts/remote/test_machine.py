@@ -3,20 +3,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from lkltest.errors import LaunchError
 from lkltest.hosts.remote.host import SshHost
+from lkltest.hosts.remote.machine import Machine
 from lkltest.hosts.remote.target import find_target
+from lkltest.hosts.remote.transport import Ssh
 from tests.compiler import ROOT
 from tests.hosts.remote.small_machine import PATH, small_machine
+from tests.hosts.remote.sshd import ssh_config
 
 
 @pytest.fixture(scope="module")
@@ -134,3 +140,35 @@ def test_a_table_that_is_wrong_is_one_line(tmp_path: Path, text: str, says: str)
         find_target("qemu:a", file)
     with pytest.raises(LaunchError, match="qemu:a: name its file with --lkl-ssh-targets=FILE"):
         find_target("qemu:a", None)
+
+
+@pytest.mark.parametrize("seed", [True, False])
+def test_a_key_that_cloud_init_brings_late_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: bool
+) -> None:
+    """The sshd of an image with a seed may answer before its user is there."""
+    config = ssh_config(tmp_path)
+    for name in ("disk", "seed"):
+        (tmp_path / name).touch()
+    file = tmp_path / "targets.toml"
+    there = f'folder = "{tmp_path}/there"\n'
+    file.write_text(
+        f'[targets.late]\nimage = "disk"\n{there}' + ('seed = "seed"\n' if seed else "")
+    )
+
+    @contextlib.contextmanager
+    def booted(*_: object) -> Iterator[Machine]:
+        yield Machine(0)
+
+    monkeypatch.setattr("lkltest.hosts.remote.machine.booted", booted)
+    monkeypatch.setattr(SshHost, "transport", lambda *_: Ssh("box", config))
+    key = (tmp_path / "user.pub").rename(tmp_path / "late")
+    host = SshHost({"lkl_ssh_target": "qemu:late", "lkl_ssh_targets": str(file)})
+    bring = threading.Timer(2.0, lambda: key.rename(tmp_path / "user.pub"))
+    with contextlib.ExitStack() as stack:
+        bring.start()
+        stack.callback(bring.join)
+        if not seed:
+            stack.enter_context(pytest.raises(LaunchError, match="Permission denied"))
+        stack.enter_context(host.session())
+        assert host.properties()["target system"].startswith("Linux ")
