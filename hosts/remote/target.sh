@@ -61,6 +61,13 @@ new) # NAME SECONDS SHA256 FIFO...: a run's folder, to be gone in SECONDS; stdin
 	mkdir -p store runs
 	end_old_runs
 	mkdir "runs/$1" && echo $(($(date +%s) + $2)) >"runs/$1/lease" && cat >"runs/$1/words" || exit 1
+	( # a wrapper has to be there
+		. "./runs/$1/words"
+		case $1 in
+		*/store/*) ;;
+		*) command -v "$1" >/dev/null || fail "$1 is missing there" ;;
+		esac
+	) || exit 1
 	[ -x "store/$3" ] || echo wanted
 	cd "runs/$1" && shift 3
 	[ $# -eq 0 ] || mkfifo "$@"

@@ -34,11 +34,14 @@ def lkl(
     if missing is not None:
         pytest.skip(str(missing))
     dry_run = request.config.option.lkl_dry_run
+    failure = ""
     try:
         if not dry_run:
             session.enter(host)
     except LaunchError as error:
-        pytest.fail(str(error), pytrace=False)
+        failure = str(error)
+    if failure:  # pytest would tell an exception that is raised for another one with both
+        pytest.fail(failure, pytrace=False)
     build = session.build(lkl_host)
     sources = None if is_ours(request.path) else request.path.parent
     with SuiteRun(

@@ -243,11 +243,17 @@ def test_a_target_without_space_says_so_and_keeps_nothing(tmp_path: Path) -> Non
         }
     )
     big = tmp_path / "big"
-    big.write_bytes(Path(compile_program(PROGRAM_SOURCE)).read_bytes() + os.urandom(1 << 20))
-    with host.session(), Scope() as scope:
-        with pytest.raises(LaunchError, match=r"box: .*No space left on device"):
-            host.launch(Launch(big), scope)
-        assert host._connected().runs() == []
+    small = Path(compile_program(PROGRAM_SOURCE))
+    big.write_bytes(small.read_bytes() + os.urandom(1 << 20))
+    with host.session(), Scope() as scope, (tmp_path / "image").open("w+b") as image:
+        image.write(os.urandom(1 << 20))
+        image.flush()
+        disk = Disk(image.fileno(), "ext4")
+        for launch in (Launch(big), Launch(small, (disk,)), Launch(big, (disk,))):
+            with pytest.raises(LaunchError, match=r"box: .*No space left on device"):
+                host.launch(launch, scope)
+            assert host._connected().runs() == []
+        assert Execution(host, host.launch(Launch(small, ("pass",)), scope)).run().passed
 
 
 def test_a_users_cell_has_the_users_configuration(
@@ -488,3 +494,19 @@ def test_words_of_all_bytes_arrive(connected: SshHost, tmp_path: Path) -> None:
         assert Execution(connected, connected.launch(launch, scope), console.extend).run().passed
     said = re.findall(rb"word ([0-9a-f]*)", console)
     assert [bytes.fromhex(line.decode()) for line in said] == [os.fsencode(w) for w in words]
+
+
+def test_a_wrapper_that_is_not_there_is_one_line(
+    options: dict[str, str], program: Path, tmp_path: Path
+) -> None:
+    targets = tmp_path / "targets.toml"
+    text = Path(options["lkl_ssh_targets"]).read_text()
+    host = SshHost({**options, "lkl_ssh_targets": str(targets)})
+    launch = Launch(program, ("pass",), {}, PATIENCE)
+    targets.write_text(f'{text}wrapper = ["no-such-wrapper", "-x"]\n')
+    with host.session(), Scope() as scope:
+        with pytest.raises(LaunchError, match=r"^box: no-such-wrapper is missing there$"):
+            host.launch(launch, scope)
+        targets.write_text(f'{text}wrapper = ["nice", "-n", "5"]\n')
+        assert Execution(host, host.launch(launch, scope)).run().passed
+    assert gone(options)
