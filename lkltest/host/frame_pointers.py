@@ -160,17 +160,17 @@ def _mappings(process: int) -> list[tuple[int, int, str, int]]:
 
 def _is_fixed(path: str) -> bool:
     """Whether an ELF file is linked for one address (its e_type is ET_EXEC)."""
-    with open(path, "rb") as file:
-        return file.read(18)[16:18] == b"\x02\x00"
+    try:
+        with open(path, "rb") as file:
+            return file.read(18)[16:18] == b"\x02\x00"
+    except OSError:  # it is there no more
+        return False
 
 
 def _lacks_tables(process: int, address: int) -> bool:
     for begin, end, path, base in _mappings(process):
         if begin <= address < end:
-            try:
-                tables = _tables(path)
-            except OSError:  # it is there no more, or is no file
-                return False
+            tables = _tables(path)
             return tables is not None and tables.lacks(address - base)
     return False
 

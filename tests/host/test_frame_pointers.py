@@ -2,6 +2,8 @@
 """lkltest.host.frame_pointers: code without unwind tables is known, and gdb gets through it."""
 
 import contextlib
+import mmap
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -9,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from lkltest.host.frame_pointers import Tables, covered_ranges
+from lkltest.host.frame_pointers import Tables, _mappings, covered_ranges
 from lkltest.sandbox.scope import Scope
 from tests.compiler import compile_program
 from tests.host.test_debugger import SOURCE, needs_gdb, run
@@ -68,3 +70,15 @@ def test_gdb_gets_through(kernel: Path, scope: Scope) -> None:
     _, console = run(scope, "deep", program=kernel)
     outline = console.hang_report.split("\n\n")[0].splitlines()
     assert [line.split()[0] for line in outline] == ["kernel_function", "deep", "main"]
+
+
+def test_a_file_that_is_mapped_and_gone_stops_nothing(tmp_path: Path) -> None:
+    """As the pipe that valgrind shares with its debugger."""
+    file = tmp_path / "gone"
+    file.write_bytes(bytes(4096))
+    with file.open("r+b") as opened, mmap.mmap(opened.fileno(), 4096):
+        file.unlink()
+        _mappings.cache_clear()
+        paths = {path for _, _, path, _ in _mappings(os.getpid())}
+    assert any("libc" in path for path in paths)
+    assert not any("gone" in path for path in paths), "it is no code"
