@@ -510,3 +510,41 @@ def test_a_wrapper_that_is_not_there_is_one_line(
         targets.write_text(f'{text}wrapper = ["nice", "-n", "5"]\n')
         assert Execution(host, host.launch(launch, scope)).run().passed
     assert gone(options)
+
+
+PAIR = r"""
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+int main(int c, char **v) {
+    char *in = "", *out = "", frame[5] = "";
+    int sleeps = 0;
+    for (int i = 1; i < c; i++) {
+        if (!strcmp(v[i], "--ifname")) { in = strtok(v[i + 1], "|"); out = strtok(NULL, "|"); }
+        sleeps |= !strcmp(v[i], "--sleep");
+    }
+    int from = open(in, O_RDWR), to = open(out, O_RDWR);
+    puts("1..1\n* 1 sleep"); fflush(stdout);
+    if (sleeps) { while (read(from, frame, 4) == 4) if (write(to, frame, 4) != 4) return 1; }
+    if (write(to, "ping", 4) != 4 || read(from, frame, 4) != 4) return 1;
+    printf("%s 1 sleep\n", strcmp(frame, "ping") ? "not ok" : "ok");
+    return 0;
+}
+"""
+"""Upstream's net-test as far as its two ends are concerned: the sleeping one echoes."""
+
+
+def test_upstreams_pair_is_joined_where_its_pipes_are(
+    options: dict[str, str], tmp_path: Path
+) -> None:
+    source = tmp_path / "net-test.c"
+    source.write_text(PAIR)
+    program = tmp_path / "build" / "tests" / "net-test"
+    program.parent.mkdir(parents=True)
+    subprocess.run(["gcc", "-o", program, source], check=True)
+    words = [f"--lkl-ssh-{n}={options[f'lkl_ssh_{n}']}" for n in ("target", "targets", "config")]
+    build = f"--build={tmp_path / 'build'}"
+    done = lkltest("run", "net[pipe]", "--host=ssh", "--timeout=20", build, *words)
+    assert "net[pipe]@ssh            ok" in done.stdout, done.stdout + done.stderr
+    assert gone(options)
