@@ -20,7 +20,7 @@ _SECONDS = 20.0
 # Patterns are compiled where they are used: that is 5 ms, and few runs have anything to look at.
 _THREAD = r"(?m)^Thread \d+ \(.*?\b(?:LWP |process |Thread \d+\.)(\d+)\)?.*\):$"
 _FRAME = (
-    r"(?m)^#\d+ +(?:0x[0-9a-f]+ in )?(?P<function>[^ (]+)(?: <[^>\n]*>)? \([^\n]*\)"
+    r"(?m)^#\d+ +(?:0x[0-9a-f]+ (?:\[PAC\] )?in )?(?P<function>[^ (]+)(?: <[^>\n]*>)? \([^\n]*\)"
     r"(?: (?:at|from) (?P<place>\S+))?$"
 )
 _BEGIN = r"(?m)^held log begins at (\d+)$"
@@ -32,7 +32,7 @@ _WAITS = (
 """Functions of the C library in which a thread that has nothing to do waits."""
 _LEAVES = (
     r"sem_down|__switch_to|context_switch|__schedule"
-    r"|(?:__)?(?:GI_+)?(?:__pthread_kill\w*|raise|abort|__assert_\w+|__pause|__libc_pause)"
+    r"|(?:__)?(?:GI_+)?(?:__pthread_kill\w*|raise|abort|__assert_\w+|_*pause|__libc_pause)"
 )
 """Functions by which the kernel waits and a program ends; who called them matters."""
 _OUTLINE_FRAMES = 11

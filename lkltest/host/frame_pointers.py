@@ -142,19 +142,26 @@ def _tables(path: str) -> Tables | None:
 
 @functools.cache
 def _mappings(process: int) -> list[tuple[int, int, str, int]]:
-    """(begin, end, file, what to take off an address) of the files that a process has mapped."""
+    """(begin, end, file, what to take off an address) of the files that a process has mapped.
+
+    None where /proc does not show it, as for a program in an emulator.
+    """
     found: list[tuple[int, int, str, int]] = []
     bases: dict[str, int] = {}
-    with open(f"/proc/{process}/maps", encoding="utf-8", errors="surrogateescape") as file:
-        for line in file:
-            words = line.rstrip("\n").split(maxsplit=5)
-            if len(words) < 6 or not words[5].startswith("/"):
-                continue
-            begin, end = (int(word, 16) for word in words[0].split("-"))
-            if int(words[2], 16) == 0:
-                bases.setdefault(words[5], 0 if _is_fixed(words[5]) else begin)
-            if "x" in words[1] and words[5] in bases:
-                found.append((begin, end, words[5], bases[words[5]]))
+    try:
+        with open(f"/proc/{process}/maps", encoding="utf-8", errors="surrogateescape") as file:
+            lines = file.read().split("\n")
+    except OSError:
+        return []
+    for line in lines:
+        words = line.split(maxsplit=5)
+        if len(words) < 6 or not words[5].startswith("/"):
+            continue
+        begin, end = (int(word, 16) for word in words[0].split("-"))
+        if int(words[2], 16) == 0:
+            bases.setdefault(words[5], 0 if _is_fixed(words[5]) else begin)
+        if "x" in words[1] and words[5] in bases:
+            found.append((begin, end, words[5], bases[words[5]]))
     return found
 
 

@@ -234,6 +234,14 @@ class TestArrange:
         )
         assert arrange(asleep, 12).startswith("schedule kernel/sched/core.c:6597\n\n")
 
+    def test_a_frame_whose_return_address_is_signed_is_one(self) -> None:
+        text = (
+            "Thread 1 (Thread 602.602 (CPU#0 [running])):\n"
+            "#0  0x00007fe97c0f8d4c [PAC] in pause () from /usr/lib/libc.so.6\n"
+            "#1  0x00007fe97e2e08a0 [PAC] in kernel (how=119, where=where@entry=0x0) at test.c:11\n"
+        )
+        assert arrange(text).startswith("kernel test.c:11\n\nThread 1")
+
     def test_nothing_but_backtraces_is_kept(self) -> None:
         assert "[New" not in arrange(GDB) and "[Inferior" not in arrange(GDB)
 
