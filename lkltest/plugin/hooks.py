@@ -305,7 +305,10 @@ def pytest_runtest_makereport(
             mark_lost(report)
         mark_failed(report, record.run.points)
     result = result_of(item) if call.when == "teardown" else None
-    if result is None or (record is not None and record.lost):
+    if record is not None and record.lost and call.when == "teardown":
+        report.outcome = "passed"  # what failed in ending it is the lost connection's doing
+        return report
+    if result is None:
         return report
     setattr(report, RESULT_ATTRIBUTE, to_plain(result))
     try:

@@ -146,6 +146,25 @@ def test_a_lost_run_is_tried_again_and_said_so_in_a_line(
     assert there.gone()
 
 
+def test_what_fails_in_ending_a_lost_run_counts_no_more(there: There, tmp_path: Path) -> None:
+    build = fake_build(tmp_path / "build", boot="once hang")
+    suite = tmp_path / "mine" / "test_mine.py"
+    suite.parent.mkdir()
+    suite.write_text(
+        "import os, pytest\n"
+        "@pytest.fixture\n"
+        "def broken():\n"
+        "    yield\n"
+        f"    assert os.path.getsize({str(there.counter)!r}) > 1, 'the first one'\n"
+        "def test_mine(lkl, broken):\n"
+        "    lkl.run('boot')\n"
+    )
+    words = ["lkltest", "run", str(suite), "--host", "ssh", "--build", str(build), *there.options]
+    status, said = run_and_lose(words, there, kill_sshd)
+    assert (status, there.runs()) == (0, 2), said
+    assert "on another one: passed" in said
+
+
 @pytest.mark.parametrize("kind", ["run", "pytest", "exec"])
 def test_a_second_loss_is_an_error(kind: str, there: There, tmp_path: Path) -> None:
     build = fake_build(tmp_path / "build", boot="always hang")
