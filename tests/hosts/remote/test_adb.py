@@ -46,10 +46,16 @@ def device(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Device]:
 
 
 def connect(device: Device) -> None:
-    done = subprocess.run(
-        ["adb", "connect", device.serial], capture_output=True, text=True, check=True
-    )
-    assert "connected to" in done.stdout, done.stdout
+    """Have adb's server know the device; one whose connection has just gone is offline at first."""
+    limit = time.monotonic() + 20
+    while adb("connect", device.serial) and adb("-s", device.serial, "get-state") != "device":
+        assert time.monotonic() < limit, adb("devices")
+        adb("disconnect", device.serial)
+
+
+def adb(*words: str) -> str:
+    done = subprocess.run(["adb", *words], capture_output=True, text=True, check=False)
+    return done.stdout.strip()
 
 
 @pytest.fixture(scope="module")
